@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Floors, lowest first: a target imports only targets below it (docs/architecture.md).
+
+let strict: [SwiftSetting] = [
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "swift-multipath",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Multipath", targets: ["Multipath"]),
+    .library(name: "MPTCPWire", targets: ["MPTCPWire"]),
+    .library(name: "MPTCPPolicy", targets: ["MPTCPPolicy"]),
+    .library(name: "MPTCPLink", targets: ["MPTCPLink"]),
+    .library(name: "MPTCPCapture", targets: ["MPTCPCapture"]),
+    .library(name: "MPTCPCore", targets: ["MPTCPCore"]),
+    .executable(name: "mptcp", targets: ["mptcp"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // Ground
+    .target(
+      name: "MPTCPWire",
+      dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
+    .target(name: "MPTCPPolicy", dependencies: ["MPTCPWire"], swiftSettings: strict),
+    .target(name: "MPTCPLink", dependencies: ["MPTCPWire"], swiftSettings: strict),
+    .target(name: "MPTCPCapture", dependencies: ["MPTCPWire"], swiftSettings: strict),
+    .target(name: "CLinux"),
+
+    // Engine
+    .target(
+      name: "MPTCPCore",
+      dependencies: [
+        "MPTCPWire", "MPTCPPolicy",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
+
+    // Hosts
+    .target(
+      name: "MPTCPStack",
+      dependencies: [
+        "MPTCPCore", "MPTCPLink", "MPTCPCapture",
+        .target(name: "CLinux", condition: .when(platforms: [.linux])),
+      ],
+      swiftSettings: strict),
+
+    // API
+    .target(name: "Multipath", dependencies: ["MPTCPStack"], swiftSettings: strict),
+
+    // Tools
+    .executableTarget(
+      name: "mptcp",
+      dependencies: [
+        "Multipath",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+
+    .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

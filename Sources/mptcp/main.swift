@@ -1,0 +1,3 @@
+import Multipath
+
+print("mptcp")
