@@ -70,6 +70,7 @@ let package = Package(
       swiftSettings: strict),
 
     .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
+    .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "MPTCPWire"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

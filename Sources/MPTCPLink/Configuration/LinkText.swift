@@ -1,0 +1,114 @@
+import MPTCPWire
+
+/// One value in the text of a configuration, and how numbers with units are read and written there.
+struct LinkText {
+  enum Queue {
+    case bytes(Int)
+    case packets(Int)
+    case time(Nanoseconds)
+  }
+
+  static let keys = """
+    a rate, a delay, or one of queue=, loss=, dup=, reorder=, jitter=, ecn=, mtu=, down=, up=, seed=, rate=, delay=
+    """
+
+  private static let rates: [(String, Int64)] = [
+    ("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1000), ("bit", 1),
+  ]
+  private static let sizes: [(String, Int64)] = [
+    ("mb", 1_000_000), ("kb", 1000), ("mib", 1 << 20), ("kib", 1 << 10), ("b", 1), ("", 1),
+  ]
+  private static let times: [(String, Int64)] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1)]
+
+  let text: String
+  private let part: String
+
+  init(_ value: Substring, in part: Substring) {
+    text = trimmed(value).lowercased()
+    self.part = String(part)
+  }
+
+  private init(_ text: String, in part: String) {
+    self.text = text
+    self.part = part
+  }
+
+  func dropLast(_ count: Int) -> LinkText { LinkText(String(text.dropLast(count)), in: part) }
+
+  func pair(_ expected: String) throws(LinkTextError) -> (LinkText, LinkText) {
+    let halves = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard halves.count == 2 else { throw error(expected) }
+    return (LinkText(String(halves[0]), in: part), LinkText(String(halves[1]), in: part))
+  }
+
+  var optionalRate: Int? { number(Self.rates).flatMap { $0 > 0 ? $0 : nil } }
+
+  func rate() throws(LinkTextError) -> Int {
+    guard let rate = optionalRate else { throw error("a rate such as 40mbit") }
+    return rate
+  }
+
+  func time(_ expected: String = "a time such as 20ms") throws(LinkTextError) -> Nanoseconds {
+    if text == "0" { return .zero }
+    guard let time = number(Self.times) else { throw error(expected) }
+    return Nanoseconds(Int64(time))
+  }
+
+  func size() throws(LinkTextError) -> Int {
+    guard let size = number(Self.sizes) else { throw error("a size such as 200KB") }
+    return size
+  }
+
+  func queue() throws(LinkTextError) -> Queue {
+    if let count = number(Self.sizes) { return .bytes(count) }
+    if let count = number([("p", 1)]) { return .packets(count) }
+    if let span = number(Self.times) { return .time(Nanoseconds(Int64(span))) }
+    throw error("a size, a number of packets or a time, such as 200KB, 100p or 50ms")
+  }
+
+  func probability() throws(LinkTextError) -> Probability {
+    guard text.hasSuffix("%"), let percent = decimal(text.dropLast()), percent <= 100 else {
+      throw error("a share from 0% to 100%")
+    }
+    return .percent(percent)
+  }
+
+  func integer() throws(LinkTextError) -> UInt64 {
+    guard let integer = UInt64(text) else { throw error("a whole number") }
+    return integer
+  }
+
+  private func error(_ expected: String) -> LinkTextError { LinkTextError(part: part, expected: expected) }
+
+  private func number(_ units: [(name: String, factor: Int64)]) -> Int? {
+    let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
+    let unit = trimmed(text.dropFirst(digits.count))
+    guard let factor = units.first(where: { $0.name == unit })?.factor else { return nil }
+    if let whole = Int(digits) {
+      let (product, overflow) = whole.multipliedReportingOverflow(by: Int(factor))
+      return overflow ? nil : product
+    }
+    return decimal(digits).flatMap { Int(exactly: ($0 * Double(factor)).rounded()) }
+  }
+
+  // Exponents, signs and names of numbers have no place in these texts.
+  private func decimal(_ text: Substring) -> Double? {
+    text.allSatisfy { $0.isASCII && $0.isNumber || $0 == "." } ? Double(text) : nil
+  }
+
+  static func rate(_ rate: Int) -> String { spelled(Int64(rate), rates) }
+  static func time(_ time: Nanoseconds) -> String { spelled(time.count, times) }
+  static func size(_ size: Int) -> String { spelled(Int64(size), [("MB", 1_000_000), ("KB", 1000), ("B", 1)]) }
+
+  private static func spelled(_ value: Int64, _ units: [(name: String, factor: Int64)]) -> String {
+    for (name, factor) in units where value != 0 && value % factor == 0 { return "\(value / factor)\(name)" }
+    return "\(value)\(units[units.count - 1].name)"
+  }
+}
+
+func trimmed(_ text: Substring) -> String {
+  var text = text
+  while text.first == " " { text.removeFirst() }
+  while text.last == " " { text.removeLast() }
+  return String(text)
+}

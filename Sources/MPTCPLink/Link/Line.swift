@@ -1,0 +1,46 @@
+import MPTCPWire
+
+/// The transmitter of a link: it sends one packet at a time, each for as long as its bits take.
+///
+/// Fractions of a nanosecond are carried from packet to packet, so a line that is never idle keeps its rate for ever.
+struct Line: Sendable {
+  private let bitsPerSecond: Int64?
+  // The last bit of all that was accepted leaves at `free` + `fraction` / `bitsPerSecond` nanoseconds.
+  private var free: Instant
+  private var fraction: Int64 = 0
+
+  init(bitsPerSecond: Int?, at now: Instant) {
+    self.bitsPerSecond = bitsPerSecond.map { Int64(max($0, 1)) }
+    free = now
+  }
+
+  /// The first whole nanosecond at which the line is idle.
+  var idle: Instant { fraction == 0 ? free : free + Nanoseconds(1) }
+
+  /// When the last bit of a packet of `byteCount` bytes will have left, if the packet is there no later than `earliest`
+  /// or the line's being idle, whichever is later.
+  func departure(of byteCount: Int, notBefore earliest: Instant) -> Instant {
+    var line = self
+    return line.send(byteCount, notBefore: earliest)
+  }
+
+  /// Sends a packet and returns the first whole nanosecond at which its last bit has left.
+  mutating func send(_ byteCount: Int, notBefore earliest: Instant) -> Instant {
+    if idle <= earliest {
+      free = earliest
+      fraction = 0
+    }
+    guard let bitsPerSecond else { return free }
+    let scaled = Nanoseconds(8_000_000_000) * Int64(byteCount) + Nanoseconds(fraction)
+    let (whole, rest) = scaled.count.quotientAndRemainder(dividingBy: bitsPerSecond)
+    free = free + Nanoseconds(whole)
+    fraction = rest
+    return idle
+  }
+
+  /// Forgets what it was sending.
+  mutating func reset(at now: Instant) {
+    free = now
+    fraction = 0
+  }
+}

@@ -1,0 +1,210 @@
+import MPTCPWire
+
+/// One direction of a path: packets and time go in, packets come out, later or never.
+///
+/// A link is a value. It has no clock and no device, and all of its chance comes from its configuration's seed: the same
+/// calls give the same packets at the same nanoseconds. A packet's way is
+///
+/// 1. the queue: it waits until the line is idle, or is dropped when there is no room, or is marked;
+/// 2. the line: its bits take their time, even if it is lost then;
+/// 3. the air: it travels for the delay and the jitter, is held back, or arrives twice.
+///
+/// A host calls in this order, with times that never go back (an earlier time counts as the latest one given):
+///
+/// 1. ``send(_:at:)`` for what enters the link;
+/// 2. at ``nextDeadline``, or sooner, ``receive(at:)`` until it returns `nil`.
+///
+/// ```swift
+/// var link = Link(LinkConfiguration(bitsPerSecond: 12_000_000, delay: .milliseconds(10)), at: .zero)
+/// link.send(packet, at: .zero)
+/// while let arrival = link.nextDeadline {
+///   while let packet = link.receive(at: arrival) { deliver(packet.bytes) }
+/// }
+/// ```
+public struct Link: Sendable {
+  /// What the link was made from.
+  public let configuration: LinkConfiguration
+  /// What happened so far.
+  public private(set) var counters = LinkCounters()
+  /// Whether the link carries packets, at the latest time that it was given.
+  public private(set) var isUp = true
+
+  private var now: Instant
+  private var queue: TailDropQueue
+  private var line: Line
+  private var coming: [(time: Instant, change: LinkEvent.Change)]
+
+  // On their way: those that arrive in the order of sending, and those that may not.
+  private var inOrder = Ring<LinkPacket>()
+  private var outOfOrder = ArrivalHeap()
+  private var latestArrival: Instant
+  private var nextOrder: UInt64 = 0
+
+  private var lossGenerator: SeededGenerator
+  private var duplicationGenerator: SeededGenerator
+  private var reorderGenerator: SeededGenerator
+  private var jitterGenerator: SeededGenerator
+
+  /// Makes a link that is up and empty at `now`, which is also the origin of its schedule.
+  public init(_ configuration: LinkConfiguration = LinkConfiguration(), at now: Instant) {
+    self.configuration = configuration
+    self.now = now
+    latestArrival = now
+    queue = TailDropQueue(configuration)
+    line = Line(bitsPerSecond: configuration.bitsPerSecond, at: now)
+    // Last event first: the next one is taken from the end.
+    coming = configuration.schedule.enumerated()
+      .sorted { ($0.element.after, $0.offset) > ($1.element.after, $1.offset) }
+      .map { (now + $0.element.after, $0.element.change) }
+    lossGenerator = SeededGenerator(seed: configuration.seed, stream: 1)
+    duplicationGenerator = SeededGenerator(seed: configuration.seed, stream: 2)
+    reorderGenerator = SeededGenerator(seed: configuration.seed, stream: 3)
+    jitterGenerator = SeededGenerator(seed: configuration.seed, stream: 4)
+  }
+
+  /// Hands the link one wire packet: a whole IP packet that goes out as it is.
+  public mutating func send(_ packet: [UInt8], at time: Instant) {
+    advance(to: time)
+    counters.sent.count(packet.count)
+    guard isUp else { return counters.drop(packet.count, .linkDown) }
+    guard packet.count <= configuration.maximumTransmissionUnit ?? .max else {
+      return counters.drop(packet.count, .tooLarge)
+    }
+    var packet = LinkPacket(bytes: packet, sent: now)
+    guard line.idle > now else { return transmit(packet) }
+    guard queue.hasRoom(for: packet.bytes.count) else { return counters.drop(packet.bytes.count, .queueFull) }
+    if let threshold = configuration.markingByteCount, queue.byteCount &+ packet.bytes.count > threshold,
+      CongestionMark.mark(&packet.bytes)
+    {
+      counters.marked.count(packet.bytes.count)
+    }
+    queue.append(packet)
+  }
+
+  /// The next packet that has arrived at `time` or before, in the order of arrival; `nil` when there is none.
+  public mutating func receive(at time: Instant) -> LinkPacket? {
+    advance(to: time)
+    let ordered = inOrder.first
+    let other = outOfOrder.first
+    let packet: LinkPacket?
+    if let other, ordered.map(other.arrivesBefore) ?? true {
+      guard other.arrival <= now else { return nil }
+      packet = outOfOrder.popFirst()
+    } else {
+      guard let ordered, ordered.arrival <= now else { return nil }
+      packet = inOrder.popFirst()
+    }
+    if let packet { counters.delivered.count(packet.bytes.count) }
+    return packet
+  }
+
+  /// The time at which to call ``receive(at:)`` next, or `nil` while the link is empty.
+  ///
+  /// No packet arrives before it. At times none arrives then either, because the one expected was lost: ask again.
+  /// Once ``receive(at:)`` has returned `nil` the deadline lies in the future.
+  public var nextDeadline: Instant? {
+    var deadline = inOrder.first?.arrival
+    if let other = outOfOrder.first?.arrival { deadline = min(deadline ?? other, other) }
+    // What waits for the line arrives no sooner than what has left it in order, so it matters only without such.
+    if inOrder.isEmpty, let waiting = queue.first {
+      let arrival = line.departure(of: waiting.bytes.count, notBefore: now) + configuration.delay
+      deadline = min(deadline ?? arrival, arrival)
+    }
+    return deadline
+  }
+
+  /// Cuts the link or brings it back, at once.
+  ///
+  /// Going down loses what waits, what is on the line and what has not arrived by then; packets that have arrived and
+  /// were not yet asked for remain.
+  public mutating func set(isUp: Bool, at time: Instant) {
+    advance(to: time)
+    apply(isUp ? .up : .down)
+  }
+
+  /// How many packets wait for the line.
+  public var queuedPacketCount: Int { queue.packetCount }
+
+  /// How many bytes wait for the line.
+  public var queuedByteCount: Int { queue.byteCount }
+
+  /// How many packets are in the link: waiting, on their way, or arrived and not yet asked for.
+  public var packetCount: Int { queue.packetCount + inOrder.count + outOfOrder.count }
+}
+
+extension Link {
+  /// Lets everything happen that happens until `time`, in its order.
+  private mutating func advance(to time: Instant) {
+    while let event = coming.last, event.time <= time {
+      coming.removeLast()
+      drainQueue(until: event.time)
+      apply(event.change)
+    }
+    drainQueue(until: time)
+  }
+
+  private mutating func drainQueue(until time: Instant) {
+    while line.idle <= time, let packet = queue.popFirst() { transmit(packet) }
+    now = max(now, time)
+  }
+
+  private mutating func apply(_ change: LinkEvent.Change) {
+    switch change {
+    case .up:
+      isUp = true
+    case .down:
+      isUp = false
+      discardEverything()
+    }
+  }
+
+  private mutating func discardEverything() {
+    while let packet = queue.popFirst() { counters.drop(packet.bytes.count, .linkDown) }
+    line.reset(at: now)
+    while let packet = inOrder.last, packet.arrival > now {
+      _ = inOrder.popLast()
+      counters.drop(packet.bytes.count, .linkDown)
+    }
+    var arrived: [LinkPacket] = []
+    while let packet = outOfOrder.popFirst() {
+      if packet.arrival <= now { arrived.append(packet) } else { counters.drop(packet.bytes.count, .linkDown) }
+    }
+    for packet in arrived { outOfOrder.insert(packet) }
+    latestArrival = min(latestArrival, now)
+  }
+
+  /// Puts a packet on the line, which is idle or becomes so now.
+  private mutating func transmit(_ packet: LinkPacket) {
+    let departure = line.send(packet.bytes.count, notBefore: packet.sent)
+    if configuration.lossRate.happens(&lossGenerator) {
+      return counters.drop(packet.bytes.count, .randomLoss)
+    }
+    launch(packet, departure: departure)
+    if configuration.duplicationRate.happens(&duplicationGenerator) {
+      counters.duplicated.count(packet.bytes.count)
+      launch(packet, departure: departure)
+    }
+  }
+
+  /// Lets a packet that has left the line travel to the other end.
+  private mutating func launch(_ packet: LinkPacket, departure: Instant) {
+    var packet = packet
+    packet.order = nextOrder
+    nextOrder &+= 1
+    packet.arrival = departure + configuration.delay
+    if configuration.jitter > .zero {
+      packet.arrival = packet.arrival + Nanoseconds(jitterGenerator.next(through: configuration.jitter.count))
+    }
+    if !configuration.jitterReorders { packet.arrival = max(packet.arrival, latestArrival) }
+    if configuration.reorderRate.happens(&reorderGenerator) {
+      counters.heldBack.count(packet.bytes.count)
+      packet.arrival = packet.arrival + configuration.reorderDelay
+      outOfOrder.insert(packet)
+    } else if configuration.jitterReorders {
+      outOfOrder.insert(packet)
+    } else {
+      latestArrival = packet.arrival
+      inOrder.append(packet)
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import MPTCPWire
+import Testing
+
+@testable import MPTCPLink
+
+@Suite struct LinkScheduleTests {
+  @Test func nothingPassesWhileTheLinkIsDown() {
+    let schedule = [LinkEvent(after: .milliseconds(20), .up), LinkEvent(after: .milliseconds(10), .down)]
+    var link = Link(LinkConfiguration(schedule: schedule), at: milliseconds(100))
+    for number in 0..<30 { link.send(numbered(number), at: milliseconds(100 + Int64(number))) }
+    #expect(link.drain().map(\.number) == Array(0..<10) + Array(20..<30))
+    #expect(link.counters.dropped(.linkDown).packetCount == 10)
+  }
+
+  @Test func goingDownLosesWhatHasNotArrived() {
+    var link = Link(LinkConfiguration(bitsPerSecond: 12_000_000, delay: .milliseconds(2)), at: .zero)
+    for number in 0..<8 { link.send(numbered(number), at: .zero) }
+    // At 4 ms packets 0 and 1 have arrived, 2 and 3 are in the air, 4 is on the line and 5 to 7 wait.
+    link.set(isUp: false, at: milliseconds(4))
+    #expect(!link.isUp)
+    #expect(link.packetCount == 2)
+    #expect(link.counters.dropped(.linkDown).packetCount == 6)
+    #expect(link.receiveAll(at: milliseconds(9)).map(\.number) == [0, 1])
+  }
+
+  @Test func theLineIsIdleWhenItComesBack() {
+    var link = Link(LinkConfiguration(bitsPerSecond: 12_000_000), at: .zero)
+    for number in 0..<100 { link.send(numbered(number), at: .zero) }
+    link.set(isUp: false, at: milliseconds(1))
+    link.set(isUp: true, at: milliseconds(2))
+    link.send(numbered(200), at: milliseconds(2))
+    #expect(link.drain().map { [Int64($0.number), $0.arrival.nanoseconds] } == [[0, 1_000_000], [200, 3_000_000]])
+  }
+
+  @Test func aHostThatAsksLateGetsWhatArrivedBeforeTheLinkWentDown() {
+    let schedule = [LinkEvent(after: .milliseconds(3), .down)]
+    let configuration = LinkConfiguration(
+      bitsPerSecond: 12_000_000, reorderRate: .percent(50), reorderDelay: .microseconds(1), schedule: schedule, seed: 1)
+    var link = Link(configuration, at: .zero)
+    for number in 0..<8 { link.send(numbered(number), at: .zero) }
+    let packets = link.receiveAll(at: milliseconds(50))
+    #expect(packets.allSatisfy { $0.arrival <= milliseconds(3) })
+    #expect((2...3).contains(packets.count))
+    #expect(packets.count + link.counters.dropped(.linkDown).packetCount == 8)
+  }
+
+  @Test func eventsAtTheSameTimeHappenInTheOrderGiven() {
+    let span = Nanoseconds.milliseconds(1)
+    var link = Link(
+      LinkConfiguration(schedule: [LinkEvent(after: span, .down), LinkEvent(after: span, .up)]), at: .zero)
+    _ = link.receive(at: milliseconds(1))
+    #expect(link.isUp)
+    link = Link(LinkConfiguration(schedule: [LinkEvent(after: span, .up), LinkEvent(after: span, .down)]), at: .zero)
+    _ = link.receive(at: milliseconds(1))
+    #expect(!link.isUp)
+  }
+}
