@@ -71,6 +71,8 @@ let package = Package(
 
     .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
     .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "MPTCPWire"], swiftSettings: strict),
+    .testTarget(
+      name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
