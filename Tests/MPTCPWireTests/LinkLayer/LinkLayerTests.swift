@@ -35,7 +35,9 @@ import Testing
       ).write(into: buffer)
     }
     for count in 0..<28 {
-      #expect(throws: WireError(.arpPacket, .truncated, at: 0)) { try ARPPacket(parsing: Array(good[..<count]).span.bytes) }
+      #expect(throws: WireError(.arpPacket, .truncated, at: 0)) {
+        try ARPPacket(parsing: Array(good[..<count]).span.bytes)
+      }
     }
     for index in 0..<6 {
       var bad = good
