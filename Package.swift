@@ -70,7 +70,11 @@ let package = Package(
       swiftSettings: strict),
 
     .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
-    .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "MPTCPWire"], swiftSettings: strict),
+    .target(name: "PacketFactory", dependencies: ["MPTCPWire"], path: "Tests/PacketFactory", swiftSettings: strict),
+    .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "PacketFactory"], swiftSettings: strict),
+    .testTarget(name: "MPTCPCaptureTests", dependencies: ["MPTCPCapture", "PacketFactory"], swiftSettings: strict),
+    .testTarget(
+      name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

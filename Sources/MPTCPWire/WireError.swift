@@ -71,6 +71,8 @@ public struct WireError: Error, Hashable, Sendable {
     case neighborHopLimit
     /// An option of a neighbour discovery message.
     case neighborOption
+    /// An Ethernet header as a whole.
+    case ethernetHeader
     /// An ARP packet as a whole.
     case arpPacket
     /// The hardware or protocol type, or their lengths, of an ARP packet.

@@ -92,6 +92,16 @@ public struct ByteSlice: Sendable {
     return ByteSlice(unchecked: chunk, offset: offset + dropped, count: count - dropped)
   }
 
+  /// This slice and `next` as one, if `next` stands right behind it in the same chunk.
+  @inlinable
+  public func joined(with next: ByteSlice) -> ByteSlice? {
+    guard chunk === next.chunk, offset + count == next.offset else { return nil }
+    return ByteSlice(chunk, offset: offset, count: count + next.count)
+  }
+
+  /// No bytes.
+  public static let empty = ByteSlice(Chunk(capacity: 0), offset: 0, count: 0)
+
   /// A copy as an array.
   public var array: [UInt8] { withUnsafeBytes { Array($0) } }
 }

@@ -11,7 +11,7 @@ import MPTCPWire
 ///
 /// A host calls in this order, with times that never go back (an earlier time counts as the latest one given):
 ///
-/// 1. ``send(_:at:)`` for what enters the link;
+/// 1. ``send(_:at:)`` or ``send(superSegment:segmentByteCount:at:)`` for what enters the link;
 /// 2. at ``nextDeadline``, or sooner, ``receive(at:)`` until it returns `nil`.
 ///
 /// ```swift
@@ -79,6 +79,23 @@ public struct Link: Sendable {
       counters.marked.count(packet.bytes.count)
     }
     queue.append(packet)
+  }
+
+  /// Hands the link a packet as it leaves a host with offload: a super-segment is cut into wire packets, and their
+  /// checksums are filled in. Each wire packet then has its own fate.
+  ///
+  /// What is no whole IP packet goes out as it is.
+  ///
+  /// - Parameters:
+  ///   - packet: The whole packet, from the IP header on; its transport checksum need not be there.
+  ///   - segmentByteCount: The payload of each wire packet; 0 for a packet that is one already.
+  ///   - time: When it enters the link.
+  public mutating func send(superSegment packet: RawSpan, segmentByteCount: Int, at time: Instant) {
+    do {
+      try Segmentation.forEachSegment(of: packet, segmentByteCount: segmentByteCount) { send(Array($0), at: time) }
+    } catch {
+      send(packet.withUnsafeBytes { Array($0) }, at: time)
+    }
   }
 
   /// The next packet that has arrived at `time` or before, in the order of arrival; `nil` when there is none.

@@ -16,8 +16,17 @@ struct SeededGenerator: RandomNumberGenerator {
   mutating func number<T: FixedWidthInteger>(_: T.Type = T.self) -> T { T(truncatingIfNeeded: next()) }
   mutating func flag() -> Bool { next() & 1 != 0 }
   mutating func maybe<T>(_ value: (inout SeededGenerator) -> T) -> T? { flag() ? value(&self) : nil }
-  mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
-  mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in number() } }
+  mutating func below(_ limit: Int) -> Int { Int(truncatingIfNeeded: next() % UInt64(limit)) }
+
+  mutating func bytes(_ count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count + 7) { buffer, used in
+      let raw = UnsafeMutableRawBufferPointer(buffer)
+      for offset in stride(from: 0, to: count, by: 8) {
+        raw.storeBytes(of: next(), toByteOffset: offset, as: UInt64.self)
+      }
+      used = count
+    }
+  }
 }
 
 extension SeededGenerator {

@@ -1,0 +1,31 @@
+import MPTCPWire
+
+/// Initial sequence numbers that a stranger cannot guess and that grow from one incarnation of a tuple to the next
+/// (RFC 6528 §3): a clock that ticks every 4 µs, plus a keyed hash of the tuple.
+struct InitialSequenceNumbers {
+  private let secret: (UInt64, UInt64)
+
+  /// Makes the generator of a host. `secret` is drawn once when the host starts, and never leaves it.
+  init(secret: (UInt64, UInt64)) { self.secret = secret }
+
+  /// The initial sequence number of a subflow that opens at `at`.
+  func number(for tuple: FourTuple, at: Instant) -> SequenceNumber {
+    let ticks = UInt32(truncatingIfNeeded: at.nanoseconds / 4_000)
+    return SequenceNumber(ticks &+ UInt32(truncatingIfNeeded: tuple.keyedHash(under: secret)))
+  }
+}
+
+extension FourTuple {
+  /// SipHash of the tuple; `context` keeps uses of one secret apart.
+  func keyedHash(under secret: (UInt64, UInt64), context: UInt64 = 0) -> UInt64 {
+    var hash = SipHash(key: secret)
+    hash.append(local.address.high)
+    hash.append(local.address.low)
+    hash.append(remote.address.high)
+    hash.append(remote.address.low)
+    hash.append(context)
+    let ports = UInt64(local.port.rawValue) << 16 | UInt64(remote.port.rawValue)
+    let family = UInt64(local.address.family.rawValue) << 32
+    return hash.finish(tail: ports | family, tailByteCount: 5)
+  }
+}
