@@ -11,21 +11,6 @@ struct InitialSequenceNumbers {
   /// The initial sequence number of a subflow that opens at `at`.
   func number(for tuple: FourTuple, at: Instant) -> SequenceNumber {
     let ticks = UInt32(truncatingIfNeeded: at.nanoseconds / 4_000)
-    return SequenceNumber(ticks &+ UInt32(truncatingIfNeeded: tuple.keyedHash(under: secret)))
-  }
-}
-
-extension FourTuple {
-  /// SipHash of the tuple; `context` keeps uses of one secret apart.
-  func keyedHash(under secret: (UInt64, UInt64), context: UInt64 = 0) -> UInt64 {
-    var hash = SipHash(key: secret)
-    hash.append(local.address.high)
-    hash.append(local.address.low)
-    hash.append(remote.address.high)
-    hash.append(remote.address.low)
-    hash.append(context)
-    let ports = UInt64(local.port.rawValue) << 16 | UInt64(remote.port.rawValue)
-    let family = UInt64(local.address.family.rawValue) << 32
-    return hash.finish(tail: ports | family, tailByteCount: 5)
+    return SequenceNumber(ticks &+ UInt32(truncatingIfNeeded: tuple.keyedHash(under: secret, purpose: .sequenceNumber)))
   }
 }

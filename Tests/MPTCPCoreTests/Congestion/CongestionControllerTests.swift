@@ -353,11 +353,11 @@ private struct OneWindow {
             slot, byteCount: count, priorInFlight: counts.randomElement(using: &generator) ?? 0, rtt: span,
             smoothedRTT: span, isCongestionWindowLimited: Bool.random(using: &generator), at: at)
         }
-        #expect(controller.pacingRate(slot, smoothedRTT: span) >= 0)
+        agree(controller.pacingRate(slot, smoothedRTT: span) >= 0, true)
         let window = controller.windows[slot]
-        #expect(window.congestionWindowByteCount >= window.maximumSegmentByteCount)
-        #expect(window.congestionWindowByteCount <= CongestionWindow.largestByteCount)
-        #expect(window.slowStartThresholdByteCount > 0)
+        agree(window.congestionWindowByteCount >= window.maximumSegmentByteCount, true)
+        agree(window.congestionWindowByteCount <= CongestionWindow.largestByteCount, true)
+        agree(window.slowStartThresholdByteCount > 0, true)
       }
     }
   }

@@ -15,15 +15,15 @@ import Testing
       let key = Token(UInt32.random(in: 0..<400, using: &generator))
       if Int.random(in: 0..<10, using: &generator) < (isGrowing ? 7 : 2) {
         let value = Int32(step)
-        #expect(table.insert(key, value) == model.updateValue(value, forKey: key))
+        agree(table.insert(key, value), model.updateValue(value, forKey: key))
       } else {
-        #expect(table.remove(key) == model.removeValue(forKey: key))
+        agree(table.remove(key), model.removeValue(forKey: key))
       }
-      #expect(table.count == model.count)
+      agree(table.count, model.count)
       let probe = Token(UInt32.random(in: 0..<400, using: &generator))
-      #expect(table[probe] == model[probe])
+      agree(table[probe], model[probe])
     }
-    for value in 0..<400 as Range<UInt32> { #expect(table[Token(value)] == model[Token(value)]) }
+    for value in 0..<400 as Range<UInt32> { agree(table[Token(value)], model[Token(value)]) }
   }
 
   @Test func `tuples that differ in one bit are different keys`() {
