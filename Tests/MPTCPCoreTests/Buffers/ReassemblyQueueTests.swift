@@ -57,11 +57,11 @@ import Testing
     #expect((0..<ranges.count).map { ranges[$0] } == [30..<40])
   }
 
-  @Test(arguments: 1...40 as ClosedRange<UInt64>)
+  @Test(arguments: 1...25 as ClosedRange<UInt64>)
   func `the queue agrees with an array of bytes`(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     var queue = ReassemblyQueue()
-    let length = 3_000
+    let length = 2_000
     var model = [UInt8?](repeating: nil, count: length)
     var popped: [UInt8] = []
     while popped.count < length {
@@ -92,8 +92,8 @@ import Testing
         queue.trim(below: popped.count)
       }
 
-      // Invariants
-      let held = model.indices.dropFirst(popped.count).filter { model[$0] != nil }
+      guard Int.random(in: 0..<8, using: &generator) == 0 else { continue }
+      let held = (popped.count..<min(popped.count + 600, length)).filter { model[$0] != nil }
       agree(queue.byteCount, held.count)
       agree(queue.first?.lowerBound, held.first)
       agree(queue.end, held.last.map { $0 + 1 })

@@ -13,7 +13,7 @@ import Testing
     return bytes
   }
 
-  @Test(arguments: 1...30 as ClosedRange<UInt64>)
+  @Test(arguments: 1...15 as ClosedRange<UInt64>)
   func `the buffer agrees with an array`(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     let base = Int.random(in: 0..<1_000_000, using: &generator)
