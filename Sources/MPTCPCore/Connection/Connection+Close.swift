@@ -1,0 +1,161 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// Ends: half-close, close, abort, fallback, MP_FAIL.
+extension Connection {
+  // MARK: The application's side
+
+  func finish(now: Instant) {
+    guard !finishRequested else { return }
+    finishRequested = true
+    markDirty()
+  }
+
+  /// The application is done with both directions.
+  func release(now: Instant) {
+    guard !isReleased else { return }
+    if phase == .opening || !receiveQueue.isEmpty {
+      isReleased = true
+      abort(reason: .aborted, now: now)
+      return
+    }
+    finish(now: now)
+    isReleased = true
+    // The peer may hold its direction open for as long as it likes, but not for nobody.
+    lingerDeadline = now + .seconds(60)
+    endpoint.reschedule(self)
+    if phase == .closed, subflows.isEmpty { endpoint.forget(self) }
+    markDirty()
+  }
+
+  /// Ends everything at once: RST on each subflow, with MP_FASTCLOSE where it speaks it (RFC 8684 §3.5, option R).
+  func abort(reason: CloseReason, now: Instant) {
+    guard phase != .closed || !subflows.isEmpty else { return }
+    let fastClose: MultipathOption? = isMultipath ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
+    for subflow in subflows where subflow.state != .closed && subflow.state != .synSent {
+      subflow.emitReset(reason: nil, isTransient: false, with: fastClose, now: now)
+    }
+    end(reason, now: now)
+  }
+
+  /// Both directions are done: subflows close, and the application is told.
+  func checkFinished(now: Instant) {
+    guard phase == .open, isDataFinAcknowledged, isRemoteFinished else { return }
+    phase = .closed
+    closeReason = .finished
+    dataRetransmitDeadline = .distantFuture
+    policyDeadline = .distantFuture
+    lingerDeadline = .distantFuture
+    reinjections.removeAll()
+    emit(.closed(.finished))
+    for subflow in subflows {
+      if subflow.isSynchronized {
+        subflow.requestFin(now: now)
+        subflow.closeDeadline = now + .seconds(10)
+        endpoint.reschedule(subflow)
+      } else {
+        resetSubflow(subflow, reason: .administrativelyProhibited, isTransient: false, now: now, as: .connectionClosed)
+      }
+    }
+    if subflows.isEmpty { endpoint.forget(self) }
+    markDirty()
+  }
+
+  /// Over, for this reason; nothing more is sent.
+  func end(_ reason: CloseReason, now: Instant) {
+    let wasOpen = phase != .closed
+    phase = .closed
+    if closeReason == nil { closeReason = reason }
+    dataRetransmitDeadline = .distantFuture
+    policyDeadline = .distantFuture
+    orphanDeadline = .distantFuture
+    lingerDeadline = .distantFuture
+    announceDeadline = .distantFuture
+    for subflow in subflows { drop(subflow, reason: .connectionClosed, now: now) }
+    if wasOpen {
+      wantsReadable = false
+      emit(.closed(reason))
+    }
+    sendBuffer = SendBuffer()
+    reassembly = ReassemblyQueue()
+    endpoint.forget(self)
+  }
+
+  // MARK: Fallback (RFC 8684 §3.7)
+
+  /// Plain TCP from here on, for good.
+  func fallBack(_ reason: FallbackReason, now: Instant) {
+    guard !isFallback else { return }
+    let wasSpeaking = isMultipath
+    multipath = .fellBack(reason)
+    endpoint.statistics.fallbacks += 1
+    endpoint.retireToken(of: self)
+    announcements.removeAll()
+    remoteAddresses.removeAll()
+    reinjections.removeAll()
+    policyDeadline = .distantFuture
+    announceDeadline = .distantFuture
+    dataRetransmitDeadline = .distantFuture
+    if wasSpeaking, phase == .open {
+      if reason != .optionMissingOnData || hasReceivedDSS { sendsInfiniteMapping = true }
+      emit(.fellBack(reason))
+    }
+    guard let only = subflows.first else { return }
+    only.pendingOptions.removeAll()
+    // From here on subflow acknowledgements free the send buffer (PROTOCOL: after an infinite mapping).
+    if let first = only.sentMappings.first {
+      dataAcknowledged(
+        upTo: first.dataOffset + max(only.sendUnacknowledged - first.subflowOffset, 0), now: now)
+    } else {
+      dataAcknowledged(upTo: sendNext, now: now)
+    }
+    if linearReceive == nil {
+      let waiting = only.unmappedByteCount
+      linearReceive = (only.receiveNext - waiting, receiveNext)
+    }
+    only.deliverUnmapped(now: now)
+    markDirty()
+  }
+
+  /// The peer declared that everything from here on is plain TCP.
+  func takeInfiniteMapping(_ wire: DSSMapping, on subflow: Subflow, now: Instant) {
+    guard subflows.count == 1, let dataOffset = receiveDataOffset(wire.dsn) else {
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    }
+    let number = wire.subflowSequenceNumber
+    let expected = subflow.receiveNext
+    let start = expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
+    // It may begin before what has arrived, never before what the connection has.
+    linearReceive = (start, dataOffset)
+    fallBack(.infiniteMapping, now: now)
+  }
+
+  /// A DSS checksum failed (RFC 8684 §3.7).
+  func checksumFailed(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
+    let fail = MultipathOption.fail(MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue))
+    if subflows.count > 1 {
+      resetSubflow(
+        subflow, reason: .middleboxInterference, isTransient: true, now: now,
+        as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: fail)
+      return
+    }
+    // The only subflow: signal it, and take what follows as it comes. The sender answers with an infinite mapping.
+    linearReceive = (mapping.subflowOffset, mapping.dataOffset)
+    queue(fail, on: subflow)
+    fallBackAfterChecksum(mapping, on: subflow, now: now)
+  }
+
+  private func fallBackAfterChecksum(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
+    let fail = subflow.pendingOptions
+    fallBack(.checksumFailed, now: now)
+    subflow.pendingOptions = fail
+    subflow.mustAcknowledge = true
+  }
+
+  /// MP_FAIL of the peer.
+  func peerFailed(_ option: MPFail, on subflow: Subflow, now: Instant) {
+    guard isMultipath, subflows.count == 1, subflow.isSynchronized, !isFallback else { return }
+    fallBack(.peerSignalledFailure, now: now)
+  }
+}

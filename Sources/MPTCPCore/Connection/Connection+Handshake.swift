@@ -1,0 +1,230 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// MP_CAPABLE and MP_JOIN (RFC 8684 §3.1, §3.2), and falling back at the handshake (§3.7).
+extension Connection {
+  // MARK: Options that we send
+
+  /// What the SYN or SYN/ACK of `subflow` carries.
+  func handshakeOption(for subflow: Subflow) -> MultipathOption? {
+    if let join = subflow.join {
+      if subflow.isInitiator {
+        return .join(
+          .syn(
+            backup: subflow.isBackup, addressID: subflow.localAddressID, token: remoteToken, nonce: join.localNonce))
+      }
+      let hmac = joinHMAC(of: .local, subflow, join)
+      return .join(
+        .synAck(
+          backup: subflow.isBackup, addressID: subflow.localAddressID, hmac: hmac.left64, nonce: join.localNonce))
+    }
+    guard multipath == .offered else { return nil }
+    return .capable(
+      MPCapable(
+        version: 1, flags: capableFlags(isAnswer: !isInitiator), senderKey: isInitiator ? nil : localKey,
+        receiverKey: nil, dataLength: nil, checksum: nil))
+  }
+
+  /// What the third ACK carries, and every pure ACK after it until the peer proves that it got one.
+  func thirdAcknowledgmentOption(for subflow: Subflow) -> MultipathOption? {
+    if let join = subflow.join {
+      guard subflow.isInitiator, !subflow.isFullyEstablished else { return nil }
+      return .join(.ack(hmac: joinHMAC(of: .local, subflow, join).left160))
+    }
+    guard isInitiator, multipath == .keyed, subflow.isInitial else { return nil }
+    return .capable(
+      MPCapable(
+        version: 1, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey, dataLength: nil,
+        checksum: nil))
+  }
+
+  /// MP_CAPABLE with the data fields in place of a DSS, on the initiator's first data (RFC 8684 §3.1).
+  func capableWithData(_ mapping: SentMapping) -> MultipathOption {
+    .capable(
+      MPCapable(
+        version: 1, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey,
+        dataLength: UInt16(clamping: mapping.count), checksum: mapping.checksum))
+  }
+
+  private func capableFlags(isAnswer: Bool) -> MPCapableFlags {
+    var flags: MPCapableFlags = [.hmac]
+    if isAnswer ? usesChecksum || options.checksum : options.checksum { flags.insert(.checksumRequired) }
+    if options.refusesJoinsToInitialAddress { flags.insert(.noMoreSubflows) }
+    return flags
+  }
+
+  private enum Side {
+    case local
+    case remote
+  }
+
+  /// The HMAC that `side` has to send on `subflow`: its own key and nonce come first (RFC 8684 §3.2).
+  private func joinHMAC(of side: Side, _ subflow: Subflow, _ join: JoinState) -> JoinHMAC {
+    switch side {
+    case .local:
+      JoinAuthentication.joinHMAC(
+        version: .v1, senderKey: localKey, receiverKey: remoteKey, senderNonce: join.localNonce,
+        receiverNonce: join.remoteNonce)
+    case .remote:
+      JoinAuthentication.joinHMAC(
+        version: .v1, senderKey: remoteKey, receiverKey: localKey, senderNonce: join.remoteNonce,
+        receiverNonce: join.localNonce)
+    }
+  }
+
+  // MARK: As initiator
+
+  /// The SYN/ACK is here; `subflow` is established as far as TCP goes.
+  func synAcknowledged(_ segment: Segment, on subflow: Subflow, now: Instant) {
+    if subflow.join != nil {
+      joinAnswered(segment, on: subflow, now: now)
+      return
+    }
+    subflow.isFullyEstablished = true
+    sendWindowEdge = 1 + Int(segment.header.window)
+    if multipath == .offered { takeCapableAnswer(segment.options.multipath.capable, now: now) }
+    if isFallback { subflow.lastSentDataAck = -1 }
+    phase = .open
+    emit(.established(isMultipath: isMultipath))
+    emit(.subflowEstablished(subflow.description))
+    markDirty()
+  }
+
+  private func takeCapableAnswer(_ capable: MPCapable?, now: Instant) {
+    guard let capable else {
+      fallBack(.peerWithoutMultipath, now: now)
+      return
+    }
+    // Flag B received as 1 means an extension that we do not know: ignore the option. So it is without H.
+    guard capable.version == 1, let key = capable.senderKey, !capable.flags.contains(.extensibility),
+      capable.flags.contains(.hmac)
+    else {
+      fallBack(.unacceptableCapability, now: now)
+      return
+    }
+    usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
+    peerRefusesInitialAddress = capable.flags.contains(.noMoreSubflows)
+    learnRemoteKey(key)
+    multipath = .keyed
+  }
+
+  private func learnRemoteKey(_ key: Key) {
+    remoteKey = key
+    (remoteToken, remoteInitialNumber) = key.derived(.v1)
+    if !peerRefusesInitialAddress {
+      remoteAddresses = [RemoteAddress(id: .initial, address: initialTuple.remote)]
+    }
+  }
+
+  private func joinAnswered(_ segment: Segment, on subflow: Subflow, now: Instant) {
+    guard var join = subflow.join else { return }
+    guard case .synAck(let backup, let addressID, let hmac, let nonce)? = segment.options.multipath.join else {
+      // RFC 8684 §3.2: a SYN/ACK without MP_JOIN closes this subflow, never the connection.
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
+      return
+    }
+    join.remoteNonce = nonce
+    guard joinHMAC(of: .remote, subflow, join).left64 == hmac else {
+      endpoint.statistics.badJoinAuthentications += 1
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
+      return
+    }
+    subflow.join = join
+    subflow.isPeerBackup = backup
+    if subflow.remoteAddressID == .initial, addressID != .initial { subflow.remoteAddressID = addressID }
+    // No data before the fourth ACK; the third is sent again until then (RFC 8684 §3.2).
+    subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
+  }
+
+  /// The fourth ACK, or anything else that the peer sent after the third, is here.
+  func joinConfirmed(_ subflow: Subflow, now: Instant) {
+    subflow.isFullyEstablished = true
+    subflow.retransmitDeadline = .distantFuture
+    endpoint.statistics.joins += 1
+    emit(.subflowEstablished(subflow.description))
+    consult(.subflowEstablished(subflow.id), now: now)
+    markDirty()
+  }
+
+  /// SYNs go unanswered: after two, the option may be what is in the way (RFC 8684 §3.9.3).
+  func willRetransmitSyn(_ subflow: Subflow) {
+    guard subflow.isInitial, isInitiator, multipath == .offered, subflow.synRetransmissions > 2 else { return }
+    fallBack(.synsLost, now: endpoint.now)
+  }
+
+  func acceptsSimultaneousOpen(_ segment: Segment, on subflow: Subflow) -> Bool {
+    guard subflow.join == nil else { return false }
+    // RFC 8684 §3.1 knows one initiator and one listener; where both initiate, TCP is what works.
+    if multipath == .offered { fallBack(.peerWithoutMultipath, now: endpoint.now) }
+    return true
+  }
+
+  // MARK: As listener
+
+  /// Looks at the MP_CAPABLE of a SYN.
+  func takeCapableOffer(_ capable: MPCapable?) {
+    guard multipath == .offered else { return }
+    guard let capable, capable.version >= 1, capable.senderKey == nil, !capable.flags.contains(.extensibility),
+      capable.flags.contains(.hmac)
+    else {
+      multipath = .fellBack(capable == nil ? .peerWithoutMultipath : .unacceptableCapability)
+      return
+    }
+    usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
+    peerRefusesInitialAddress = capable.flags.contains(.noMoreSubflows)
+  }
+
+  /// The third ACK of `subflow`; false if it must not open it.
+  func acceptsThirdAcknowledgment(_ segment: Segment, on subflow: Subflow, now: Instant) -> Bool {
+    if let join = subflow.join {
+      guard !subflow.isInitiator else { return true }
+      guard case .ack(let hmac)? = segment.options.multipath.join else {
+        // Data may overtake the third ACK; without it nothing proves who sends.
+        if segment.payload.isEmpty {
+          resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
+        }
+        return false
+      }
+      guard joinHMAC(of: .remote, subflow, join).left160 == hmac else {
+        endpoint.statistics.badJoinAuthentications += 1
+        resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
+        return false
+      }
+      return true
+    }
+    guard multipath == .offered else { return true }
+    guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
+      capable.receiverKey == localKey, capable.version == 1
+    else {
+      // RFC 8684 §3.1: the third ACK decides.
+      fallBack(.optionMissingOnThirdAck, now: now)
+      return true
+    }
+    learnRemoteKey(theirs)
+    multipath = .confirmed
+    return true
+  }
+
+  /// A passive subflow has its third ACK.
+  func subflowOpened(_ subflow: Subflow, now: Instant) {
+    endpoint.halfOpenCount -= 1
+    subflow.isFullyEstablished = true
+    if subflow.join != nil {
+      guard phase == .open else {
+        resetSubflow(subflow, reason: .administrativelyProhibited, isTransient: false, now: now)
+        return
+      }
+      endpoint.statistics.joins += 1
+      // The fourth ACK, at once.
+      subflow.mustAcknowledge = true
+      emit(.subflowEstablished(subflow.description))
+      consult(.subflowEstablished(subflow.id), now: now)
+    } else {
+      phase = .open
+      emit(.established(isMultipath: isMultipath))
+      emit(.subflowEstablished(subflow.description))
+      if isConfirmed { consult(.established, now: now) }
+    }
+    markDirty()
+  }
+}

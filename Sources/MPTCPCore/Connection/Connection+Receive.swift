@@ -1,0 +1,140 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// The receiving side: data in its order, one window for all subflows, the end of the peer's data.
+extension Connection {
+  // MARK: Data
+
+  /// Takes bytes that a subflow has in order. What came before, on another subflow or this one, is dropped; what lies
+  /// beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4).
+  func receive(_ slice: ByteSlice, at offset: Int, on subflow: Subflow, now: Instant) {
+    var slice = slice
+    var offset = offset
+    if offset < receiveNext {
+      let known = min(receiveNext - offset, slice.count)
+      duplicateByteCount += known
+      endpoint.statistics.duplicateByteCount += known
+      slice = slice.dropFirst(known)
+      offset += known
+    }
+    if offset + slice.count > receiveWindowEdge { slice = slice.prefix(receiveWindowEdge - offset) }
+    guard !slice.isEmpty else { return }
+    if isReleased {
+      // RFC 9293 §3.6, RFC 2525 §2.17: data for nobody is an error that the peer must hear of.
+      abort(reason: .aborted, now: now)
+      return
+    }
+    guard offset == receiveNext else {
+      let fresh = reassembly.insert(at: offset, slice)
+      duplicateByteCount += slice.count - fresh
+      endpoint.statistics.duplicateByteCount += slice.count - fresh
+      return
+    }
+    accept(slice)
+    while let next = reassembly.pop(at: receiveNext) { accept(next) }
+    if wantsReadable {
+      wantsReadable = false
+      emit(.readable)
+    }
+    takeRemoteFin(now: now)
+  }
+
+  private func accept(_ slice: ByteSlice) {
+    receiveQueue.append(slice)
+    receiveNext += slice.count
+    receivedByteCount += slice.count
+  }
+
+  func notePending(_ byteCount: Int) { pendingByteCount += byteCount }
+
+  /// The application's read.
+  func read(upTo limit: Int, now: Instant) -> ByteSlice? {
+    guard let slice = receiveQueue.pop(upTo: limit) else {
+      if isRemoteFinished || closeReason != nil { return ByteSlice([]) }
+      wantsReadable = true
+      return nil
+    }
+    noteRead(slice.count, now: now)
+    markDirty()
+    return slice
+  }
+
+  // MARK: The end
+
+  /// A DATA_FIN stands at `offset`.
+  func noteRemoteFin(at offset: Int, now: Instant) {
+    if remoteFinOffset == nil, offset >= receiveNext { remoteFinOffset = offset }
+    takeRemoteFin(now: now)
+  }
+
+  func takeRemoteFin(now: Instant) {
+    guard let fin = remoteFinOffset, receiveNext == fin, !isRemoteFinished else { return }
+    if !isFallback { receiveNext += 1 }
+    isRemoteFinished = true
+    if wantsReadable {
+      wantsReadable = false
+      emit(.readable)
+    }
+    checkFinished(now: now)
+  }
+
+  // MARK: The window (RFC 8684 §3.3.4)
+
+  /// The window for a segment on `subflow`, in bytes.
+  func receiveWindow(for subflow: Subflow) -> Int {
+    updateReceiveWindow()
+    return max(receiveWindowEdge - receiveNext, 0)
+  }
+
+  /// Moves the right edge, never back (RFC 9293 §3.8.6.2.2: by worthwhile steps).
+  func updateReceiveWindow() {
+    let free = receiveLimit - receiveQueue.byteCount - max(pendingByteCount - receiveLimit, 0)
+    let edge = receiveNext + max(free, 0)
+    guard edge > receiveWindowEdge else { return }
+    if edge - receiveWindowEdge >= min(receiveLimit / 4, 2 * 1460) { receiveWindowEdge = edge }
+  }
+
+  /// By how much the window must have opened before it is worth an acknowledgement of its own.
+  func windowUpdateThreshold(_ subflow: Subflow) -> Int {
+    let left = subflow.lastSentDataWindowEdge - receiveNext
+    return left < 2 * 1460 ? 2 * 1460 : receiveLimit / 4
+  }
+
+  /// Grows the window: twice what the application reads in a round trip keeps the paths full while it doubles.
+  private func noteRead(_ byteCount: Int, now: Instant) {
+    readInRound += byteCount
+    var longest = Nanoseconds.milliseconds(1)
+    for subflow in subflows { longest = max(longest, subflow.roundTrip.smoothed ?? .zero) }
+    guard now - readRoundStart >= longest else { return }
+    let wanted = min(readInRound, options.receiveBufferByteCount) * 3
+    if wanted > receiveLimit { receiveLimit = min(max(wanted, receiveLimit), options.receiveBufferByteCount) }
+    readInRound = 0
+    readRoundStart = now
+  }
+
+  /// What acknowledges the peer's data; nil while the connection is plain TCP.
+  func dataAck() -> DataAck? {
+    guard isMultipath else { return nil }
+    let number = receiveDataNumber(receiveNext)
+    return answersWithEightOctets ? .eight(number.rawValue) : .four(number.low32)
+  }
+
+  // MARK: Missing mappings
+
+  /// The data offset that belongs to a subflow offset where no mapping is needed: plain TCP, infinite mapping.
+  func unmappedDataOffset(of offset: Int, on subflow: Subflow) -> Int? {
+    guard let linear = linearReceive else {
+      return isFallback ? offset : nil
+    }
+    guard offset >= linear.subflowOffset else { return nil }
+    return linear.dataOffset + (offset - linear.subflowOffset)
+  }
+
+  /// In-order data without a mapping. True if the connection can take it after all.
+  func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Bool {
+    // RFC 8684 §3.7: no DSS on the first data of the only subflow means that something on the way removes options.
+    guard !hasReceivedDSS, subflow.isInitial, subflows.count == 1, multipath != .offered else { return false }
+    fallBack(.optionMissingOnData, now: now)
+    return true
+  }
+}

@@ -1,0 +1,358 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// The sending side: the scheduler gives each piece of data to a subflow that can send it now, and only then is it mapped.
+extension Connection {
+  // MARK: The application's side
+
+  /// How much the application may have written and not yet acknowledged: twice what the subflows can have in flight, so
+  /// that neither an acknowledgement nor a stalled path leaves them without data, within the configured bound.
+  private var sendLimit: Int {
+    var window = 0
+    for subflow in subflows { window += min(subflow.congestionWindow, options.sendBufferByteCount) }
+    return min(options.sendBufferByteCount, max(512 << 10, window * 3))
+  }
+
+  var hasSendRoom: Bool { sendBuffer.byteCount < sendLimit }
+
+  /// Takes as much of `slice` as there is room for.
+  func write(_ slice: ByteSlice) -> Int {
+    let room = max(sendLimit - sendBuffer.byteCount, 0)
+    let taken = slice.prefix(room)
+    if taken.count < slice.count { wantsWritable = true }
+    guard !taken.isEmpty else { return 0 }
+    sendBuffer.append(taken)
+    writtenByteCount += taken.count
+    markDirty()
+    return taken.count
+  }
+
+  // MARK: One output pass
+
+  /// Sends what may be sent now: repairs, reinjections, new data, the end of the data, acknowledgements.
+  func output(now: Instant) {
+    isDirty = false
+    for subflow in subflows where subflow.isSynchronized { subflow.sendLost(now: now) }
+    if phase == .open || phase == .closed {
+      updateReceiveWindow()
+      sendReinjections(now: now)
+      sendNewData(now: now)
+      sendEnd(now: now)
+    }
+    var index = 0
+    while index < subflows.count {
+      let subflow = subflows[index]
+      index += 1
+      guard subflow.isSynchronized else { continue }
+      if subflow.isOpen, receiveWindowEdge - subflow.lastSentDataWindowEdge >= windowUpdateThreshold(subflow) {
+        subflow.mustAcknowledge = true
+      }
+      if subflow.mustAcknowledge || !subflow.pendingOptions.isEmpty { subflow.emitAcknowledgment(now: now) }
+      if isBlockedByWindow(subflow) { subflow.armPersist(now: now) }
+    }
+    armDataRetransmission(now: now)
+    if wantsWritable, hasSendRoom, !finishRequested, phase == .open {
+      wantsWritable = false
+      emit(.writable)
+    }
+  }
+
+  // MARK: Scheduling
+
+  /// What a subflow can take right now, in bytes of payload; 0 where it cannot.
+  private func room(on subflow: Subflow, now: Instant) -> Int {
+    guard subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
+      subflow.sentSegments.count < Limits.sentSegments
+    else { return 0 }
+    let window = min(
+      subflow.congestionWindow - subflow.inFlightByteCount, subflow.sendWindowEdge - subflow.sendNext)
+    guard window > 0, subflow.paceAllows(now) else { return 0 }
+    return window
+  }
+
+  /// Lowest round-trip time first; backups only when no regular subflow works (RFC 8684 §3.3.8).
+  private func choose(now: Instant, wanted: Int, avoiding origin: SubflowID? = nil) -> (Subflow, Int)? {
+    if subflows.count == 1 {
+      let only = subflows[0]
+      let room = room(on: only, now: now)
+      return room > 0 && only.id != origin ? (only, room) : nil
+    }
+    let onlyBackups = !subflows.contains {
+      $0.acceptsData && !$0.isStalled && !$0.isBackup && !$0.isPeerBackup && $0.id != origin
+    }
+    var best: (Subflow, Int)?
+    for subflow in subflows where subflow.id != origin && (onlyBackups || !(subflow.isBackup || subflow.isPeerBackup)) {
+      let room = room(on: subflow, now: now)
+      guard room >= min(wanted, subflow.fullPayloadByteCount) || (room > 0 && subflow.sentSegments.isEmpty) else {
+        continue
+      }
+      if let known = best, known.0.schedulingTime <= subflow.schedulingTime { continue }
+      best = (subflow, room)
+    }
+    return best
+  }
+
+  private func sendNewData(now: Instant) {
+    while sendNext < dataEnd {
+      let window = isFallback ? Int.max : sendWindowEdge - sendNext
+      guard window > 0 else { return }
+      let waiting = dataEnd - sendNext
+      let available = min(waiting, window)
+      guard let (subflow, room) = choose(now: now, wanted: available) else { return }
+      let length = segmentLength(available: available, waiting: waiting, room: room, subflow)
+      guard length > 0 else { return }
+      let sent = transmit(at: sendNext, count: length, on: subflow, isReinjection: false, now: now)
+      guard sent > 0 else { return }
+      sendNext += sent
+    }
+  }
+
+  /// How much goes out as one (super-)segment: sender's silly window avoidance and Nagle's algorithm (RFC 9293 §3.8.6.2
+  /// and §3.7.4), at most a millisecond's worth at the pacing rate so that queues see no great bursts.
+  private func segmentLength(available: Int, waiting: Int, room: Int, _ subflow: Subflow) -> Int {
+    let mss = subflow.fullPayloadByteCount
+    var limit = subflow.largestSuperSegmentByteCount / mss * mss
+    if !endpoint.offersSegmentation(subflow.path) { limit = mss }
+    let rate = subflow.pacingRate
+    if rate > 0 { limit = min(limit, max(rate / 1000 / mss * mss, 2 * mss)) }
+    // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
+    if isInitiator, multipath == .keyed, sendNext == 1 { limit = mss - 4 }
+    var length = min(available, min(room, limit))
+    if length < waiting, length > mss { length = length / mss * mss }
+    if length < mss {
+      let isTail = length == waiting
+      let isIdle = sendUnacknowledged == sendNext
+      if isTail {
+        if !options.noDelay, !finishRequested, !isIdle { return 0 }
+      } else if length < min(waiting, subflow.largestSendWindow / 2), !subflow.sentSegments.isEmpty, limit >= mss {
+        // A window or congestion window that opened by crumbs: wait for a full segment.
+        return 0
+      }
+    }
+    return length
+  }
+
+  /// Declares a mapping for `count` octets at data offset `offset` on `subflow` and sends them. Gives what was sent,
+  /// which may be less: a mapping holds at most two runs of the send buffer.
+  private func transmit(at offset: Int, count: Int, on subflow: Subflow, isReinjection: Bool, now: Instant) -> Int {
+    let (first, second) = sendBuffer.slices(at: offset - 1, upTo: count)
+    let length = first.count + (second?.count ?? 0)
+    guard length > 0 else { return 0 }
+    let start = subflow.sendNext
+    let isLast = offset + length == dataEnd && finishRequested
+    let isImplied = isInitiator && multipath == .keyed && offset == 1 && subflow.isInitial && start == 1
+    var mapping = SentMapping(
+      subflowOffset: start, dataOffset: offset, count: length, first: first, second: second, checksum: nil,
+      hasDataFin: isLast && isMultipath && !isImplied && length < 65_535, isImplied: isImplied)
+    if isMultipath, usesChecksum {
+      var sum = DSSChecksum()
+      sum.add(first.bytes)
+      if let second { sum.add(second.bytes) }
+      mapping.checksum = sum.value(
+        dsn: sendDataNumber(offset), subflowSequenceNumber: UInt32(truncatingIfNeeded: start),
+        length: UInt16(clamping: length + (mapping.hasDataFin ? 1 : 0)))
+    }
+    if mapping.hasDataFin { isDataFinSent = true }
+    subflow.sentMappings.append(mapping)
+    subflow.sentSegments.append(SentSegment(start: start, end: start + length, sentAt: now))
+    subflow.sendNext = start + length
+    subflow.inFlightByteCount += length
+    subflow.sentByteCount += length
+    if isReinjection {
+      subflow.reinjectedByteCount += length
+      endpoint.statistics.reinjectedByteCount += length
+    }
+    if subflow.unacknowledgedSince == .distantFuture { subflow.unacknowledgedSince = now }
+    subflow.notePace(length, now: now)
+    if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
+    subflow.emitData(
+      mapping, range: start..<(start + length), push: offset + length == dataEnd, isRetransmission: false, now: now)
+    if subflow.retransmitDeadline == .distantFuture {
+      subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
+    }
+    subflow.armProbe(now: now)
+    return length
+  }
+
+  // MARK: Reinjection (RFC 8684 §3.3.6)
+
+  /// Queues what `subflow` holds and the peer has not DATA_ACKed for other subflows.
+  func reinject(from subflow: Subflow) {
+    guard !isFallback else { return }
+    for mapping in subflow.sentMappings {
+      let start = max(mapping.dataOffset, sendUnacknowledged)
+      let end = mapping.dataOffset + mapping.count
+      if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
+      guard start < end else { continue }
+      guard reinjections.count < Limits.reinjections else { break }
+      reinjections.append(Reinjection(range: start..<end, origin: subflow.id))
+    }
+    markDirty()
+  }
+
+  private func sendReinjections(now: Instant) {
+    while let next = reinjections.first {
+      var range = next.range
+      if range.lowerBound < sendUnacknowledged { range = min(sendUnacknowledged, range.upperBound)..<range.upperBound }
+      guard !range.isEmpty else {
+        reinjections.removeFirst()
+        continue
+      }
+      if let origin = subflow(next.origin), !origin.isStalled, origin.acceptsData {
+        // It came back: its own retransmissions do.
+        reinjections.removeFirst()
+        continue
+      }
+      guard let (subflow, room) = choose(now: now, wanted: range.count, avoiding: next.origin) else { return }
+      let mss = subflow.fullPayloadByteCount
+      var length = min(range.count, min(room, subflow.largestSuperSegmentByteCount / mss * mss))
+      if !endpoint.offersSegmentation(subflow.path) { length = min(length, mss) }
+      if length < range.count, length > mss { length = length / mss * mss }
+      let sent = transmit(at: range.lowerBound, count: length, on: subflow, isReinjection: true, now: now)
+      guard sent > 0 else { return }
+      if sent == range.count {
+        reinjections.removeFirst()
+      } else {
+        reinjections[0].range = (range.lowerBound + sent)..<range.upperBound
+      }
+    }
+  }
+
+  // MARK: The end of the data (RFC 8684 §3.3.3)
+
+  private func sendEnd(now: Instant) {
+    guard finishRequested, sendNext == dataEnd else { return }
+    if isFallback {
+      for subflow in subflows where subflow.acceptsData { subflow.requestFin(now: now) }
+      return
+    }
+    guard isConfirmed || dataEnd == 1 || hasReceivedDSS else { return }
+    if !isDataFinSent || resendsDataFin, !isDataFinAcknowledged, let carrier = carrierForControl() {
+      isDataFinSent = true
+      resendsDataFin = false
+      dataFinCarrier = carrier.id
+      carrier.mustAcknowledge = true
+    }
+    if isDataFinAcknowledged, isRemoteFinished {
+      for subflow in subflows where subflow.isSynchronized { subflow.requestFin(now: now) }
+    }
+  }
+
+  /// The best subflow for something that is no data: working ones before stalled ones, then the shortest round trip.
+  func carrierForControl() -> Subflow? {
+    var best: Subflow?
+    for subflow in subflows where subflow.isFullyEstablished && subflow.isOpen {
+      guard let known = best else {
+        best = subflow
+        continue
+      }
+      if known.isStalled != subflow.isStalled {
+        if known.isStalled { best = subflow }
+      } else if subflow.schedulingTime < known.schedulingTime {
+        best = subflow
+      }
+    }
+    return best
+  }
+
+  /// The DSS that carries a DATA_FIN without data: DSN its own, SSN 0, length 1.
+  func standaloneDataFin(for subflow: Subflow) -> DSS? {
+    guard dataFinCarrier == subflow.id else { return nil }
+    dataFinCarrier = nil
+    let number = sendDataNumber(dataEnd)
+    var checksum: UInt16?
+    if usesChecksum { checksum = DSSChecksum().value(dsn: number, subflowSequenceNumber: 0, length: 1) }
+    let mapping = DSSMapping(
+      dsn: .eight(number.rawValue), subflowSequenceNumber: 0, length: 1, checksum: checksum)
+    return DSS(dataFin: true, dataAck: dataAck(), mapping: mapping)
+  }
+
+  // MARK: Acknowledgements of data
+
+  /// DATA_ACK: everything before `offset` arrived at the peer's connection (RFC 8684 §3.3.2).
+  func dataAcknowledged(upTo offset: Int, now: Instant) {
+    guard offset > sendUnacknowledged || (isDataFinSent && offset == dataEnd + 1 && finishRequested) else { return }
+    guard offset <= sendNext + (isDataFinSent ? 1 : 0) else { return }
+    let data = min(offset, dataEnd)
+    if data > sendUnacknowledged {
+      sendUnacknowledged = data
+      sendBuffer.release(upTo: data - 1)
+      dataRetransmissions = 0
+    }
+    if finishRequested, isDataFinSent, offset > dataEnd { isDataFinAcknowledged = true }
+    dataRetransmitDeadline = .distantFuture
+    markDirty()
+    checkFinished(now: now)
+  }
+
+  /// A mapping is acknowledged by its subflow. For plain TCP that is all there is.
+  func subflowAcknowledged(_ mapping: SentMapping, on subflow: Subflow) {
+    guard isFallback else { return }
+    dataAcknowledged(upTo: mapping.dataOffset + mapping.count, now: endpoint.now)
+  }
+
+  /// The same for a mapping of which the peer has only the front.
+  func subflowAcknowledgedPart(of mapping: SentMapping, upTo acknowledgment: Int) {
+    guard isFallback else { return }
+    dataAcknowledged(upTo: mapping.dataOffset + (acknowledgment - mapping.subflowOffset), now: endpoint.now)
+  }
+
+  /// RFC 8684 §3.3.4: the connection's right edge is the DATA_ACK plus the window of the same segment.
+  func peerWindow(_ window: Int, on subflow: Subflow, segment: Segment) {
+    guard isMultipath, let acknowledgment = segment.options.multipath.dss?.dataAck,
+      let offset = sendDataOffset(acknowledgment), offset <= sendNext + 1
+    else { return }
+    if offset + window > sendWindowEdge {
+      sendWindowEdge = offset + window
+      markDirty()
+    }
+  }
+
+  func isBlockedByWindow(_ subflow: Subflow) -> Bool {
+    guard phase == .open, subflow.isOpen, subflow.sentSegments.isEmpty, !subflow.isStalled, sendNext < dataEnd else {
+      return false
+    }
+    if isFallback { return subflow.sendWindowEdge <= subflow.sendNext }
+    guard sendUnacknowledged == sendNext || subflow.sendWindowEdge <= subflow.sendNext else { return false }
+    return sendWindowEdge <= sendNext || subflow.sendWindowEdge <= subflow.sendNext
+  }
+
+  // MARK: Data-level retransmission
+
+  /// Guards data that subflows acknowledged and the connection has not, and a DATA_FIN that travelled alone.
+  private func armDataRetransmission(now: Instant) {
+    guard isMultipath, sendUnacknowledged < sendNext || (isDataFinSent && !isDataFinAcknowledged) else {
+      dataRetransmitDeadline = .distantFuture
+      return
+    }
+    guard dataRetransmitDeadline == .distantFuture else { return }
+    var longest = Nanoseconds.milliseconds(200)
+    for subflow in subflows where subflow.isOpen && !subflow.isStalled {
+      longest = max(longest, subflow.roundTrip.retransmissionTimeout)
+    }
+    let factor = Int64(1) << Int64(min(dataRetransmissions, 6))
+    dataRetransmitDeadline = now + min((sendUnacknowledged < sendNext ? longest * 2 : longest) * factor, .seconds(60))
+  }
+
+  func dataRetransmissionTimeout(now: Instant) {
+    dataRetransmitDeadline = .distantFuture
+    guard isMultipath else { return }
+    dataRetransmissions += 1
+    if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd { resendsDataFin = true }
+    guard sendUnacknowledged < sendNext else { return }
+    // While a subflow still has the head in flight, its own timers repair it.
+    let head = sendUnacknowledged
+    let isInFlight = subflows.contains { subflow in
+      !subflow.isStalled && subflow.isOpen
+        && subflow.sentMappings.contains { $0.dataOffset <= head && head < $0.dataOffset + $0.count }
+    }
+    guard !isInFlight, reinjections.isEmpty else { return }
+    let end = min(sendNext, head + 65_000)
+    reinjections.append(Reinjection(range: head..<end, origin: SubflowID(-1)))
+  }
+}
+
+extension Subflow {
+  /// What the scheduler compares: the smoothed round-trip time, unknown ones last.
+  var schedulingTime: Nanoseconds { roundTrip.smoothed ?? .max }
+}

@@ -1,0 +1,216 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// The Multipath TCP options of an arriving segment. TCP has found the segment acceptable before (RFC 8684 §5).
+extension Connection {
+  /// Looks at everything but the payload.
+  func arrived(_ segment: Segment, on subflow: Subflow, start: Int, now: Instant) {
+    let signals = segment.options.multipath
+    if segment.options.malformedCount > 0 { endpoint.statistics.malformedOptions += segment.options.malformedCount }
+    if subflow.join != nil, subflow.isInitiator, !subflow.isFullyEstablished, subflow.state != .closed {
+      joinConfirmed(subflow, now: now)
+    }
+    guard isMultipath else {
+      if isFallback { updatePlainWindow(subflow) }
+      return
+    }
+    if signals.isEmpty {
+      // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
+      if multipath == .keyed, subflow.sendUnacknowledged > 1, subflows.count == 1 {
+        fallBack(.optionMissingOnData, now: now)
+      }
+      return
+    }
+    if let dss = signals.dss { take(dss, of: segment, on: subflow, now: now) }
+    guard subflow.state != .closed else { return }
+    if let capable = signals.capable { takeCapableAgain(capable, of: segment, on: subflow, start: start, now: now) }
+    if signals.hasRepeats {
+      takeEach(segment, on: subflow, now: now)
+    } else {
+      if let option = signals.addAddress { take(option, on: subflow, now: now) }
+      if let option = signals.removeAddress { take(option, now: now) }
+      if let option = signals.priority { take(option, on: subflow) }
+    }
+    if let option = signals.fail { peerFailed(option, on: subflow, now: now) }
+    if let option = signals.fastClose { takeFastClose(option, now: now) }
+  }
+
+  /// A segment of which every octet came before may still carry a third ACK or a DATA_ACK that we need.
+  func arrivedDuplicate(_ segment: Segment, on subflow: Subflow, start: Int, now: Instant) {
+    guard isMultipath, let dss = segment.options.multipath.dss, subflow.isSynchronized else { return }
+    takeDataAck(dss, now: now)
+    takeDataFin(dss, now: now)
+  }
+
+  private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
+    var found: [MultipathOption] = []
+    // A malformed option ends the walk; what came before it counts.
+    try? TCPOption.forEach(in: segment.optionBytes.bytes) { option, _ in
+      if case .multipath(let signal) = option { found.append(signal) }
+    }
+    for signal in found {
+      switch signal {
+      case .addAddress(let option): take(option, on: subflow, now: now)
+      case .removeAddress(let option): take(option, now: now)
+      case .priority(let option): take(option, on: subflow)
+      case .capable, .join, .dss, .fail, .fastClose, .reset, .experimental, .unknown: break
+      }
+    }
+  }
+
+  private func updatePlainWindow(_ subflow: Subflow) {
+    if sendNext < dataEnd { markDirty() }
+  }
+
+  // MARK: DSS (RFC 8684 §3.3)
+
+  private func take(_ dss: DSS, of segment: Segment, on subflow: Subflow, now: Instant) {
+    hasReceivedDSS = true
+    if multipath == .keyed {
+      multipath = .confirmed
+      consult(.established, now: now)
+    }
+    takeDataAck(dss, now: now)
+    guard let wire = dss.mapping else { return }
+    if case .four = wire.dsn { answersWithEightOctets = false } else { answersWithEightOctets = true }
+    if wire.length == 0 {
+      takeInfiniteMapping(wire, on: subflow, now: now)
+      return
+    }
+    let isDataFinAlone = dss.dataFin && wire.length == 1 && wire.subflowSequenceNumber == 0
+    if isDataFinAlone {
+      takeDataFin(dss, now: now)
+      if segment.payload.isEmpty { subflow.mustAcknowledge = true }
+      return
+    }
+    guard (wire.checksum != nil) == usesChecksum else {
+      // RFC 8684 §3.3.1: missing where negotiated, or present where not.
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    }
+    takeDataFin(dss, now: now)
+    guard let dataOffset = receiveDataOffset(wire.dsn) else { return }
+    let mapping = ReceivedMapping(
+      subflowOffset: relativeOffset(wire.subflowSequenceNumber, on: subflow), dataOffset: dataOffset,
+      count: Int(wire.length) - (dss.dataFin ? 1 : 0), wireLength: wire.length, checksum: wire.checksum)
+    noteMapping(mapping, on: subflow, now: now)
+  }
+
+  private func noteMapping(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
+    guard mapping.subflowOffset > 0, mapping.end > 0,
+      mapping.subflowOffset <= max(subflow.receiveWindowEdge, subflow.receiveNext) + 65_535
+    else { return }
+    guard subflow.note(mapping) else {
+      // A mapping that contradicts another: mappings are immutable (RFC 8684 §3.3.1).
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    }
+    subflow.deliverUnmapped(now: now)
+  }
+
+  /// The offset nearest to what the subflow expects of a relative subflow sequence number, which has 32 bits.
+  private func relativeOffset(_ number: UInt32, on subflow: Subflow) -> Int {
+    let expected = subflow.receiveNext
+    return expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
+  }
+
+  private func takeDataAck(_ dss: DSS, now: Instant) {
+    guard let acknowledgment = dss.dataAck, let offset = sendDataOffset(acknowledgment) else { return }
+    dataAcknowledged(upTo: offset, now: now)
+  }
+
+  private func takeDataFin(_ dss: DSS, now: Instant) {
+    guard dss.dataFin, let wire = dss.mapping, let offset = receiveDataOffset(wire.dsn) else { return }
+    noteRemoteFin(at: offset + Int(wire.length) - 1, now: now)
+  }
+
+  /// MP_CAPABLE after the handshake: the third ACK again, or the initiator's first data (RFC 8684 §3.1).
+  private func takeCapableAgain(
+    _ capable: MPCapable, of segment: Segment, on subflow: Subflow, start: Int, now: Instant
+  ) {
+    guard !isInitiator, subflow.isInitial, capable.senderKey == remoteKey, let length = capable.dataLength else {
+      return
+    }
+    hasReceivedDSS = true
+    guard (capable.checksum != nil) == usesChecksum, length > 0 else { return }
+    noteMapping(
+      ReceivedMapping(
+        subflowOffset: 1, dataOffset: 1, count: Int(length), wireLength: length, checksum: capable.checksum),
+      on: subflow, now: now)
+  }
+
+  // MARK: Addresses (RFC 8684 §3.4)
+
+  private func take(_ option: AddAddress, on subflow: Subflow, now: Instant) {
+    guard option.version == .v1 else { return }
+    if option.isEcho {
+      if let index = announcements.firstIndex(where: { $0.id == option.addressID && $0.address == option.address }) {
+        announcements[index].isEchoed = true
+      }
+      return
+    }
+    let expected = JoinAuthentication.addAddressHMAC(
+      senderKey: remoteKey, receiverKey: localKey, addressID: option.addressID, address: option.address,
+      port: option.port)
+    guard option.hmac == expected else {
+      endpoint.statistics.badAddressAuthentications += 1
+      return
+    }
+    var echo = option
+    echo.isEcho = true
+    echo.hmac = nil
+    queue(.addAddress(echo), on: subflow)
+    let address = TransportAddress(option.address, option.port ?? subflow.tuple.remote.port)
+    if let index = remoteAddresses.firstIndex(where: { $0.id == option.addressID }) {
+      // An ID keeps its address; a new port, or a repetition, invites another attempt.
+      guard remoteAddresses[index].address.address == address.address else { return }
+      remoteAddresses[index].address = address
+    } else {
+      guard remoteAddresses.count < Limits.remoteAddresses else { return }
+      remoteAddresses.append(RemoteAddress(id: option.addressID, address: address))
+    }
+    emit(.addressAnnounced(option.addressID, address))
+    consult(.remoteAddressesChanged, now: now)
+  }
+
+  private func take(_ option: RemoveAddress, now: Instant) {
+    for index in 0..<option.count {
+      let id = option[index]
+      let count = remoteAddresses.count
+      remoteAddresses.removeAll { $0.id == id }
+      var isKnown = remoteAddresses.count < count
+      for subflow in subflows where subflow.remoteAddressID == id && subflow.isOpen {
+        isKnown = true
+        subflow.challengePath(now: now)
+      }
+      if isKnown {
+        emit(.addressRemoved(id))
+        consult(.remoteAddressesChanged, now: now)
+      }
+    }
+  }
+
+  private func take(_ option: MPPriority, on subflow: Subflow) {
+    guard subflow.isPeerBackup != option.backup else { return }
+    subflow.isPeerBackup = option.backup
+    emit(.priorityChanged(subflow.id, isBackup: option.backup))
+    markDirty()
+  }
+
+  /// Has a one-shot option sent with the next pure ACK of `subflow`.
+  func queue(_ option: MultipathOption, on subflow: Subflow) {
+    guard subflow.pendingOptions.count < Limits.pendingOptions, !subflow.pendingOptions.contains(option) else { return }
+    subflow.pendingOptions.append(option)
+    markDirty()
+  }
+
+  // MARK: MP_FASTCLOSE (RFC 8684 §3.5)
+
+  func takeFastClose(_ option: MPFastClose, now: Instant) {
+    guard option.receiverKey == localKey, phase != .closed || !subflows.isEmpty else { return }
+    for subflow in subflows where subflow.state != .closed {
+      subflow.emitReset(reason: .mptcpSpecific, isTransient: false, now: now)
+    }
+    end(.resetByPeer, now: now)
+  }
+}

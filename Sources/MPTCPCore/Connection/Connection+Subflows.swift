@@ -1,0 +1,314 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// Subflows coming and going, addresses, and the policy that decides on them.
+extension Connection {
+  // MARK: The policy
+
+  /// Tells the policy what happened and does what it says.
+  func consult(_ event: PolicyEvent, now: Instant) {
+    guard isConfirmed, phase == .open, !isReleased || !finishRequested else { return }
+    var commands: [PathCommand] = []
+    policy.handle(event, in: policyView(now: now), commands: &commands)
+    // A policy that asks for more than a connection may have is cut, not obeyed.
+    for command in commands.prefix(64) { perform(command, now: now) }
+  }
+
+  private func policyView(now: Instant) -> PolicyView {
+    PolicyView(
+      now: now, isInitiator: isInitiator, localAddresses: localAddresses(), remoteAddresses: remoteAddresses,
+      subflows: subflows.filter { $0.state != .closed && !$0.isFinRequested }.map(\.description),
+      announced: announcements.map(\.id))
+  }
+
+  /// Our addresses, each with its ID in this connection: 0 for the initial subflow's.
+  func localAddresses() -> [LocalAddress] {
+    var addresses: [LocalAddress] = []
+    for path in endpoint.paths {
+      for (index, prefix) in path.configuration.addresses.enumerated() {
+        addresses.append(
+          LocalAddress(
+            path: path.id, address: prefix.address, id: addressID(path: path, index: index, prefix.address),
+            isUp: path.isUp, isBackup: path.configuration.isBackup))
+      }
+    }
+    return addresses
+  }
+
+  private func addressID(path: Path, index: Int, _ address: IPAddress) -> AddressID {
+    address == initialTuple.local.address
+      ? .initial : AddressID(UInt8(truncatingIfNeeded: (path.firstAddressNumber + index) % 255 + 1))
+  }
+
+  func localAddressID(of address: IPAddress) -> AddressID {
+    localAddresses().first { $0.address == address }?.id ?? .initial
+  }
+
+  private func perform(_ command: PathCommand, now: Instant) {
+    switch command {
+    case .openSubflow(let local, let remote, let isBackup):
+      _ = try? openSubflow(from: local, to: remote, isBackup: isBackup, now: now)
+    case .closeSubflow(let id): if let subflow = subflow(id) { closeSubflow(subflow, now: now) }
+    case .setBackup(let id, let isBackup): setBackup(id, isBackup)
+    case .announce(let local, let port): announce(local, port: port, now: now)
+    case .withdraw(let id): withdraw(id)
+    case .wake(let instant): policyDeadline = min(policyDeadline, instant)
+    }
+    markDirty()
+  }
+
+  // MARK: Opening and closing
+
+  /// Sends the SYN of a join.
+  func openSubflow(
+    from local: LocalAddress, to remote: RemoteAddress, isBackup: Bool, now: Instant
+  ) throws(EndpointError) -> SubflowID {
+    guard isConfirmed, phase == .open else { throw .notMultipath }
+    guard subflows.count < endpoint.configuration.maximumSubflowCount else { throw .tooManyConnections }
+    guard let port = endpoint.freePort(local.address, to: remote.address, preferred: nil) else { throw .noFreePort }
+    let tuple = FourTuple(local: TransportAddress(local.address, port), remote: remote.address)
+    guard
+      let subflow = endpoint.makeSubflow(
+        of: self, tuple: tuple, path: local.path, isInitiator: true, isInitial: false, state: .synSent, now: now)
+    else { throw .portInUse }
+    subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: endpoint.random()))
+    subflow.localAddressID = local.id
+    subflow.remoteAddressID = remote.id
+    subflow.isBackup = isBackup
+    subflow.sendSyn(now: now)
+    endpoint.reschedule(subflow)
+    return subflow.id
+  }
+
+  /// Closes one subflow: FIN if another one carries on, else not at all (RFC 8684 §3.3.3).
+  func closeSubflow(_ subflow: Subflow, now: Instant) {
+    guard subflow.isSynchronized else {
+      resetSubflow(subflow, reason: .administrativelyProhibited, isTransient: true, now: now, as: .closedByPolicy)
+      return
+    }
+    guard hasOtherUsableSubflow(than: subflow) else { return }
+    subflow.closeReason = .closedByPolicy
+    // What it holds may take long to be acknowledged here: the others send it too.
+    reinject(from: subflow)
+    subflow.requestFin(now: now)
+    subflow.closeDeadline = now + .seconds(10)
+    endpoint.reschedule(subflow)
+    markDirty()
+  }
+
+  func setBackup(_ id: SubflowID, _ isBackup: Bool) {
+    guard let subflow = subflow(id), subflow.isBackup != isBackup else { return }
+    subflow.isBackup = isBackup
+    if subflow.isFullyEstablished {
+      queue(.priority(MPPriority(backup: isBackup, addressID: nil)), on: subflow)
+    }
+  }
+
+  // MARK: Announcing (RFC 8684 §3.4.1)
+
+  private func announce(_ local: LocalAddress, port: Port?, now: Instant) {
+    guard isConfirmed, !announcements.contains(where: { $0.id == local.id }), announcements.count < 32 else { return }
+    announcements.append(Announcement(id: local.id, address: local.address, port: port))
+    sendAnnouncement(announcements.count - 1)
+    announceDeadline = min(announceDeadline, now + .seconds(3))
+  }
+
+  private func sendAnnouncement(_ index: Int) {
+    guard let carrier = carrierForControl() else { return }
+    let announcement = announcements[index]
+    announcements[index].attempts += 1
+    let hmac = JoinAuthentication.addAddressHMAC(
+      senderKey: localKey, receiverKey: remoteKey, addressID: announcement.id, address: announcement.address,
+      port: announcement.port)
+    queue(
+      .addAddress(
+        AddAddress(
+          version: .v1, isEcho: false, addressID: announcement.id, address: announcement.address,
+          port: announcement.port, hmac: hmac)),
+      on: carrier)
+  }
+
+  /// Unechoed announcements go out again, three times in all.
+  func repeatAnnouncements(now: Instant) {
+    announceDeadline = .distantFuture
+    guard isConfirmed, phase == .open else { return }
+    for index in announcements.indices where !announcements[index].isEchoed && announcements[index].attempts < 3 {
+      sendAnnouncement(index)
+      announceDeadline = now + .seconds(3)
+    }
+  }
+
+  private func withdraw(_ id: AddressID) {
+    announcements.removeAll { $0.id == id }
+    // Not on a subflow that uses the address, where another is to be had.
+    let carrier = subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id } ?? carrierForControl()
+    guard let carrier else { return }
+    queue(.removeAddress(RemoveAddress(id)), on: carrier)
+  }
+
+  // MARK: Ends of subflows
+
+  /// The peer sent RST.
+  func subflowReset(_ subflow: Subflow, by segment: Segment, now: Instant) {
+    let signals = segment.options.multipath
+    if let fastClose = signals.fastClose, fastClose.receiverKey == localKey, isMultipath {
+      end(.resetByPeer, now: now)
+      return
+    }
+    if let fail = signals.fail, isMultipath { peerFailed(fail, on: subflow, now: now) }
+    guard subflow.state != .closed else { return }
+    let reason = signals.reset.map { ResetReasonCode($0.reason.rawValue) }
+    let wasHandshake = !subflow.isSynchronized
+    drop(subflow, reason: wasHandshake ? .refused : .resetByPeer(reason), now: now)
+    if subflows.isEmpty { lastSubflowGone(wasHandshake ? .refused : .resetByPeer, subflow, now: now) }
+  }
+
+  /// Time-outs, refusals: nothing is sent any more.
+  func subflowFailed(_ subflow: Subflow, reason: SubflowCloseReason, now: Instant) {
+    guard subflow.state != .closed else { return }
+    if subflow.isSynchronized {
+      subflow.emitReset(reason: .unacceptablePerformance, isTransient: true, now: now)
+    }
+    drop(subflow, reason: reason, now: now)
+    guard subflows.isEmpty else { return }
+    switch reason {
+    case .refused: lastSubflowGone(.refused, subflow, now: now)
+    case .connectTimedOut: lastSubflowGone(.connectTimedOut, subflow, now: now)
+    default: lastSubflowGone(.timedOut, subflow, now: now)
+    }
+  }
+
+  /// We send RST on one subflow, with a reason (RFC 8684 §3.6).
+  func resetSubflow(
+    _ subflow: Subflow, reason: ResetReason, isTransient: Bool, now: Instant, as closeReason: SubflowCloseReason? = nil,
+    with extra: MultipathOption? = nil
+  ) {
+    guard subflow.state != .closed else { return }
+    subflow.emitReset(reason: reason, isTransient: isTransient, with: extra, now: now)
+    drop(subflow, reason: closeReason ?? .reset(ResetReasonCode(reason.rawValue)), now: now)
+    if subflows.isEmpty { lastSubflowGone(.protocolError, subflow, now: now) }
+  }
+
+  /// A local path is gone.
+  func pathRemoved(_ path: PathID, now: Instant) {
+    for subflow in subflows where subflow.path == path { drop(subflow, reason: .pathRemoved, now: now) }
+    if subflows.isEmpty, phase != .closed { lastSubflowGone(.noSubflows, nil, now: now) }
+    consult(.localPathsChanged, now: now)
+  }
+
+  func pathChanged(_ path: PathID, isUp: Bool, now: Instant) {
+    for subflow in subflows where subflow.path == path && subflow.isSynchronized {
+      if isUp {
+        // It may work again: ask at once, with the time-out of a fresh path.
+        subflow.roundTrip.resetBackOff()
+        if !subflow.sentSegments.isEmpty { subflow.retransmitDeadline = now }
+        endpoint.reschedule(subflow)
+      } else {
+        subflow.noteStall(now: now)
+      }
+    }
+    consult(.localPathsChanged, now: now)
+    markDirty()
+  }
+
+  /// Takes a subflow out. What it held goes over the others.
+  func drop(_ subflow: Subflow, reason: SubflowCloseReason, now: Instant) {
+    guard subflow.state != .closed else { return }
+    let reason = subflow.closeReason ?? reason
+    if phase == .open, !subflow.sentMappings.isEmpty { reinject(from: subflow) }
+    if subflow.state == .synReceived, !subflow.isInitiator { endpoint.halfOpenCount -= 1 }
+    let description = subflow.description
+    notePending(-(subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHeldByteCount))
+    subflow.state = .closed
+    subflows.removeAll { $0 === subflow }
+    if dataFinCarrier == subflow.id {
+      dataFinCarrier = nil
+      resendsDataFin = true
+    }
+    congestion.removeWindow(subflow.windowSlot)
+    endpoint.release(subflow)
+    if subflow.isFullyEstablished || subflow.isInitiator { emit(.subflowClosed(description, reason)) }
+    if phase == .open, isMultipath {
+      consult(.subflowClosed(subflow.tuple, subflow.path, reason), now: now)
+    }
+    markDirty()
+    if subflows.isEmpty, phase == .closed { endpoint.forget(self) }
+  }
+
+  /// The last subflow ended while the connection was not done.
+  private func lastSubflowGone(_ reason: CloseReason, _ last: Subflow?, now: Instant) {
+    switch phase {
+    case .closed: endpoint.forget(self)
+    case .opening: end(reason, now: now)
+    case .open:
+      if isDataFinAcknowledged, isRemoteFinished {
+        checkFinished(now: now)
+        return
+      }
+      // Break before make: the peer keeps the state too (RFC 8684 §3.8.3), unless it says that it does not.
+      let isHopeless = !isConfirmed || last.map { $0.join != nil && !$0.isFullyEstablished && reason == .refused } == true
+      if isHopeless {
+        end(reason == .refused ? .resetByPeer : reason, now: now)
+      } else {
+        orphanDeadline = now + .seconds(60)
+        endpoint.reschedule(self)
+      }
+    }
+  }
+
+  // MARK: Stalls
+
+  func subflowStalled(_ subflow: Subflow, now: Instant) {
+    guard phase == .open else { return }
+    emit(.pathStalled(subflow.id))
+    if hasOtherUsableSubflow(than: subflow) { reinject(from: subflow) }
+  }
+
+  func subflowRecovered(_ subflow: Subflow, now: Instant) {
+    emit(.pathRecovered(subflow.id))
+    markDirty()
+  }
+
+  // MARK: FINs on subflows
+
+  /// The peer's FIN on one subflow.
+  func subflowFinished(_ subflow: Subflow, now: Instant) {
+    if isFallback {
+      if remoteFinOffset == nil { remoteFinOffset = receiveNext }
+      takeRemoteFin(now: now)
+      return
+    }
+    // The peer sends no more data here. Ours follows when its data has gone elsewhere or the connection is done.
+    if phase == .closed || (isRemoteFinished && isDataFinAcknowledged) || hasOtherUsableSubflow(than: subflow) {
+      subflow.requestFin(now: now)
+    }
+  }
+
+  /// Our FIN is acknowledged, the peer's is not here.
+  func subflowHalfClosed(_ subflow: Subflow, now: Instant) {
+    if isFallback {
+      isDataFinAcknowledged = true
+      checkFinished(now: now)
+    }
+    if phase == .closed || !isFallback {
+      subflow.closeDeadline = now + .seconds(phase == .closed ? 10 : 60)
+      endpoint.reschedule(subflow)
+    }
+  }
+
+  /// Both FINs are through.
+  func subflowDone(_ subflow: Subflow, now: Instant) {
+    if isFallback {
+      isDataFinAcknowledged = true
+      checkFinished(now: now)
+    }
+    if subflow.state == .timeWait { endpoint.enterTimeWait(subflow, now: now) }
+    drop(subflow, reason: .finished, now: now)
+    if subflows.isEmpty { lastSubflowGone(.noSubflows, nil, now: now) }
+  }
+
+  /// A subflow that was closing has had its time.
+  func closeDeadlinePassed(_ subflow: Subflow, now: Instant) {
+    resetSubflow(subflow, reason: .unspecified, isTransient: false, now: now, as: .finished)
+  }
+}

@@ -1,0 +1,277 @@
+import DequeModule
+import MPTCPPolicy
+import MPTCPWire
+
+/// One connection: Multipath TCP (RFC 8684) over one or more subflows, or plain TCP over one.
+///
+/// Positions in the data sequence space are offsets from the initial data sequence numbers and never wrap: the octet of
+/// MP_CAPABLE is 0 and the first octet of data 1. A plain TCP connection uses the same offsets; they equal the offsets
+/// of its only subflow.
+final class Connection {
+  /// What the connection knows of Multipath TCP (RFC 8684 §3.1, figure 3, and §3.7).
+  enum Multipath: Equatable {
+    /// Plain TCP was asked for.
+    case off
+    /// MP_CAPABLE went out (initiator), or came in and was answered (listener).
+    case offered
+    /// Initiator: both keys are known, and nothing of the peer proves yet that it knows ours.
+    case keyed
+    /// Both know that both speak it; joins are possible.
+    case confirmed
+    /// It was asked for, and the connection is plain TCP now.
+    case fellBack(FallbackReason)
+  }
+
+  /// What the application, or the engine, has done with it.
+  enum Phase {
+    case opening
+    case open
+    /// Over: what is left are subflows that close.
+    case closed
+  }
+
+  unowned let endpoint: Endpoint
+  let id: ConnectionID
+  let slot: Int32
+  let listener: ListenerID?
+  let isInitiator: Bool
+  var options: ConnectionOptions
+  var phase = Phase.opening
+  var isDirty = false
+  /// The host called `close` or `abort`: nobody reads any more, and nobody is told anything.
+  var isReleased = false
+  /// The application has shown that it knows the connection; until then it counts against the listener's backlog.
+  var isTaken = false
+  /// The application was told of it: it waits for `close`.
+  var hasBeenAnnounced = false
+
+  // Multipath TCP
+  var multipath: Multipath
+  let localKey: Key
+  let localToken: Token
+  let localInitialNumber: DataSequenceNumber
+  var remoteKey = Key(0)
+  var remoteToken = Token(0)
+  var remoteInitialNumber = DataSequenceNumber(0)
+  var usesChecksum = false
+  /// The peer set flag C: no joins to the address and port of the initial subflow.
+  var peerRefusesInitialAddress = false
+  var hasReceivedDSS = false
+  /// The peer sends 8-octet data sequence numbers, so our DATA_ACKs have 8 octets (RFC 8684 §3.3.1).
+  var answersWithEightOctets = true
+  /// The next data segment carries an infinite mapping (RFC 8684 §3.7).
+  var sendsInfiniteMapping = false
+  /// The peer's infinite mapping, or the plain TCP that follows a fallback: subflow offset and data offset that belong
+  /// together from there on.
+  var linearReceive: (subflowOffset: Int, dataOffset: Int)?
+
+  // Subflows
+  var subflows: [Subflow] = []
+  var nextSubflowNumber: Int32 = 0
+  var congestion: CongestionController
+
+  // Sending
+  var sendBuffer = SendBuffer()
+  var sendUnacknowledged = 1
+  var sendNext = 1
+  var sendWindowEdge = 1
+  var finishRequested = false
+  var isDataFinSent = false
+  /// The DATA_FIN has to go out again.
+  var resendsDataFin = false
+  var isDataFinAcknowledged = false
+  /// Which subflow carries the DATA_FIN alone in its next acknowledgement.
+  var dataFinCarrier: SubflowID?
+  var reinjections = Deque<Reinjection>()
+  var wantsWritable = false
+  var writtenByteCount = 0
+
+  // Receiving
+  var receiveNext = 1
+  var receiveWindowEdge = 1
+  var receiveLimit: Int
+  var reassembly = ReassemblyQueue()
+  var receiveQueue = ReceiveQueue()
+  /// Bytes that subflows hold: out of order, unmapped, or waiting for a checksum.
+  var pendingByteCount = 0
+  var remoteFinOffset: Int?
+  var isRemoteFinished = false
+  var wantsReadable = true
+  var receivedByteCount = 0
+  var duplicateByteCount = 0
+  /// What the application read since `readRoundStart`, to size the window.
+  var readInRound = 0
+  var readRoundStart = Instant.zero
+  var closeReason: CloseReason?
+
+  // Addresses
+  var policy: Policy
+  var initialPath: PathID
+  var initialTuple: FourTuple
+  var remoteAddresses: [RemoteAddress] = []
+  var announcements: [Announcement] = []
+
+  // Timers
+  var dataRetransmitDeadline = Instant.distantFuture
+  var dataRetransmissions = 0
+  var policyDeadline = Instant.distantFuture
+  var announceDeadline = Instant.distantFuture
+  /// No subflow is left: how long to wait for another (break before make, RFC 8684 §3.8.3 calls for a time-out).
+  var orphanDeadline = Instant.distantFuture
+  /// The application is gone; the peer has this long to finish.
+  var lingerDeadline = Instant.distantFuture
+
+  init(
+    endpoint: Endpoint, id: ConnectionID, slot: Int32, listener: ListenerID?, isInitiator: Bool,
+    options: ConnectionOptions, key: Key, tuple: FourTuple, path: PathID
+  ) {
+    self.endpoint = endpoint
+    self.id = id
+    self.slot = slot
+    self.listener = listener
+    self.isInitiator = isInitiator
+    self.options = options
+    localKey = key
+    if options.multipath == .enabled {
+      (localToken, localInitialNumber) = key.derived(.v1)
+      multipath = .offered
+    } else {
+      localToken = Token(0)
+      localInitialNumber = DataSequenceNumber(0)
+      multipath = .off
+    }
+    congestion = CongestionController(options.congestionControl)
+    receiveLimit = min(256 << 10, max(options.receiveBufferByteCount, 4096))
+    policy = options.policy
+    initialPath = path
+    initialTuple = tuple
+  }
+
+  // MARK: Numbers
+
+  func sendDataNumber(_ offset: Int) -> DataSequenceNumber { localInitialNumber + offset }
+  func receiveDataNumber(_ offset: Int) -> DataSequenceNumber { remoteInitialNumber + offset }
+
+  /// The offset of a data sequence number of the peer; nil for one that lies absurdly far away.
+  func receiveDataOffset(_ number: DSSMapping.Number) -> Int? {
+    let expected = receiveDataNumber(receiveNext)
+    let full =
+      switch number {
+      case .four(let low): DataSequenceNumber(low32: low, near: expected)
+      case .eight(let all): DataSequenceNumber(all)
+      }
+    return Self.offset(receiveNext, full - expected)
+  }
+
+  /// The offset that a DATA_ACK names.
+  func sendDataOffset(_ acknowledgment: DataAck) -> Int? {
+    let expected = sendDataNumber(sendUnacknowledged)
+    let full =
+      switch acknowledgment {
+      case .four(let low): DataSequenceNumber(low32: low, near: expected)
+      case .eight(let all): DataSequenceNumber(all)
+      }
+    return Self.offset(sendUnacknowledged, full - expected)
+  }
+
+  private static func offset(_ base: Int, _ distance: Int) -> Int? {
+    // Nothing honest is further away than a terabyte.
+    guard distance.magnitude < 1 << 40 else { return nil }
+    return base + distance
+  }
+
+  // MARK: State
+
+  /// Whether DSS options are sent: both keys are known and nothing has made it plain TCP.
+  var isMultipath: Bool { multipath == .keyed || multipath == .confirmed }
+  var isConfirmed: Bool { multipath == .confirmed }
+  /// Whether a reset may carry Multipath TCP options.
+  var mayUseMultipathOptions: Bool { isMultipath }
+
+  var isFallback: Bool {
+    if case .fellBack = multipath { return true }
+    return multipath == .off
+  }
+
+  /// What a mapping and its DATA_ACK take of the option space.
+  var mappingOptionByteCount: Int {
+    let ack = answersWithEightOctets ? 8 : 4
+    return (4 + ack + 14 + (usesChecksum ? 2 : 0) + 3) & ~3
+  }
+
+  var dataEnd: Int { sendBuffer.end + 1 }
+
+  func markDirty() {
+    guard !isDirty else { return }
+    isDirty = true
+    endpoint.dirty.append(self)
+  }
+
+  func emit(_ event: ConnectionEvent) {
+    guard !isReleased else { return }
+    // A listener's connection that never opened is nothing that the application has heard of.
+    if listener != nil, !hasBeenAnnounced {
+      guard case .established = event else { return }
+    }
+    hasBeenAnnounced = true
+    endpoint.events.append(EndpointEvent(connection: id, listener: listener, event: event, at: endpoint.now))
+  }
+
+  func subflow(_ id: SubflowID) -> Subflow? { subflows.first { $0.id == id } }
+
+  func hasOtherUsableSubflow(than subflow: Subflow) -> Bool {
+    subflows.contains { $0 !== subflow && $0.acceptsData && !$0.isStalled }
+  }
+
+  var description: ConnectionDescription {
+    var fallback: FallbackReason?
+    if case .fellBack(let reason) = multipath { fallback = reason }
+    return ConnectionDescription(
+      id: id, isMultipath: isMultipath, fallback: fallback, localToken: isMultipath ? localToken : nil,
+      remoteToken: isMultipath ? remoteToken : nil, usesChecksum: isMultipath && usesChecksum,
+      acknowledgedByteCount: min(sendUnacknowledged, dataEnd) - 1, writtenByteCount: writtenByteCount,
+      receivedByteCount: receivedByteCount, duplicateByteCount: duplicateByteCount,
+      subflows: subflows.filter { $0.state != .closed }.map(\.description))
+  }
+
+  var nextDeadline: Instant {
+    min(
+      min(min(dataRetransmitDeadline, policyDeadline), min(announceDeadline, orphanDeadline)), lingerDeadline)
+  }
+
+  /// Does what is due.
+  func fire(now: Instant) {
+    if dataRetransmitDeadline <= now { dataRetransmissionTimeout(now: now) }
+    if policyDeadline <= now {
+      policyDeadline = .distantFuture
+      consult(.wake, now: now)
+    }
+    if announceDeadline <= now { repeatAnnouncements(now: now) }
+    if orphanDeadline <= now {
+      orphanDeadline = .distantFuture
+      if subflows.isEmpty { end(.noSubflows, now: now) }
+    }
+    if lingerDeadline <= now {
+      lingerDeadline = .distantFuture
+      if phase != .closed { abort(reason: .timedOut, now: now) }
+    }
+    markDirty()
+  }
+}
+
+/// Data that was sent on a subflow that does not answer, to be sent again on another.
+struct Reinjection {
+  /// Offsets in the data sequence space.
+  var range: Range<Int>
+  /// The subflow that has it already.
+  var origin: SubflowID
+}
+
+/// One of our addresses that the peer was told of (RFC 8684 §3.4.1).
+struct Announcement {
+  var id: AddressID
+  var address: IPAddress
+  var port: Port?
+  var isEchoed = false
+  var attempts = 0
+}

@@ -1,0 +1,231 @@
+import MPTCPPolicy
+import MPTCPWire
+
+/// Where the engine takes unpredictable numbers from: keys, nonces, ports, secrets. The host injects it.
+public protocol EntropySource: Sendable {
+  /// The next 64 unpredictable bits.
+  mutating func next() -> UInt64
+}
+
+/// Entropy from a seed, for simulations and tests: the same seed gives the same run. Never for real traffic.
+public struct SeededEntropy: EntropySource {
+  private var state: UInt64
+
+  /// Starts the sequence of `seed`.
+  public init(seed: UInt64) { state = seed }
+
+  /// The next number (SplitMix64).
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+/// A device, or a way out of the host, as the engine has to know it.
+public struct PathConfiguration: Sendable, Hashable {
+  /// A name for people: the device's.
+  public var name: String
+  /// Our addresses on it. Packets for any of our addresses are accepted on every path.
+  public var addresses: [IPPrefix]
+  /// The largest IP packet that it carries, in bytes; at least 576 (IPv4) or 1,280 (IPv6).
+  public var maximumTransmissionUnit: Int
+  /// Whether the device finishes TCP checksums.
+  public var offersChecksumOffload: Bool
+  /// Whether the device cuts super-segments of up to 65,535 bytes.
+  public var offersSegmentationOffload: Bool
+  /// Whether its subflows are to be used only when no others work.
+  public var isBackup: Bool
+
+  /// Describes a path; see the properties.
+  public init(
+    name: String, addresses: [IPPrefix], maximumTransmissionUnit: Int = 1500, offersChecksumOffload: Bool = false,
+    offersSegmentationOffload: Bool = false, isBackup: Bool = false
+  ) {
+    self.name = name
+    self.addresses = addresses
+    self.maximumTransmissionUnit = maximumTransmissionUnit
+    self.offersChecksumOffload = offersChecksumOffload
+    self.offersSegmentationOffload = offersSegmentationOffload
+    self.isBackup = isBackup
+  }
+}
+
+/// Whether a connection asks for Multipath TCP.
+public enum MultipathMode: Sendable, Hashable {
+  /// Multipath TCP version 1 (RFC 8684), TCP where the peer does not speak it.
+  case enabled
+  /// Plain TCP.
+  case disabled
+}
+
+/// Which subflow carries the next data.
+public enum Scheduler: Sendable, Hashable {
+  /// The subflow with room that has the least smoothed round-trip time; backups only where nothing else works.
+  case lowestRoundTripTime
+}
+
+/// What may be said of a connection before it opens; a listener gives it to the connections that it accepts.
+public struct ConnectionOptions: Sendable {
+  /// Whether to ask for Multipath TCP.
+  public var multipath: MultipathMode = .enabled
+  /// How the congestion windows grow.
+  public var congestionControl: CongestionController.Algorithm = .cubic
+  /// Which subflow carries the next data.
+  public var scheduler: Scheduler = .lowestRoundTripTime
+  /// Which subflows there are.
+  public var policy: Policy = .fullMesh()
+  /// The path of the initial subflow; nil takes the first that is up and has an address of the right family.
+  public var path: PathID?
+  /// Our port; nil takes a free ephemeral one.
+  public var localPort: Port?
+  /// Whether small writes leave at once (Nagle's algorithm off, RFC 9293 §3.7.4).
+  public var noDelay = false
+  /// Whether to ask for DSS checksums (RFC 8684 §3.3.1).
+  public var checksum = false
+  /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1).
+  public var refusesJoinsToInitialAddress = false
+  /// Whether to ask for ECN (RFC 3168 §6.1.1); a listener always agrees to it.
+  public var explicitCongestionNotification = false
+  /// Idle time before a keep-alive probe (RFC 9293 §3.8.4); nil sends none.
+  public var keepAlive: Nanoseconds?
+  /// How long data may stay unacknowledged before the connection is given up.
+  public var userTimeout: Nanoseconds = .seconds(300)
+  /// How long to wait for an answer to the SYN.
+  public var connectTimeout: Nanoseconds = .seconds(60)
+  /// The most bytes that the application may have written and the peer not yet acknowledged.
+  public var sendBufferByteCount = 16 << 20
+  /// The largest receive window. It starts at 256 KiB and grows with what the application reads in a round trip.
+  public var receiveBufferByteCount = 16 << 20
+
+  /// The defaults.
+  public init() {}
+}
+
+/// What may be said of a listener.
+public struct ListenerOptions: Sendable {
+  /// What the accepted connections are given.
+  public var connection = ConnectionOptions()
+  /// The most connections that are open but not yet taken by the application (`accept`).
+  public var backlog = 1024
+
+  /// The defaults.
+  public init() {}
+}
+
+/// The limits of one endpoint. Each bounds what a peer or an attacker can make it keep.
+public struct EndpointConfiguration: Sendable {
+  /// The most connections, half-open ones included.
+  public var maximumConnectionCount = 1 << 20
+  /// The most handshakes under way as listener; beyond it SYN cookies answer (RFC 4987 §3.6).
+  public var maximumHalfOpenCount = 1024
+  /// The most subflows of a connection.
+  public var maximumSubflowCount = 32
+  /// The most entries in TIME-WAIT; the oldest go first.
+  public var maximumTimeWaitCount = 1 << 16
+  /// How long TIME-WAIT lasts: twice the maximum segment lifetime (RFC 9293 §3.4.2).
+  public var timeWait: Nanoseconds = .seconds(60)
+  /// The ports that connections without a port of their own take.
+  public var ephemeralPorts: ClosedRange<UInt16> = 32_768...60_999
+  /// The least retransmission time-out. RFC 6298 §2.4 says 1 s; like all common stacks we take 200 ms.
+  public var minimumRetransmissionTimeout: Nanoseconds = .milliseconds(200)
+  /// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3 allows 500 ms).
+  public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
+  /// Challenge ACKs and resets in a second (RFC 5961 §7).
+  public var challengeAcknowledgmentsPerSecond = 1000
+
+  /// The defaults.
+  public init() {}
+}
+
+/// A listener as the engine numbers it. Numbers are not used again.
+public struct ListenerID: Hashable, Sendable {
+  /// The number.
+  public var rawValue: Int
+  /// Makes a listener ID.
+  public init(_ rawValue: Int) { self.rawValue = rawValue }
+}
+
+/// Something that happened to a connection, for the host to pass on.
+public struct EndpointEvent: Sendable {
+  /// The connection.
+  public var connection: ConnectionID
+  /// The listener that accepted it; nil for connections that we opened.
+  public var listener: ListenerID?
+  /// What happened.
+  public var event: ConnectionEvent
+  /// When.
+  public var at: Instant
+}
+
+/// Why the engine refused a call of the application. Each case says what to do.
+public enum EndpointError: Error, Hashable, Sendable {
+  /// There is no such connection (any more): forget the number.
+  case unknownConnection
+  /// There is no such listener.
+  case unknownListener
+  /// There is no such subflow.
+  case unknownSubflow
+  /// No path is up with an address of the destination's family: add one, or bring one up.
+  case noPath
+  /// The port is taken: choose another.
+  case portInUse
+  /// All ephemeral ports towards this destination are taken: close connections or widen the range.
+  case noFreePort
+  /// The limit of connections, or of subflows, is reached.
+  case tooManyConnections
+  /// The application has closed this direction already.
+  case alreadyFinished
+  /// The connection is plain TCP: it has no subflows to control.
+  case notMultipath
+  /// The connection ended, for this reason.
+  case closed(CloseReason)
+}
+
+/// Counters of an endpoint since its start. None of them ever shrinks.
+public struct EndpointStatistics: Sendable, Hashable {
+  /// Packets taken in.
+  public var receivedPackets = 0
+  /// Packets handed out.
+  public var sentPackets = 0
+  /// Packets dropped because a header was malformed.
+  public var malformedPackets = 0
+  /// Packets dropped because a checksum was wrong.
+  public var badChecksums = 0
+  /// Packets for an address or a port that is not ours.
+  public var strayPackets = 0
+  /// Multipath TCP options that were malformed and ignored.
+  public var malformedOptions = 0
+  /// RSTs sent.
+  public var sentResets = 0
+  /// Challenge ACKs sent (RFC 5961).
+  public var challengeAcknowledgments = 0
+  /// SYNs answered by a cookie.
+  public var cookiesSent = 0
+  /// Connections made from a cookie.
+  public var cookiesAccepted = 0
+  /// Joins refused: unknown token.
+  public var unknownTokens = 0
+  /// Joins refused: wrong HMAC.
+  public var badJoinAuthentications = 0
+  /// ADD_ADDR ignored: wrong HMAC.
+  public var badAddressAuthentications = 0
+  /// DSS checksums that failed.
+  public var badDataChecksums = 0
+  /// Segments sent again.
+  public var retransmittedSegments = 0
+  /// Retransmission time-outs.
+  public var retransmissionTimeouts = 0
+  /// Tail loss probes (RFC 8985 §7).
+  public var tailLossProbes = 0
+  /// Bytes sent again on another subflow.
+  public var reinjectedByteCount = 0
+  /// Bytes received twice at the data level.
+  public var duplicateByteCount = 0
+  /// Connections that became plain TCP.
+  public var fallbacks = 0
+  /// Joins that were completed, as either side.
+  public var joins = 0
+}

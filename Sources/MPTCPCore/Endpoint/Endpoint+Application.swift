@@ -1,0 +1,206 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// The application's calls.
+extension Endpoint {
+  /// Opens a connection; `.established` or `.closed` says how it went.
+  ///
+  /// - Throws: ``EndpointError`` when there is no path, no port or no room.
+  public func connect(
+    to remote: TransportAddress, options: ConnectionOptions = ConnectionOptions(), at now: Instant
+  ) throws(EndpointError) -> ConnectionID {
+    note(now)
+    guard let (path, address) = source(for: remote.address, preferred: options.path) else { throw .noPath }
+    if let port = options.localPort {
+      let tuple = FourTuple(local: TransportAddress(address, port), remote: remote)
+      guard tuples[tuple] == nil else { throw .portInUse }
+    }
+    guard let port = freePort(address, to: remote, preferred: options.localPort) else { throw .noFreePort }
+    let tuple = FourTuple(local: TransportAddress(address, port), remote: remote)
+    guard
+      let connection = makeConnection(listener: nil, isInitiator: true, options: options, tuple: tuple, path: path)
+    else { throw .tooManyConnections }
+    connection.isTaken = true
+    connection.hasBeenAnnounced = true
+    guard
+      let subflow = makeSubflow(
+        of: connection, tuple: tuple, path: path, isInitiator: true, isInitial: true, state: .synSent, now: now)
+    else {
+      connection.isReleased = true
+      connection.end(.lackOfResources, now: now)
+      throw .portInUse
+    }
+    subflow.sendSyn(now: now)
+    reschedule(subflow)
+    return connection.id
+  }
+
+  /// Listens on an address and port. The wildcard address of a family accepts on all our addresses of that family.
+  ///
+  /// - Throws: ``EndpointError/portInUse`` where another listener has it.
+  public func listen(
+    on address: TransportAddress, options: ListenerOptions = ListenerOptions(), at now: Instant
+  ) throws(EndpointError) -> ListenerID {
+    note(now)
+    let isTaken = listeners.contains {
+      $0.address.port == address.port && $0.address.address.family == address.address.family
+        && ($0.address.address == address.address || $0.address.address.isUnspecified || address.address.isUnspecified)
+    }
+    guard !isTaken else { throw .portInUse }
+    return addListener(address, options)
+  }
+
+  /// Stops listening. Connections that were accepted live on.
+  public func stopListening(_ id: ListenerID, at now: Instant) {
+    note(now)
+    listeners.removeAll { $0.id == id }
+  }
+
+  /// Gives bytes to a connection and returns how many it took: fewer than offered when its buffer is full, and then
+  /// `.writable` tells when to go on. Large slices are kept by reference; their memory must not change afterwards.
+  ///
+  /// - Throws: ``EndpointError`` when the connection is unknown, has ended, or its writing side is finished.
+  public func write(_ data: ByteSlice, to id: ConnectionID, at now: Instant) throws(EndpointError) -> Int {
+    note(now)
+    let connection = try live(id)
+    if let reason = connection.closeReason { throw .closed(reason) }
+    guard !connection.finishRequested else { throw .alreadyFinished }
+    return connection.write(data)
+  }
+
+  /// Takes up to `limit` bytes. nil: nothing there now, `.readable` tells when to try again. Empty: the peer's data is
+  /// at its end.
+  ///
+  /// - Throws: ``EndpointError`` when the connection is unknown, or ended in another way than by the end of its data.
+  public func read(from id: ConnectionID, upTo limit: Int, at now: Instant) throws(EndpointError) -> ByteSlice? {
+    note(now)
+    let connection = try live(id)
+    let slice = connection.read(upTo: limit, now: now)
+    if let slice, slice.isEmpty, !connection.isRemoteFinished, let reason = connection.closeReason {
+      throw .closed(reason)
+    }
+    return slice
+  }
+
+  /// How many bytes wait to be read.
+  public func readableByteCount(_ id: ConnectionID) -> Int { connection(id)?.receiveQueue.byteCount ?? 0 }
+
+  /// Ends our data: DATA_FIN, or FIN for plain TCP, after what was written. Reading goes on.
+  public func finish(_ id: ConnectionID, at now: Instant) {
+    note(now)
+    guard let connection = connection(id) else { return }
+    take(connection)
+    connection.finish(now: now)
+  }
+
+  /// The application is done with the connection: what was written still goes out, what arrives is refused, and the
+  /// endpoint forgets the number.
+  public func close(_ id: ConnectionID, at now: Instant) {
+    note(now)
+    guard let connection = connection(id) else { return }
+    take(connection)
+    connection.release(now: now)
+    finishCall()
+  }
+
+  /// Ends the connection at once: RST, with MP_FASTCLOSE for Multipath TCP. The endpoint forgets the number.
+  public func abort(_ id: ConnectionID, at now: Instant) {
+    note(now)
+    guard let connection = connection(id) else { return }
+    take(connection)
+    connection.isReleased = true
+    connection.abort(reason: .aborted, now: now)
+    forget(connection)
+    finishCall()
+  }
+
+  /// The connection as it is now; nil when there is none.
+  public func description(of id: ConnectionID) -> ConnectionDescription? { connection(id)?.description }
+
+  /// Opens a further subflow from an address of ours to one of the peer's.
+  ///
+  /// - Parameters:
+  ///   - path: the path, whose first address of the right family it starts from.
+  ///   - remote: where to; nil takes the address of the initial subflow.
+  ///   - isBackup: whether to ask the peer to use it only when no other works.
+  public func openSubflow(
+    _ id: ConnectionID, on path: PathID, to remote: TransportAddress? = nil, isBackup: Bool = false, at now: Instant
+  ) throws(EndpointError) -> SubflowID {
+    note(now)
+    let connection = try live(id)
+    let target = remote ?? connection.initialTuple.remote
+    guard
+      let local = connection.localAddresses().first(where: {
+        $0.path == path && $0.address.family == target.address.family
+      })
+    else { throw .noPath }
+    let known = connection.remoteAddresses.first { $0.address.address == target.address }
+    return try connection.openSubflow(
+      from: local, to: RemoteAddress(id: known?.id ?? .initial, address: target), isBackup: isBackup, now: now)
+  }
+
+  /// Closes a subflow; its data goes over the others. The last one stays.
+  public func closeSubflow(_ id: ConnectionID, _ subflow: SubflowID, at now: Instant) throws(EndpointError) {
+    note(now)
+    let connection = try live(id)
+    guard let subflow = connection.subflow(subflow) else { throw .unknownSubflow }
+    connection.closeSubflow(subflow, now: now)
+  }
+
+  /// Asks the peer to use a subflow only when no other works, or again like the others (MP_PRIO).
+  public func setBackup(
+    _ id: ConnectionID, _ subflow: SubflowID, _ isBackup: Bool, at now: Instant
+  ) throws(EndpointError) {
+    note(now)
+    let connection = try live(id)
+    guard connection.subflow(subflow) != nil else { throw .unknownSubflow }
+    connection.setBackup(subflow, isBackup)
+  }
+
+  // MARK: Parts
+
+  func connection(_ id: ConnectionID) -> Connection? {
+    let slot = Int(UInt32(truncatingIfNeeded: id.rawValue))
+    guard slot < connectionSlots.count, let connection = connectionSlots[slot], connection.id == id,
+      !connection.isReleased
+    else { return nil }
+    return connection
+  }
+
+  private func live(_ id: ConnectionID) throws(EndpointError) -> Connection {
+    guard let connection = connection(id) else { throw .unknownConnection }
+    take(connection)
+    return connection
+  }
+
+  /// The path and address to start from: the one asked for, else the first path that is up with the peer on its link,
+  /// else the first that is up.
+  private func source(for remote: IPAddress, preferred: PathID?) -> (PathID, IPAddress)? {
+    var fallback: (PathID, IPAddress)?
+    for path in paths where path.isUp && (preferred == nil || path.id == preferred) {
+      for prefix in path.configuration.addresses where prefix.address.family == remote.family {
+        if prefix.contains(remote) { return (path.id, prefix.address) }
+        if fallback == nil { fallback = (path.id, prefix.address) }
+      }
+    }
+    return fallback
+  }
+
+  /// A port that is free towards `remote`: by a keyed hash of the destination and a counter (RFC 6056 §3.3.4).
+  func freePort(_ local: IPAddress, to remote: TransportAddress, preferred: Port?) -> Port? {
+    if let preferred { return preferred }
+    let range = configuration.ephemeralPorts
+    let count = UInt32(range.count)
+    let offset = UInt32(truncatingIfNeeded: remote.hash(seed: portSecret ^ local.low))
+    for _ in 0..<count {
+      portCounter &+= 1
+      let port = Port(range.lowerBound + UInt16(truncatingIfNeeded: (offset &+ portCounter) % count))
+      if tuples[FourTuple(local: TransportAddress(local, port), remote: remote)] == nil,
+        !listeners.contains(where: { $0.address.port == port })
+      {
+        return port
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,152 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// A packet's way out: headers written into place, checksums finished or left to the device, resets, ICMP.
+extension Endpoint {
+  /// Builds the packet of a segment and puts it into the outbox.
+  func output(
+    header: TCPHeader, options: TCPOptionBlock, from source: IPAddress, to destination: IPAddress, on pathID: PathID,
+    first: ByteSlice?, second: ByteSlice?, segmentByteCount: Int, isECNCapable: Bool, now: Instant
+  ) {
+    guard let path = path(pathID) else { return }
+    let payloadByteCount = (first?.count ?? 0) + (second?.count ?? 0)
+    let tcpByteCount = 20 + options.byteCount
+    packetIdentification &+= 1
+    let ip = IPHeader(
+      source: source, destination: destination, protocolNumber: IPProtocol.tcp,
+      payloadByteCount: tcpByteCount + payloadByteCount, trafficClass: isECNCapable ? 2 : 0,
+      identification: UInt32(packetIdentification))
+    var sum = InternetChecksum()
+    sum.add(
+      pseudoHeader: source, destination: destination, protocol: IPProtocol.tcp,
+      length: tcpByteCount + payloadByteCount)
+    let isPartial = path.configuration.offersChecksumOffload
+    var header = header
+    header.checksum = isPartial ? sum.partial : 0
+    var bytes = InlineArray<128, UInt8>(repeating: 0)
+    var mutable = bytes.mutableSpan
+    let ipByteCount = source.family == .v4 ? 20 : 40
+    // 40 + 60 octets at most: the buffer of 128 cannot be too small.
+    mutable.withUnsafeMutableBytes { buffer in
+      _ = try? ip.write(into: buffer)
+      let tcp = UnsafeMutableRawBufferPointer(rebasing: buffer[ipByteCount...])
+      _ = try? header.write(options: options, into: tcp)
+      guard !isPartial else { return }
+      sum.add(UnsafeRawBufferPointer(rebasing: tcp[..<tcpByteCount]))
+      if let first { sum.add(first.bytes) }
+      if let second { sum.add(second.bytes) }
+      let value = sum.value
+      tcp[16] = UInt8(truncatingIfNeeded: value >> 8)
+      tcp[17] = UInt8(truncatingIfNeeded: value)
+    }
+    statistics.sentPackets += 1
+    outbox.append(
+      OutgoingPacket(
+        path: pathID, header: bytes, headerByteCount: ipByteCount + tcpByteCount, payload: first,
+        secondPayload: second, segmentByteCount: segmentByteCount, checksumStart: ipByteCount, checksumOffset: 16,
+        isChecksumPartial: isPartial, release: now))
+  }
+
+  /// Puts a whole packet into the outbox.
+  private func output(whole bytes: [UInt8], on path: PathID, now: Instant) {
+    let headerByteCount = min(bytes.count, 20)
+    var header = InlineArray<128, UInt8>(repeating: 0)
+    for index in 0..<headerByteCount { header[index] = bytes[index] }
+    statistics.sentPackets += 1
+    outbox.append(
+      OutgoingPacket(
+        path: path, header: header, headerByteCount: headerByteCount,
+        payload: ByteSlice(Array(bytes[headerByteCount...])), secondPayload: nil, segmentByteCount: 0,
+        checksumStart: 0, checksumOffset: 0, isChecksumPartial: false, release: now))
+  }
+
+  /// RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1), within the budget of challenges.
+  func reset(answering segment: Segment, reason: ResetReason? = nil, now: Instant) {
+    guard !segment.flags.contains(.rst), spendChallenge(now: now) else { return }
+    statistics.sentResets += 1
+    var options = TCPOptionBlock()
+    if let reason { _ = options.append(.multipath(.reset(MPTCPReset(transient: false, reason: reason)))) }
+    let header: TCPHeader
+    if segment.flags.contains(.ack) {
+      header = TCPHeader(
+        sourcePort: segment.tuple.local.port, destinationPort: segment.tuple.remote.port,
+        sequenceNumber: segment.header.acknowledgmentNumber, acknowledgmentNumber: SequenceNumber(0), flags: [.rst],
+        window: 0)
+    } else {
+      let length =
+        segment.payload.count + (segment.flags.contains(.syn) ? 1 : 0) + (segment.flags.contains(.fin) ? 1 : 0)
+      header = TCPHeader(
+        sourcePort: segment.tuple.local.port, destinationPort: segment.tuple.remote.port,
+        sequenceNumber: SequenceNumber(0), acknowledgmentNumber: segment.header.sequenceNumber + length,
+        flags: [.rst, .ack], window: 0)
+    }
+    output(
+      header: header, options: options, from: segment.tuple.local.address, to: segment.tuple.remote.address,
+      on: segment.path, first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
+  }
+
+  // MARK: ICMP
+
+  /// Echo requests are answered; errors are believed only where they quote a segment in flight (RFC 5927 §4.1).
+  func takeMessage(_ packet: ByteSlice, _ ip: IPHeader, on path: PathID, now: Instant) {
+    let message: ICMPMessage
+    do {
+      message = try ICMPMessage(parsing: packet.bytes, header: ip)
+    } catch {
+      statistics.malformedPackets += 1
+      return
+    }
+    switch message {
+    case .echoRequest: answerEcho(packet, ip, on: path, now: now)
+    case .destinationUnreachable, .packetTooBig, .timeExceeded: takeError(message, now: now)
+    case .echoReply, .parameterProblem, .neighbor, .other: break
+    }
+  }
+
+  private func answerEcho(_ packet: ByteSlice, _ ip: IPHeader, on path: PathID, now: Instant) {
+    guard ip.source.isUnicast, spendChallenge(now: now) else { return }
+    var reply = [UInt8](repeating: 0, count: packet.count)
+    let count = reply.withUnsafeMutableBytes { buffer in
+      (try? ICMPMessage.writeEchoReply(to: packet.bytes, into: buffer)) ?? 0
+    }
+    guard count > 0 else { return }
+    output(whole: Array(reply.prefix(count)), on: path, now: now)
+  }
+
+  private func takeError(_ message: ICMPMessage, now: Instant) {
+    guard let quotation = message.quotation, quotation.header.protocolNumber == IPProtocol.tcp,
+      let code = tuples[quotation.tuple], code & 1 == 0, let subflow = subflowSlots[Int(code >> 1)]
+    else { return }
+    let offset = subflow.sendOffset(quotation.sequenceNumber)
+    guard offset >= subflow.sendUnacknowledged, offset <= subflow.sendNext else { return }
+    if let mtu = message.announcedMTU {
+      subflow.lowerPathMTU(to: mtu, now: now)
+      reschedule(subflow)
+      return
+    }
+    // Unreachable and time exceeded are soft errors once the subflow is open (RFC 5461); a SYN is given up.
+    guard subflow.state == .synSent, case .destinationUnreachable(let code, _, _) = message else { return }
+    let isHard = quotation.header.source.family == .v4 ? (code == 2 || code == 3) : (code == 1 || code == 4)
+    if isHard || subflow.synRetransmissions > 0 {
+      subflow.connection.subflowFailed(subflow, reason: .refused, now: now)
+    }
+  }
+}
+
+extension Subflow {
+  /// A router says that segments are too large (RFC 1191, RFC 8201). What was too large is lost, without congestion.
+  func lowerPathMTU(to byteCount: Int, now: Instant) {
+    let isV4 = tuple.remote.address.family == .v4
+    // RFC 8201 §4: never below what every link carries. RFC 1191 §7.1 allows 68 octets; nothing real is below 552.
+    let lowered = max(byteCount, isV4 ? 552 : 1280)
+    guard lowered < pathMTU else { return }
+    pathMTU = lowered
+    endpoint.notePathMTU(lowered, to: tuple.remote.address, on: path)
+    connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)
+    guard isSynchronized else { return }
+    for index in sentSegments.indices { presumeLost(index) }
+    sendLost(now: now, isForced: true)
+    rearmRetransmission(now: now)
+    connection.markDirty()
+  }
+}

@@ -1,0 +1,344 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// A packet's way in: IP, TCP's checks, then the subflow, TIME-WAIT, a listener, or a reset (RFC 9293 §3.10.7).
+extension Endpoint {
+  /// Takes a packet in.
+  ///
+  /// - Parameters:
+  ///   - packet: a whole IP packet. Large payloads are kept by reference; the memory must not change afterwards.
+  ///   - path: the path that it came on.
+  ///   - offload: what the device knows of it.
+  ///   - now: the host's time.
+  public func receive(_ packet: ByteSlice, on path: PathID, offload: ReceiveOffload = .none, at now: Instant) {
+    note(now)
+    statistics.receivedPackets += 1
+    take(packet, on: path, offload: offload, now: now)
+    finishCall()
+  }
+
+  private func take(_ packet: ByteSlice, on path: PathID, offload: ReceiveOffload, now: Instant) {
+    let ip: IPHeader
+    do {
+      ip = try IPHeader(parsing: packet.bytes)
+    } catch {
+      statistics.malformedPackets += 1
+      return
+    }
+    guard isLocal(ip.destination) else {
+      statistics.strayPackets += 1
+      return
+    }
+    if ip.source.family == .v4, offload.checksum == .unverified, !IPHeader.hasValidChecksum(packet.bytes) {
+      statistics.badChecksums += 1
+      return
+    }
+    if ip.fragment != nil {
+      guard let whole = reassembler.insert(header: ip, packet: packet, on: path, at: now) else { return }
+      take(whole, on: path, offload: .none, now: now)
+      return
+    }
+    switch ip.protocolNumber {
+    case IPProtocol.tcp: takeSegment(packet, ip, on: path, offload: offload, now: now)
+    case IPProtocol.icmp, IPProtocol.icmpv6: takeMessage(packet, ip, on: path, now: now)
+    default: statistics.strayPackets += 1
+    }
+  }
+
+  private func takeSegment(
+    _ packet: ByteSlice, _ ip: IPHeader, on path: PathID, offload: ReceiveOffload, now: Instant
+  ) {
+    let body = packet.dropFirst(ip.headerByteCount).prefix(ip.payloadByteCount)
+    let header: TCPHeader
+    do {
+      header = try TCPHeader(parsing: body.bytes)
+    } catch {
+      statistics.malformedPackets += 1
+      return
+    }
+    if offload.checksum == .unverified {
+      var sum = InternetChecksum()
+      sum.add(
+        pseudoHeader: ip.source, destination: ip.destination, protocol: IPProtocol.tcp, length: body.count)
+      sum.add(body.bytes)
+      guard sum.value == 0 else {
+        statistics.badChecksums += 1
+        return
+      }
+    }
+    let optionBytes = body.dropFirst(20).prefix(header.headerByteCount - 20)
+    let segment = Segment(
+      tuple: FourTuple(
+        local: TransportAddress(ip.destination, header.destinationPort),
+        remote: TransportAddress(ip.source, header.sourcePort)),
+      path: path, header: header, options: TCPOptions(parsing: optionBytes.bytes),
+      payload: body.dropFirst(header.headerByteCount), segmentByteCount: offload.segmentByteCount,
+      congestionExperienced: ip.trafficClass & 3 == 3, optionBytes: optionBytes)
+    dispatch(segment, now: now)
+  }
+
+  private func dispatch(_ segment: Segment, now: Instant) {
+    if let code = tuples[segment.tuple] {
+      if code & 1 == 0 {
+        guard let subflow = subflowSlots[Int(code >> 1)] else { return }
+        subflow.arrive(segment, now: now)
+        if subflow.state != .closed { reschedule(subflow) }
+        if subflow.connection.phase != .closed { reschedule(subflow.connection) }
+        return
+      }
+      guard arriveInTimeWait(segment, slot: code >> 1, now: now) else { return }
+    }
+    guard segment.tuple.remote.address.isUnicast else {
+      statistics.strayPackets += 1
+      return
+    }
+    let flags = segment.flags
+    if flags.contains(.rst) { return }
+    if flags.contains(.syn), !flags.contains(.ack), !flags.contains(.fin) {
+      arriveSyn(segment, now: now)
+      return
+    }
+    if flags.contains(.ack), !flags.contains(.syn), acceptCookie(segment, now: now) { return }
+    statistics.strayPackets += 1
+    reset(answering: segment, now: now)
+  }
+
+  // MARK: TIME-WAIT (RFC 9293 §3.10.7.4, RFC 6191)
+
+  /// True if the entry gave way to a new connection, for whose sake the segment has to be looked at again.
+  private func arriveInTimeWait(_ segment: Segment, slot: Int32, now: Instant) -> Bool {
+    guard let entry = timeWaits[slot] else { return true }
+    if segment.flags.contains(.rst) { return false }
+    if segment.flags.contains(.syn), !segment.flags.contains(.ack) {
+      let isNewer: Bool
+      if entry.usesTimestamps, let timestamps = segment.options.timestamps {
+        isNewer = Int32(bitPattern: timestamps.value &- entry.recentTimestamp) > 0
+      } else {
+        isNewer = segment.header.sequenceNumber - entry.receiveNext > 0
+      }
+      if isNewer {
+        timeWaits.remove(slot)
+        _ = tuples.remove(segment.tuple)
+        return true
+      }
+    }
+    // The FIN again: our last ACK was lost.
+    guard spendChallenge(now: now) else { return false }
+    var options = TCPOptionBlock()
+    if entry.usesTimestamps {
+      let clock = entry.timestampOffset &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
+      _ = options.append(.timestamps(TCPTimestamps(value: clock, echo: entry.recentTimestamp)))
+    }
+    output(
+      header: TCPHeader(
+        sourcePort: segment.tuple.local.port, destinationPort: segment.tuple.remote.port,
+        sequenceNumber: entry.sendNext, acknowledgmentNumber: entry.receiveNext, flags: [.ack], window: 0),
+      options: options, from: segment.tuple.local.address, to: segment.tuple.remote.address,
+      on: PathID(entry.path), first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
+    return false
+  }
+
+  // MARK: SYN
+
+  private func arriveSyn(_ segment: Segment, now: Instant) {
+    // A join is matched by its token alone, on any port (RFC 8684 §3.2).
+    if let join = segment.options.multipath.join {
+      arriveJoin(join, segment, now: now)
+      return
+    }
+    guard let index = listeners.firstIndex(where: { $0.accepts(segment.tuple.local) }) else {
+      statistics.strayPackets += 1
+      reset(answering: segment, now: now)
+      return
+    }
+    let listener = listeners[index]
+    guard listener.untakenCount < listener.options.backlog else { return }
+    if halfOpenCount >= configuration.maximumHalfOpenCount || connectionCount >= configuration.maximumConnectionCount {
+      sendCookie(segment, listener, now: now)
+      return
+    }
+    guard
+      let connection = makeConnection(
+        listener: listener.id, isInitiator: false, options: listener.options.connection, tuple: segment.tuple,
+        path: segment.path)
+    else { return }
+    connection.takeCapableOffer(segment.options.multipath.capable)
+    if connection.isFallback { retireToken(of: connection) }
+    guard
+      let subflow = makeSubflow(
+        of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: true,
+        state: .synReceived, now: now)
+    else {
+      connection.end(.lackOfResources, now: now)
+      return
+    }
+    listeners[index].untakenCount += 1
+    answer(segment, with: subflow, now: now)
+  }
+
+  private func arriveJoin(_ join: MPJoin, _ segment: Segment, now: Instant) {
+    guard case .syn(let isBackup, let addressID, let token, let nonce) = join else {
+      reset(answering: segment, now: now)
+      return
+    }
+    guard let slot = tokens[token], let connection = connectionSlots[Int(slot)] else {
+      statistics.unknownTokens += 1
+      reset(answering: segment, reason: .mptcpSpecific, now: now)
+      return
+    }
+    // Handshakes under way are bounded for each connection too: a flood of joins for one token harms no other.
+    let halfOpen = connection.subflows.reduce(0) { $0 + ($1.state == .synReceived ? 1 : 0) }
+    guard connection.isConfirmed, connection.phase == .open, halfOpen < 8,
+      connection.subflows.count < configuration.maximumSubflowCount,
+      !isRefusedByFlagC(segment.tuple.local, connection)
+    else {
+      reset(answering: segment, reason: .administrativelyProhibited, now: now)
+      return
+    }
+    guard
+      let subflow = makeSubflow(
+        of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: false,
+        state: .synReceived, now: now)
+    else { return }
+    subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: random()), remoteNonce: nonce)
+    subflow.isPeerBackup = isBackup
+    subflow.remoteAddressID = addressID
+    subflow.localAddressID = connection.localAddressID(of: segment.tuple.local.address)
+    subflow.isBackup = path(segment.path)?.configuration.isBackup ?? false
+    answer(segment, with: subflow, now: now)
+  }
+
+  /// We said with flag C that nobody may join at the initial address and port.
+  private func isRefusedByFlagC(_ local: TransportAddress, _ connection: Connection) -> Bool {
+    connection.options.refusesJoinsToInitialAddress && local == connection.initialTuple.local
+  }
+
+  private func answer(_ segment: Segment, with subflow: Subflow, now: Instant) {
+    halfOpenCount += 1
+    subflow.initialReceiveSequenceNumber = segment.header.sequenceNumber
+    subflow.receiveNext = 1
+    subflow.takeSynOptions(segment, now: now)
+    subflow.usesECN = segment.flags.contains(.ece) && segment.flags.contains(.cwr)
+    subflow.sendWindowEdge = 1 + Int(segment.header.window)
+    subflow.largestSendWindow = Int(segment.header.window)
+    if subflow.isInitial { subflow.connection.sendWindowEdge = 1 + Int(segment.header.window) }
+    subflow.sendSyn(now: now)
+    reschedule(subflow)
+  }
+
+  // MARK: SYN cookies
+
+  private func sendCookie(_ segment: Segment, _ listener: Listener, now: Instant) {
+    let options = segment.options
+    let hasTimestamps = options.timestamps != nil
+    let clock = cookieClock(segment.tuple, now: now)
+    let answer = cookies.encode(
+      SYNCookies.Parameters(
+        maximumSegmentByteCount: Int(options.maximumSegmentSize ?? 536), windowScale: options.windowScale,
+        isSACKPermitted: options.sackPermitted, supportsECN: false),
+      tuple: segment.tuple, clientISN: segment.header.sequenceNumber, timestampClock: hasTimestamps ? clock : nil,
+      at: now)
+    var block = TCPOptionBlock()
+    let mtu = path(segment.path)?.pathMTU(to: segment.tuple.remote.address) ?? 1280
+    let overhead = segment.tuple.remote.address.family == .v4 ? 40 : 60
+    _ = block.append(.maximumSegmentSize(UInt16(clamping: mtu - overhead)))
+    if answer.parameters.isSACKPermitted { _ = block.append(.sackPermitted) }
+    if let timestamp = answer.timestamp, let theirs = options.timestamps {
+      _ = block.append(.timestamps(TCPTimestamps(value: timestamp, echo: theirs.value)))
+    }
+    if answer.parameters.windowScale != nil { _ = block.append(.windowScale(Self.cookieWindowShift)) }
+    if let capable = options.multipath.capable, listener.options.connection.multipath == .enabled,
+      capable.version >= 1, capable.senderKey == nil, capable.flags.contains(.hmac),
+      !capable.flags.contains(.extensibility), !capable.flags.contains(.checksumRequired),
+      !listener.options.connection.checksum
+    {
+      // A stateless listener cannot promise a checksum that it will have forgotten, nor a token that is taken.
+      for attempt in 0..<SYNCookies.keyAttempts {
+        let key = cookies.multipathKey(
+          tuple: segment.tuple, clientISN: segment.header.sequenceNumber, cookie: answer.sequenceNumber,
+          attempt: attempt)
+        guard tokens[key.token(.v1)] == nil else { continue }
+        _ = block.append(
+          .multipath(
+            .capable(
+              MPCapable(
+                version: 1, flags: [.hmac], senderKey: key, receiverKey: nil, dataLength: nil, checksum: nil))))
+        break
+      }
+    }
+    statistics.cookiesSent += 1
+    output(
+      header: TCPHeader(
+        sourcePort: segment.tuple.local.port, destinationPort: segment.tuple.remote.port,
+        sequenceNumber: answer.sequenceNumber, acknowledgmentNumber: segment.header.sequenceNumber + 1,
+        flags: [.syn, .ack], window: 65_535),
+      options: block, from: segment.tuple.local.address, to: segment.tuple.remote.address, on: segment.path,
+      first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
+  }
+
+  private static let cookieWindowShift: UInt8 = 9
+
+  private func cookieClock(_ tuple: FourTuple, now: Instant) -> UInt32 {
+    UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret))
+      &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
+  }
+
+  /// The third ACK of a handshake that a cookie answered; true if it made a connection.
+  private func acceptCookie(_ segment: Segment, now: Instant) -> Bool {
+    guard statistics.cookiesSent > 0, let index = listeners.firstIndex(where: { $0.accepts(segment.tuple.local) })
+    else { return false }
+    let cookie = segment.header.acknowledgmentNumber + -1
+    let clientNumber = segment.header.sequenceNumber + -1
+    guard
+      let parameters = cookies.decode(
+        cookie: cookie, tuple: segment.tuple, clientISN: clientNumber,
+        timestampEcho: segment.options.timestamps?.echo, at: now)
+    else { return false }
+    let listener = listeners[index]
+    guard listener.untakenCount < listener.options.backlog else { return true }
+    var options = listener.options.connection
+    var key: Key?
+    if let capable = segment.options.multipath.capable, let ours = capable.receiverKey, capable.version == 1,
+      cookies.isOurs(ours, tuple: segment.tuple, clientISN: clientNumber, cookie: cookie),
+      tokens[ours.token(.v1)] == nil, !capable.flags.contains(.checksumRequired)
+    {
+      key = ours
+    } else {
+      options.multipath = .disabled
+    }
+    guard
+      let connection = makeConnection(
+        listener: listener.id, isInitiator: false, options: options, tuple: segment.tuple, path: segment.path, key: key),
+      let subflow = makeSubflow(
+        of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: true,
+        state: .synReceived, initialSequenceNumber: cookie, now: now)
+    else { return true }
+    listeners[index].untakenCount += 1
+    halfOpenCount += 1
+    statistics.cookiesAccepted += 1
+    subflow.initialReceiveSequenceNumber = clientNumber
+    subflow.receiveNext = 1
+    subflow.sendNext = 1
+    subflow.peerMaximumSegmentByteCount = max(parameters.maximumSegmentByteCount, 88)
+    subflow.isSackPermitted = parameters.isSACKPermitted
+    if let timestamps = segment.options.timestamps {
+      subflow.usesTimestamps = true
+      subflow.recentTimestamp = timestamps.value
+      subflow.recentTimestampAt = now
+    }
+    if let shift = parameters.windowScale {
+      subflow.sendWindowShift = min(shift, 14)
+      subflow.receiveWindowShift = Self.cookieWindowShift
+    } else {
+      subflow.receiveWindowShift = 0
+      subflow.sendsWindowShift = false
+    }
+    subflow.receiveWindowEdge = 1 + 65_535
+    subflow.sendWindowEdge = 1 + Int(segment.header.window) << Int(subflow.sendWindowShift)
+    subflow.largestSendWindow = subflow.sendWindowEdge
+    connection.sendWindowEdge = subflow.sendWindowEdge
+    subflow.arrive(segment, now: now)
+    if subflow.state != .closed { reschedule(subflow) }
+    return true
+  }
+}

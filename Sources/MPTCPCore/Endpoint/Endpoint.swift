@@ -1,0 +1,372 @@
+import DequeModule
+import MPTCPPolicy
+import MPTCPWire
+
+/// A host's Multipath TCP and TCP, as a state machine that does no I/O: bytes and time go in, bytes and events come out.
+///
+/// A host calls it in this order, from one thread:
+/// 1. **Set up**: `init`, ``addPath(_:at:)``, ``listen(on:options:at:)``, ``connect(to:options:at:)``.
+/// 2. **Input**: ``receive(_:on:offload:at:)`` for each packet, ``advance(to:)`` when ``nextDeadline`` has come, the
+///    application's calls (``write(_:to:at:)``, ``read(from:upTo:at:)``, ``finish(_:at:)``, …).
+/// 3. **Output**, after any input: ``nextPacket()`` until it gives nil, ``nextEvent()`` until it gives nil. Several inputs
+///    may come before one output pass: their acknowledgements are then merged.
+/// 4. **Wait** until ``nextDeadline``, or more input.
+///
+/// Every connection that the application was told of ends with ``close(_:at:)`` or ``abort(_:at:)``, also after
+/// `.closed`: only then does the endpoint forget it. The same inputs with the same entropy give the same outputs, byte
+/// for byte. Nothing that a network sends makes it trap.
+public final class Endpoint {
+  /// The limits.
+  public let configuration: EndpointConfiguration
+  /// Counters since the start.
+  public internal(set) var statistics = EndpointStatistics()
+
+  var entropy: any EntropySource
+  /// The latest time that the host told.
+  var now: Instant
+  var paths: [Path] = []
+  private var nextPathNumber: Int32 = 0
+  private var nextAddressNumber = 0
+  var listeners: [Listener] = []
+  private var nextListenerNumber = 1
+
+  // Demultiplexing
+  var tuples: SeededTable<FourTuple>
+  var tokens: SeededTable<Token>
+  var subflowSlots: [Subflow?] = []
+  private var freeSubflowSlots: [Int32] = []
+  var connectionSlots: [Connection?] = []
+  private var connectionGenerations: [UInt32] = []
+  private var freeConnectionSlots: [Int32] = []
+  var timeWaits = TimeWaitTable()
+  var halfOpenCount = 0
+  var connectionCount = 0
+
+  // Timers and output
+  private var subflowTimers = TimerQueue()
+  private var connectionTimers = TimerQueue()
+  var dirty = Deque<Connection>()
+  var events = Deque<EndpointEvent>()
+  var outbox = Deque<OutgoingPacket>()
+  /// Connections and subflows that left the tables during this call; they go when it is over.
+  private var departed: [AnyObject] = []
+
+  // Secrets and budgets
+  let sequenceNumbers: InitialSequenceNumbers
+  let portSecret: UInt64
+  var portCounter: UInt32
+  let cookies: SYNCookies
+  var reassembler = IPReassembler()
+  var packetIdentification: UInt16
+  private var challengeBudget: Int
+  private var challengeRefill: Instant
+
+  /// An endpoint without paths.
+  ///
+  /// - Parameters:
+  ///   - configuration: the limits.
+  ///   - entropy: where secrets come from; a seeded source makes runs repeatable.
+  ///   - now: the host's time.
+  public init(configuration: EndpointConfiguration = EndpointConfiguration(), entropy: any EntropySource, at now: Instant) {
+    self.configuration = configuration
+    var entropy = entropy
+    self.now = now
+    tuples = SeededTable(seed: entropy.next())
+    tokens = SeededTable(seed: entropy.next())
+    sequenceNumbers = InitialSequenceNumbers(secret: (entropy.next(), entropy.next()))
+    cookies = SYNCookies(secret: (entropy.next(), entropy.next()))
+    portSecret = entropy.next()
+    portCounter = UInt32(truncatingIfNeeded: entropy.next())
+    packetIdentification = UInt16(truncatingIfNeeded: entropy.next())
+    challengeBudget = configuration.challengeAcknowledgmentsPerSecond
+    challengeRefill = now
+    self.entropy = entropy
+  }
+
+  func random() -> UInt64 { entropy.next() }
+
+  // MARK: Paths
+
+  /// Adds a path; connections may use it at once.
+  public func addPath(_ configuration: PathConfiguration, at now: Instant) -> PathID {
+    note(now)
+    let path = Path(id: PathID(nextPathNumber), configuration: configuration, firstAddressNumber: nextAddressNumber)
+    nextPathNumber &+= 1
+    nextAddressNumber += max(configuration.addresses.count, 1)
+    paths.append(path)
+    forEachConnection { $0.pathChanged(path.id, isUp: true, now: now) }
+    return path.id
+  }
+
+  /// Takes a path away, with the subflows on it.
+  public func removePath(_ id: PathID, at now: Instant) {
+    note(now)
+    paths.removeAll { $0.id == id }
+    forEachConnection { $0.pathRemoved(id, now: now) }
+    finishCall()
+  }
+
+  /// Tells that a path's link came up or went down. Subflows survive; their data goes elsewhere meanwhile.
+  public func setPath(_ id: PathID, isUp: Bool, at now: Instant) {
+    note(now)
+    guard let index = paths.firstIndex(where: { $0.id == id }), paths[index].isUp != isUp else { return }
+    paths[index].isUp = isUp
+    forEachConnection { $0.pathChanged(id, isUp: isUp, now: now) }
+    finishCall()
+  }
+
+  /// The paths and their configurations, in the order in which they were added.
+  public var pathConfigurations: [(id: PathID, configuration: PathConfiguration, isUp: Bool)] {
+    paths.map { ($0.id, $0.configuration, $0.isUp) }
+  }
+
+  func path(_ id: PathID) -> Path? { paths.first { $0.id == id } }
+
+  func offersSegmentation(_ id: PathID) -> Bool { path(id)?.configuration.offersSegmentationOffload ?? false }
+
+  func isLocal(_ address: IPAddress) -> Bool {
+    for path in paths {
+      for prefix in path.configuration.addresses where prefix.address == address { return true }
+    }
+    return false
+  }
+
+  func notePathMTU(_ byteCount: Int, to destination: IPAddress, on id: PathID) {
+    guard let index = paths.firstIndex(where: { $0.id == id }) else { return }
+    paths[index].note(mtu: byteCount, to: destination)
+  }
+
+  private func forEachConnection(_ body: (Connection) -> Void) {
+    for connection in connectionSlots { if let connection { body(connection) } }
+  }
+
+  // MARK: Time
+
+  func note(_ now: Instant) { if now > self.now { self.now = now } }
+
+  /// The next time at which ``advance(to:)`` has something to do; nil when only input can change anything.
+  public var nextDeadline: Instant? {
+    let next = min(
+      min(subflowTimers.next ?? .distantFuture, connectionTimers.next ?? .distantFuture),
+      min(timeWaits.nextDeadline, reassembler.nextDeadline ?? .distantFuture))
+    return next == .distantFuture ? nil : next
+  }
+
+  /// Does what is due at `now`.
+  public func advance(to now: Instant) {
+    note(now)
+    while let slot = subflowTimers.popDue(now) {
+      guard let subflow = subflowSlots[Int(slot)] else { continue }
+      if subflow.nextDeadline <= now { subflow.fire(now: now) }
+      if subflow.state != .closed { reschedule(subflow) }
+    }
+    while let slot = connectionTimers.popDue(now) {
+      guard let connection = connectionSlots[Int(slot)] else { continue }
+      if connection.nextDeadline <= now { connection.fire(now: now) }
+      if connectionSlots[Int(slot)] === connection { reschedule(connection) }
+    }
+    while let entry = timeWaits.popExpired(at: now, limit: configuration.maximumTimeWaitCount) {
+      _ = tuples.remove(entry.tuple)
+    }
+    reassembler.expire(at: now)
+    finishCall()
+  }
+
+  /// Timers move later lazily: the queue is told only of earlier ones, and a wake-up that comes too soon asks again.
+  func reschedule(_ subflow: Subflow) {
+    let next = subflow.nextDeadline
+    guard next != .distantFuture else { return }
+    if let known = subflowTimers.deadline(of: subflow.slot), known <= next { return }
+    subflowTimers.schedule(subflow.slot, at: next)
+  }
+
+  func reschedule(_ connection: Connection) {
+    let next = connection.nextDeadline
+    guard next != .distantFuture else { return }
+    if let known = connectionTimers.deadline(of: connection.slot), known <= next { return }
+    connectionTimers.schedule(connection.slot, at: next)
+  }
+
+  // MARK: Output
+
+  /// The next packet to send; nil when there is nothing to send now.
+  public func nextPacket() -> OutgoingPacket? {
+    while true {
+      if let packet = outbox.popFirst() { return packet }
+      guard let connection = dirty.popFirst() else {
+        finishCall()
+        return nil
+      }
+      connection.output(now: now)
+      for subflow in connection.subflows { reschedule(subflow) }
+      if connectionSlots[Int(connection.slot)] === connection { reschedule(connection) }
+    }
+  }
+
+  /// The next event; nil when there is none.
+  public func nextEvent() -> EndpointEvent? { events.popFirst() }
+
+  func finishCall() { if !departed.isEmpty { departed.removeAll(keepingCapacity: true) } }
+
+  // MARK: Connections and subflows
+
+  func makeConnection(
+    listener: ListenerID?, isInitiator: Bool, options: ConnectionOptions, tuple: FourTuple, path: PathID,
+    key: Key? = nil
+  ) -> Connection? {
+    guard connectionCount < configuration.maximumConnectionCount else { return nil }
+    let slot: Int32
+    if let reused = freeConnectionSlots.popLast() {
+      slot = reused
+    } else {
+      slot = Int32(truncatingIfNeeded: connectionSlots.count)
+      connectionSlots.append(nil)
+      connectionGenerations.append(0)
+    }
+    connectionGenerations[Int(slot)] &+= 1
+    let id = ConnectionID(UInt64(connectionGenerations[Int(slot)]) << 32 | UInt64(UInt32(bitPattern: slot)))
+    let connection = Connection(
+      endpoint: self, id: id, slot: slot, listener: listener, isInitiator: isInitiator, options: options,
+      key: key ?? (options.multipath == .enabled ? uniqueKey() : Key(0)), tuple: tuple, path: path)
+    if connection.multipath == .offered {
+      // Tokens are unique on the host (RFC 8684 §3.1).
+      _ = tokens.insert(connection.localToken, slot)
+    }
+    connectionSlots[Int(slot)] = connection
+    connectionCount += 1
+    return connection
+  }
+
+  /// A key whose token no other connection has.
+  private func uniqueKey() -> Key {
+    while true {
+      let key = Key(random())
+      if tokens[key.token(.v1)] == nil { return key }
+    }
+  }
+
+  func makeSubflow(
+    of connection: Connection, tuple: FourTuple, path: PathID, isInitiator: Bool, isInitial: Bool, state: SubflowState,
+    initialSequenceNumber: SequenceNumber? = nil, now: Instant
+  ) -> Subflow? {
+    guard tuples[tuple] == nil else { return nil }
+    let slot: Int32
+    if let reused = freeSubflowSlots.popLast() {
+      slot = reused
+    } else {
+      slot = Int32(truncatingIfNeeded: subflowSlots.count)
+      subflowSlots.append(nil)
+    }
+    let pathMTU = self.path(path)?.pathMTU(to: tuple.remote.address) ?? 1280
+    let subflow = Subflow(
+      endpoint: self, connection: connection, id: SubflowID(connection.nextSubflowNumber), slot: slot, tuple: tuple,
+      path: path, pathMTU: pathMTU, isInitiator: isInitiator, isInitial: isInitial, state: state,
+      initialSequenceNumber: initialSequenceNumber ?? sequenceNumbers.number(for: tuple, at: now),
+      timestampOffset: UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret)))
+    connection.nextSubflowNumber &+= 1
+    subflow.windowSlot = connection.congestion.addWindow(
+      maximumSegmentByteCount: subflow.maximumSegmentByteCount, at: now)
+    subflow.receiveWindowShift = Self.windowShift(for: connection.options.receiveBufferByteCount)
+    connection.subflows.append(subflow)
+    subflowSlots[Int(slot)] = subflow
+    _ = tuples.insert(tuple, slot << 1)
+    return subflow
+  }
+
+  /// The shift that lets 16 bits express the largest window (RFC 7323 §2.2).
+  private static func windowShift(for byteCount: Int) -> UInt8 {
+    var shift: UInt8 = 0
+    while shift < 14, byteCount >> Int(shift) > 65_535 { shift += 1 }
+    return shift
+  }
+
+  func release(_ subflow: Subflow) {
+    subflowTimers.cancel(subflow.slot)
+    if tuples[subflow.tuple] == subflow.slot << 1 { _ = tuples.remove(subflow.tuple) }
+    subflowSlots[Int(subflow.slot)] = nil
+    freeSubflowSlots.append(subflow.slot)
+    departed.append(subflow)
+  }
+
+  func retireToken(of connection: Connection) {
+    if tokens[connection.localToken] == connection.slot { _ = tokens.remove(connection.localToken) }
+  }
+
+  /// Lets a connection go when the application and the last subflow have.
+  func forget(_ connection: Connection) {
+    guard connection.subflows.isEmpty, connection.phase == .closed,
+      connectionSlots[Int(connection.slot)] === connection
+    else { return }
+    retireToken(of: connection)
+    guard connection.isReleased || !connection.hasBeenAnnounced else { return }
+    if !connection.isTaken { take(connection) }
+    connectionTimers.cancel(connection.slot)
+    connectionSlots[Int(connection.slot)] = nil
+    freeConnectionSlots.append(connection.slot)
+    connectionCount -= 1
+    departed.append(connection)
+  }
+
+  /// The application knows the connection: it no longer counts against the backlog.
+  func take(_ connection: Connection) {
+    guard !connection.isTaken else { return }
+    connection.isTaken = true
+    if let id = connection.listener, let index = listeners.firstIndex(where: { $0.id == id }) {
+      listeners[index].untakenCount -= 1
+    }
+  }
+
+  /// Keeps what TIME-WAIT needs of a subflow.
+  func enterTimeWait(_ subflow: Subflow, now: Instant) {
+    _ = tuples.remove(subflow.tuple)
+    let slot = timeWaits.insert(
+      TimeWaitEntry(
+        tuple: subflow.tuple, path: subflow.path.rawValue, sendNext: subflow.sequenceNumber(subflow.sendNext),
+        receiveNext: subflow.receiveSequenceNumber(subflow.receiveNext), usesTimestamps: subflow.usesTimestamps,
+        recentTimestamp: subflow.recentTimestamp, timestampOffset: subflow.timestampOffset,
+        deadline: now + configuration.timeWait))
+    _ = tuples.insert(subflow.tuple, slot << 1 | 1)
+    while timeWaits.count > configuration.maximumTimeWaitCount,
+      let oldest = timeWaits.popExpired(at: now, limit: configuration.maximumTimeWaitCount)
+    {
+      _ = tuples.remove(oldest.tuple)
+    }
+    // The last ACK of the FIN goes out now: the subflow leaves the connection at once.
+    subflow.emitAcknowledgment(now: now)
+  }
+
+  // MARK: Listeners
+
+  func addListener(_ address: TransportAddress, _ options: ListenerOptions) -> ListenerID {
+    let id = ListenerID(nextListenerNumber)
+    nextListenerNumber += 1
+    listeners.append(Listener(id: id, address: address, options: options))
+    return id
+  }
+
+  // MARK: Budgets
+
+  /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7).
+  func challenge(_ subflow: Subflow, now: Instant) {
+    if now - challengeRefill >= .seconds(1) {
+      challengeRefill = now
+      challengeBudget = configuration.challengeAcknowledgmentsPerSecond
+    }
+    guard challengeBudget > 0 else { return }
+    challengeBudget -= 1
+    statistics.challengeAcknowledgments += 1
+    subflow.mustAcknowledge = true
+    subflow.connection.markDirty()
+    reschedule(subflow)
+  }
+
+  func spendChallenge(now: Instant) -> Bool {
+    if now - challengeRefill >= .seconds(1) {
+      challengeRefill = now
+      challengeBudget = configuration.challengeAcknowledgmentsPerSecond
+    }
+    guard challengeBudget > 0 else { return false }
+    challengeBudget -= 1
+    return true
+  }
+}

@@ -1,0 +1,40 @@
+import MPTCPPolicy
+import MPTCPWire
+
+/// A path as the endpoint keeps it.
+struct Path {
+  let id: PathID
+  var configuration: PathConfiguration
+  var isUp = true
+  /// The first of the numbers that its addresses have among the endpoint's, for address IDs.
+  let firstAddressNumber: Int
+  /// What is known of smaller MTUs beyond the first hop (RFC 8201 §5.2), the most recent last.
+  var discoveredMTUs: [(destination: IPAddress, byteCount: Int)] = []
+
+  static let discoveredMTULimit = 64
+
+  func pathMTU(to destination: IPAddress) -> Int {
+    discoveredMTUs.last { $0.destination == destination }?.byteCount ?? configuration.maximumTransmissionUnit
+  }
+
+  mutating func note(mtu: Int, to destination: IPAddress) {
+    discoveredMTUs.removeAll { $0.destination == destination }
+    if discoveredMTUs.count >= Self.discoveredMTULimit { discoveredMTUs.removeFirst() }
+    discoveredMTUs.append((destination, mtu))
+  }
+}
+
+/// A listening port.
+struct Listener {
+  let id: ListenerID
+  /// The address it is bound to; the wildcard address of a family takes every address of that family.
+  let address: TransportAddress
+  var options: ListenerOptions
+  /// Connections that the application has not shown to know yet.
+  var untakenCount = 0
+
+  func accepts(_ destination: TransportAddress) -> Bool {
+    guard destination.port == address.port, destination.address.family == address.address.family else { return false }
+    return address.address.isUnspecified || address.address == destination.address
+  }
+}

@@ -1,0 +1,276 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// What an arriving segment does: the order of RFC 9293 §3.10.7, with the checks of RFC 5961 and RFC 7323 §5.3, and
+// Multipath TCP's signals believed only after TCP's own checks (RFC 8684 §5).
+extension Subflow {
+  /// Takes a segment in. Answers wait for the endpoint's next output pass.
+  func arrive(_ segment: Segment, now: Instant) {
+    switch state {
+    case .synSent: arriveInSynSent(segment, now: now)
+    case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
+      arriveSynchronized(segment, now: now)
+    case .closed: break
+    }
+  }
+
+  // MARK: SYN-SENT (RFC 9293 §3.10.7.3)
+
+  private func arriveInSynSent(_ segment: Segment, now: Instant) {
+    let flags = segment.flags
+    let acknowledgesSyn = segment.header.acknowledgmentNumber == sequenceNumber(1)
+    if flags.contains(.ack), !acknowledgesSyn {
+      if !flags.contains(.rst) { endpoint.reset(answering: segment, now: now) }
+      return
+    }
+    if flags.contains(.rst) {
+      if flags.contains(.ack) { connection.subflowFailed(self, reason: .refused, now: now) }
+      return
+    }
+    guard flags.contains(.syn) else { return }
+    initialReceiveSequenceNumber = segment.header.sequenceNumber
+    receiveNext = 1
+    takeSynOptions(segment, now: now)
+    if flags.contains(.ack) {
+      sendUnacknowledged = 1
+      sendWindowEdge = 1 + Int(segment.header.window)
+      sendWindowUpdateSequence = 0
+      sendWindowUpdateAcknowledgment = 1
+      largestSendWindow = Int(segment.header.window)
+      usesECN =
+        connection.options.explicitCongestionNotification && synRetransmissions == 0 && flags.contains(.ece)
+        && !flags.contains(.cwr)
+      sampleHandshake(now: now)
+      becomeEstablished(now: now)
+      connection.synAcknowledged(segment, on: self, now: now)
+      // The third ACK leaves at once; where data is waiting, the first data carries the keys instead.
+      mustAcknowledge = true
+    } else {
+      // Simultaneous open (RFC 9293 §3.5, figure 8).
+      guard connection.acceptsSimultaneousOpen(segment, on: self) else { return }
+      state = .synReceived
+      sendWindowEdge = Int(segment.header.window)
+      emitSyn(now: now)
+    }
+    connection.markDirty()
+  }
+
+  /// The options that only a SYN negotiates (RFC 9293 §3.7.1, RFC 7323 §2.2 and §3.2, RFC 2018 §2).
+  func takeSynOptions(_ segment: Segment, now: Instant) {
+    let options = segment.options
+    peerMaximumSegmentByteCount = max(
+      Int(options.maximumSegmentSize ?? (tuple.remote.address.family == .v4 ? 536 : 1220)), 88)
+    if let shift = options.windowScale {
+      sendWindowShift = min(shift, 14)
+      sendsWindowShift = true
+    } else {
+      sendWindowShift = 0
+      receiveWindowShift = 0
+      sendsWindowShift = false
+    }
+    isSackPermitted = options.sackPermitted
+    if let timestamps = options.timestamps {
+      usesTimestamps = true
+      recentTimestamp = timestamps.value
+      recentTimestampAt = now
+    }
+    lastReceivedAt = now
+  }
+
+  func sampleHandshake(now: Instant) {
+    if synRetransmissions == 0, synSentAt != .distantFuture { roundTrip.sample(now - synSentAt, at: now) }
+    roundTrip.resetBackOff()
+    retransmitDeadline = .distantFuture
+  }
+
+  func becomeEstablished(now: Instant) {
+    state = .established
+    retransmitDeadline = .distantFuture
+    unacknowledgedSince = .distantFuture
+    consecutiveTimeouts = 0
+    lastReceivedAt = now
+    connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)
+    if let keepAlive = connection.options.keepAlive { keepAliveDeadline = now + keepAlive }
+  }
+
+  // MARK: All other states (RFC 9293 §3.10.7.4)
+
+  private func arriveSynchronized(_ segment: Segment, now: Instant) {
+    let flags = segment.flags
+    let start = receiveOffset(segment.header.sequenceNumber)
+    let length = segment.payload.count + (flags.contains(.fin) ? 1 : 0) + (flags.contains(.syn) ? 1 : 0)
+
+    if state == .synReceived, flags.contains(.syn), !flags.contains(.ack), start == 0 {
+      // The SYN again: our SYN/ACK was lost.
+      if !isInitiator { emitSyn(now: now) }
+      return
+    }
+    // PAWS (RFC 7323 §5.3). A segment without timestamps is let through: peers leave them out where the option space
+    // is needed for ADD_ADDR.
+    if usesTimestamps, let timestamps = segment.options.timestamps, !flags.contains(.rst) {
+      if Int32(bitPattern: timestamps.value &- recentTimestamp) < 0,
+        now - recentTimestampAt < .seconds(24 * 24 * 3600)
+      {
+        if length > 0 { acknowledgeSoon() }
+        return
+      }
+    }
+    guard isAcceptable(start: start, length: length) else {
+      if !flags.contains(.rst) { answerUnacceptable(segment, start: start, length: length, now: now) }
+      return
+    }
+    if flags.contains(.rst) {
+      arriveReset(segment, start: start, now: now)
+      return
+    }
+    if flags.contains(.syn) {
+      if state == .synReceived, flags.contains(.ack), start == 0, isInitiator {
+        // The answer in a simultaneous open.
+      } else {
+        // RFC 5961 §4.2.
+        endpoint.challenge(self, now: now)
+        return
+      }
+    }
+    guard flags.contains(.ack) else { return }
+    lastReceivedAt = now
+    unansweredKeepAlives = 0
+    if state == .synReceived {
+      guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
+    }
+    if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
+    if let timestamps = segment.options.timestamps, usesTimestamps, start <= receiveNext,
+      Int32(bitPattern: timestamps.value &- recentTimestamp) >= 0
+    {
+      recentTimestamp = timestamps.value
+      recentTimestampAt = now
+    }
+    if usesECN {
+      if segment.congestionExperienced { echoesCongestion = true }
+      if flags.contains(.cwr) { echoesCongestion = segment.congestionExperienced }
+    }
+    switch processAcknowledgment(segment, now: now) {
+    case .unacceptable:
+      endpoint.challenge(self, now: now)
+      return
+    case .acceptable: break
+    }
+    connection.arrived(segment, on: self, start: start, now: now)
+    // What the options said may have ended the subflow, or the connection.
+    guard state != .closed else { return }
+    if !segment.payload.isEmpty { takePayload(segment, start: start, now: now) }
+    guard state != .closed else { return }
+    if flags.contains(.fin) { noteFin(at: start + segment.payload.count) }
+    takeFin(now: now)
+    advanceClosing(now: now)
+    if keepAliveDeadline != .distantFuture, let keepAlive = connection.options.keepAlive {
+      keepAliveDeadline = now + keepAlive
+    }
+    connection.markDirty()
+  }
+
+  /// RFC 9293 §3.10.7.4, first check. The window is what was advertised, even if the connection's has filled since.
+  private func isAcceptable(start: Int, length: Int) -> Bool {
+    let edge = max(receiveWindowEdge, receiveNext)
+    if length == 0 { return start >= receiveNext - 1 && start <= edge }
+    return start < max(edge, receiveNext + 1) && start + length > receiveNext && (edge > receiveNext || start < receiveNext)
+  }
+
+  private func answerUnacceptable(_ segment: Segment, start: Int, length: Int, now: Instant) {
+    if length > 0, start + length <= receiveNext {
+      // All of it came before: say so (RFC 2883 §4.1), its acknowledgement may have been lost.
+      if isSackPermitted, !segment.payload.isEmpty {
+        duplicateRange = start..<(start + segment.payload.count)
+      }
+      acknowledgeSoon()
+      if state != .synReceived { _ = processAcknowledgment(segment, now: now) }
+      connection.arrivedDuplicate(segment, on: self, start: start, now: now)
+      return
+    }
+    endpoint.challenge(self, now: now)
+  }
+
+  func acknowledgeSoon() {
+    mustAcknowledge = true
+    connection.markDirty()
+  }
+
+  /// RFC 5961 §3.2: only the exact next number resets; elsewhere in the window it gets a challenge.
+  private func arriveReset(_ segment: Segment, start: Int, now: Instant) {
+    guard start == receiveNext else {
+      endpoint.challenge(self, now: now)
+      return
+    }
+    connection.subflowReset(self, by: segment, now: now)
+  }
+
+  /// The third ACK (RFC 9293 §3.10.7.4, fifth check; RFC 8684 §3.1 and §3.2).
+  private func arriveAcknowledgmentOfSyn(_ segment: Segment, now: Instant) -> Bool {
+    guard segment.header.acknowledgmentNumber == sequenceNumber(1)
+      || (sendOffset(segment.header.acknowledgmentNumber) >= 1
+        && sendOffset(segment.header.acknowledgmentNumber) <= sendNext)
+    else {
+      endpoint.reset(answering: segment, now: now)
+      return false
+    }
+    guard connection.acceptsThirdAcknowledgment(segment, on: self, now: now) else { return false }
+    sampleHandshake(now: now)
+    sendUnacknowledged = max(sendUnacknowledged, 1)
+    sendWindowUpdateSequence = 0
+    becomeEstablished(now: now)
+    connection.subflowOpened(self, now: now)
+    return true
+  }
+
+  // MARK: Closing (RFC 9293 §3.6)
+
+  private func noteFin(at offset: Int) {
+    if finOffset == nil { finOffset = offset }
+  }
+
+  /// The peer's FIN counts when everything before it is here.
+  private func takeFin(now: Instant) {
+    guard let finOffset, receiveNext == finOffset else { return }
+    receiveNext += 1
+    acknowledgeSoon()
+    switch state {
+    case .synReceived, .established: state = .closeWait
+    case .finWait1: state = isFinAcknowledged ? .timeWait : .closing
+    case .finWait2: state = .timeWait
+    case .closeWait, .closing, .lastAck, .timeWait, .synSent, .closed: break
+    }
+    connection.subflowFinished(self, now: now)
+  }
+
+  var isFinAcknowledged: Bool { isFinSent && sendUnacknowledged >= sendNext }
+
+  private func advanceClosing(now: Instant) {
+    guard isFinAcknowledged else { return }
+    switch state {
+    case .finWait1: state = .finWait2
+    case .closing: state = .timeWait
+    case .lastAck: state = .closed
+    case .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait, .closed: break
+    }
+    if state == .finWait2 { connection.subflowHalfClosed(self, now: now) }
+    if state == .timeWait || state == .closed { connection.subflowDone(self, now: now) }
+  }
+
+  /// Sends the FIN when all data of this subflow has been sent (it has: data is sent when it is scheduled).
+  func requestFin(now: Instant) {
+    guard !isFinRequested else { return }
+    isFinRequested = true
+    switch state {
+    case .established: state = .finWait1
+    case .closeWait: state = .lastAck
+    case .synSent, .synReceived, .finWait1, .finWait2, .closing, .lastAck, .timeWait, .closed: return
+    }
+    isFinSent = true
+    sentSegments.append(SentSegment(start: sendNext, end: sendNext + 1, sentAt: now, isFin: true))
+    sendNext += 1
+    inFlightByteCount += 1
+    if unacknowledgedSince == .distantFuture { unacknowledgedSince = now }
+    emitFin(now: now)
+    rearmRetransmission(now: now)
+  }
+}

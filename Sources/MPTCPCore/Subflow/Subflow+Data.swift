@@ -1,0 +1,166 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// Received data: reassembly in subflow space, then the mapping, then the connection.
+extension Subflow {
+  /// Takes the payload of an acceptable segment that begins at offset `start`.
+  func takePayload(_ segment: Segment, start: Int, now: Instant) {
+    var slice = segment.payload
+    var start = start
+    let wireSegment = segment.segmentByteCount > 0 ? segment.segmentByteCount : slice.count
+    if wireSegment > receiveSegmentByteCount { receiveSegmentByteCount = min(wireSegment, 65_535) }
+    if start < receiveNext {
+      if isSackPermitted { duplicateRange = start..<receiveNext }
+      slice = slice.dropFirst(receiveNext - start)
+      start = receiveNext
+      mustAcknowledge = true
+    }
+    let edge = max(receiveWindowEdge, receiveNext)
+    if start + slice.count > edge {
+      slice = slice.prefix(edge - start)
+      finOffset = nil
+    }
+    guard !slice.isEmpty else {
+      mustAcknowledge = true
+      return
+    }
+    unacknowledgedReceivedByteCount += slice.count
+    guard start == receiveNext else {
+      // A hole: every such segment is acknowledged at once (RFC 5681 §4.2).
+      connection.notePending(reassembly.insert(at: start, slice))
+      mustAcknowledge = true
+      return
+    }
+    let hadHole = reassembly.intervalCount > 0
+    advance(slice, now: now)
+    while state != .closed, let next = reassembly.pop(at: receiveNext) {
+      connection.notePending(-next.count)
+      advance(next, now: now)
+    }
+    guard state != .closed else { return }
+    scheduleAcknowledgment(hadHole: hadHole, push: segment.flags.contains(.psh), now: now)
+  }
+
+  /// RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full segment, at once when a hole fills.
+  private func scheduleAcknowledgment(hadHole: Bool, push: Bool, now: Instant) {
+    if hadHole || unacknowledgedReceivedByteCount >= 2 * receiveSegmentByteCount || quickAcknowledgmentsLeft > 0 {
+      if quickAcknowledgmentsLeft > 0 { quickAcknowledgmentsLeft -= 1 }
+      mustAcknowledge = true
+    } else if !mustAcknowledge {
+      acknowledgmentDeadline = min(acknowledgmentDeadline, now + endpoint.configuration.acknowledgmentDelay)
+    }
+  }
+
+  private func advance(_ slice: ByteSlice, now: Instant) {
+    let offset = receiveNext
+    receiveNext += slice.count
+    receivedByteCount += slice.count
+    deliver(slice, at: offset, now: now)
+  }
+
+  // MARK: Mappings (RFC 8684 §3.3.1)
+
+  /// Hands in-order bytes up, mapping by mapping; what no mapping covers yet is kept, within bounds.
+  private func deliver(_ slice: ByteSlice, at offset: Int, now: Instant) {
+    if unmappedByteCount > 0 {
+      hold(slice, now: now)
+      return
+    }
+    var slice = slice
+    var offset = offset
+    while !slice.isEmpty, state != .closed {
+      if let dataOffset = connection.unmappedDataOffset(of: offset, on: self) {
+        connection.receive(slice, at: dataOffset, on: self, now: now)
+        return
+      }
+      while let first = receivedMappings.first, first.end <= offset { receivedMappings.removeFirst() }
+      guard let mapping = receivedMappings.first, mapping.subflowOffset <= offset else {
+        if connection.missingMapping(at: offset, on: self, now: now) { continue }
+        if state != .closed { hold(slice, now: now) }
+        return
+      }
+      let piece = slice.prefix(mapping.end - offset)
+      slice = slice.dropFirst(piece.count)
+      offset += piece.count
+      if mapping.checksum != nil {
+        verify(piece, endsMapping: offset == mapping.end, mapping, now: now)
+      } else {
+        connection.receive(piece, at: mapping.dataOffset + (offset - piece.count - mapping.subflowOffset), on: self, now: now)
+      }
+    }
+  }
+
+  /// A checksum covers a whole mapping: its bytes wait until the last is here (RFC 8684 §3.3.1).
+  private func verify(_ piece: ByteSlice, endsMapping: Bool, _ mapping: ReceivedMapping, now: Instant) {
+    checksumHold.append(piece)
+    checksumHeldByteCount += piece.count
+    connection.notePending(piece.count)
+    guard endsMapping, let expected = mapping.checksum else { return }
+    var sum = DSSChecksum()
+    for held in checksumHold { sum.add(held.bytes) }
+    let held = checksumHold
+    connection.notePending(-checksumHeldByteCount)
+    checksumHold.removeAll()
+    checksumHeldByteCount = 0
+    let isRight = sum.verifies(
+      expected, dsn: connection.receiveDataNumber(mapping.dataOffset),
+      subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset), length: mapping.wireLength)
+    guard isRight else {
+      endpoint.statistics.badDataChecksums += 1
+      connection.checksumFailed(mapping, on: self, now: now)
+      // On the only subflow the connection is plain TCP now, and takes what a middlebox made of the bytes (§3.7).
+      var offset = mapping.end - held.reduce(0) { $0 + $1.count }
+      for slice in held where state != .closed {
+        deliver(slice, at: offset, now: now)
+        offset += slice.count
+      }
+      return
+    }
+    var offset = mapping.dataOffset + mapping.count - held.reduce(0) { $0 + $1.count }
+    for slice in held {
+      connection.receive(slice, at: offset, on: self, now: now)
+      offset += slice.count
+    }
+  }
+
+  private func hold(_ slice: ByteSlice, now: Instant) {
+    unmapped.append(slice)
+    unmappedByteCount += slice.count
+    connection.notePending(slice.count)
+    if unmappedByteCount > Limits.unmappedByteCount {
+      connection.resetSubflow(self, reason: .middleboxInterference, isTransient: false, now: now)
+    }
+  }
+
+  /// A mapping arrived, or the connection fell back: bytes that waited may go on.
+  func deliverUnmapped(now: Instant) {
+    guard unmappedByteCount > 0 else { return }
+    let waiting = unmapped
+    let count = unmappedByteCount
+    unmapped.removeAll()
+    unmappedByteCount = 0
+    connection.notePending(-count)
+    var offset = receiveNext - count
+    for slice in waiting {
+      guard state != .closed else { return }
+      deliver(slice, at: offset, now: now)
+      offset += slice.count
+    }
+  }
+
+  /// Notes a mapping. False if it contradicts one that is known (they are immutable) or there is no room for it.
+  func note(_ mapping: ReceivedMapping) -> Bool {
+    guard mapping.count > 0, mapping.end > receiveNext - unmappedByteCount else { return true }
+    var index = receivedMappings.count
+    while index > 0, receivedMappings[index - 1].subflowOffset > mapping.subflowOffset { index -= 1 }
+    if index > 0 {
+      let before = receivedMappings[index - 1]
+      if before == mapping { return true }
+      if before.end > mapping.subflowOffset { return false }
+    }
+    if index < receivedMappings.count, receivedMappings[index].subflowOffset < mapping.end { return false }
+    guard receivedMappings.count < Limits.receivedMappings else { return false }
+    receivedMappings.insert(mapping, at: index)
+    return true
+  }
+}

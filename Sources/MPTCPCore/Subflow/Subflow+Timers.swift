@@ -1,0 +1,116 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// Timers of one subflow, and sending SYNs and probes again.
+extension Subflow {
+  /// The earliest deadline; the endpoint wakes the subflow then.
+  var nextDeadline: Instant {
+    var next = min(retransmitDeadline, probeDeadline)
+    next = min(next, min(reorderDeadline, acknowledgmentDeadline))
+    next = min(next, min(persistDeadline, keepAliveDeadline))
+    next = min(next, min(paceDeadline, closeDeadline))
+    return min(next, removalDeadline)
+  }
+
+  /// Does what is due.
+  func fire(now: Instant) {
+    if acknowledgmentDeadline <= now {
+      acknowledgmentDeadline = .distantFuture
+      mustAcknowledge = true
+    }
+    if paceDeadline <= now { paceDeadline = .distantFuture }
+    if reorderDeadline <= now {
+      reorderDeadline = .distantFuture
+      if detectLoss(isDuplicate: false, delivered: 0, now: now) { rearmRetransmission(now: now) }
+    }
+    if isTimedOut(now: now) {
+      connection.subflowFailed(self, reason: .timedOut, now: now)
+      return
+    }
+    if probeDeadline <= now { sendProbe(now: now) }
+    if retransmitDeadline <= now { retransmissionTimeout(now: now) }
+    guard state != .closed else { return }
+    if persistDeadline <= now { probeWindow(now: now) }
+    if keepAliveDeadline <= now { keepAlive(now: now) }
+    guard state != .closed else { return }
+    if removalDeadline <= now {
+      removalDeadline = .distantFuture
+      connection.resetSubflow(self, reason: .unacceptablePerformance, isTransient: true, now: now)
+      return
+    }
+    if closeDeadline <= now {
+      closeDeadline = .distantFuture
+      connection.closeDeadlinePassed(self, now: now)
+    }
+    connection.markDirty()
+  }
+
+  /// RFC 9293 §3.9.1.8. A stalled subflow beside working ones goes sooner: its data is elsewhere, and the policy opens
+  /// a new one when the path is back.
+  private func isTimedOut(now: Instant) -> Bool {
+    guard unacknowledgedSince != .distantFuture, isSynchronized else { return false }
+    let limit =
+      isStalled && connection.hasOtherUsableSubflow(than: self)
+      ? min(.seconds(20), connection.options.userTimeout) : connection.options.userTimeout
+    return now - unacknowledgedSince >= limit
+  }
+
+  // MARK: SYN
+
+  /// The first SYN or SYN/ACK.
+  func sendSyn(now: Instant) {
+    synSentAt = now
+    emitSyn(now: now)
+    retransmitDeadline = now + .seconds(1)
+  }
+
+  func retransmitSyn(now: Instant) {
+    synRetransmissions += 1
+    let limit = isInitiator ? (isInitial ? 6 : 3) : 5
+    let isLate = isInitial && isInitiator && now - synSentAt >= connection.options.connectTimeout
+    guard synRetransmissions <= limit, !isLate else {
+      connection.subflowFailed(self, reason: .connectTimedOut, now: now)
+      return
+    }
+    connection.willRetransmitSyn(self)
+    emitSyn(now: now)
+    retransmitDeadline = now + min(.seconds(1) * (1 << Int64(synRetransmissions)), .seconds(16))
+  }
+
+  // MARK: Zero windows (RFC 9293 §3.8.6.1)
+
+  func armPersist(now: Instant) {
+    guard persistDeadline == .distantFuture, isOpen else { return }
+    let base = roundTrip.retransmissionTimeout
+    persistDeadline = now + min(base * (1 << Int64(min(persistCount, 8))), .seconds(60))
+  }
+
+  private func probeWindow(now: Instant) {
+    persistDeadline = .distantFuture
+    guard connection.isBlockedByWindow(self) else { return }
+    persistCount += 1
+    emitProbe(now: now)
+    armPersist(now: now)
+  }
+
+  // MARK: Keep-alive (RFC 9293 §3.8.4)
+
+  private func keepAlive(now: Instant) {
+    keepAliveDeadline = .distantFuture
+    guard isSynchronized, let interval = connection.options.keepAlive else { return }
+    guard unansweredKeepAlives < 8 else {
+      connection.subflowFailed(self, reason: .timedOut, now: now)
+      return
+    }
+    unansweredKeepAlives += 1
+    emitProbe(now: now)
+    keepAliveDeadline = now + min(interval, .seconds(75))
+  }
+
+  /// Asks whether the path still works, and has the subflow reset if no answer comes (RFC 8684 §3.4.2).
+  func challengePath(now: Instant) {
+    guard removalDeadline == .distantFuture, isSynchronized else { return }
+    emitProbe(now: now)
+    removalDeadline = now + roundTrip.retransmissionTimeout * 2
+  }
+}

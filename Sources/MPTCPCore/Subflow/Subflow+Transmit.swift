@@ -1,0 +1,237 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// Everything that a subflow sends goes through `emit`: one place packs the options, fills the window and the
+// acknowledgement, and hands the packet to the endpoint.
+extension Subflow {
+  /// What a segment carries besides acknowledgement and window.
+  struct Payload {
+    var offset: Int
+    var first: ByteSlice
+    var second: ByteSlice?
+    var count: Int
+  }
+
+  // MARK: Segments
+
+  /// SYN or SYN/ACK (RFC 9293 §3.5, RFC 8684 §3.1 and §3.2).
+  func emitSyn(now: Instant) {
+    var options = TCPOptionBlock()
+    let isAnswer = state == .synReceived
+    _ = options.append(.maximumSegmentSize(UInt16(clamping: announcedMaximumSegmentByteCount)))
+    if !isAnswer || isSackPermitted { _ = options.append(.sackPermitted) }
+    if !isAnswer || usesTimestamps {
+      _ = options.append(
+        .timestamps(TCPTimestamps(value: timestamp(now), echo: isAnswer ? recentTimestamp : 0)))
+    }
+    if !isAnswer || sendsWindowShift { _ = options.append(.windowScale(receiveWindowShift)) }
+    if let option = connection.handshakeOption(for: self) { _ = options.append(.multipath(option)) }
+    var flags: TCPFlags = isAnswer ? [.syn, .ack] : [.syn]
+    if isAnswer ? usesECN : (connection.options.explicitCongestionNotification && synRetransmissions == 0) {
+      flags.formUnion(isAnswer ? [.ece] : [.ece, .cwr])
+    }
+    // The window of a SYN is never scaled (RFC 7323 §2.2).
+    let window = UInt16(clamping: connection.receiveWindow(for: self))
+    receiveWindowEdge = receiveNext + Int(window)
+    sendNext = max(sendNext, 1)
+    send(offset: 0, flags: flags, window: window, options: options, payload: nil, segmentByteCount: 0, now: now)
+  }
+
+  /// An acknowledgement without data. Pending one-shot options ride on it, each segment with as many as fit.
+  func emitAcknowledgment(now: Instant) {
+    // RFC 8684 §3.4 wants no run of more than two duplicate ACKs that carry nothing but options.
+    var left = 2
+    repeat {
+      var options = baseOptions(now: now)
+      if connection.isMultipath || !pendingOptions.isEmpty { packAcknowledgment(&options) }
+      packSack(&options)
+      emit(offset: sendNext, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
+      left -= 1
+    } while left > 0 && !pendingOptions.isEmpty && isFullyEstablished
+  }
+
+  /// The FIN, alone.
+  func emitFin(now: Instant) {
+    var options = baseOptions(now: now)
+    if connection.isMultipath { packDataAck(&options, isForced: false) }
+    emit(
+      offset: sentFinOffset ?? sendNext, flags: [.ack, .fin], options: options, payload: nil, segmentByteCount: 0,
+      now: now)
+  }
+
+  /// Data of one mapping, or a part of it (a retransmission may cut anew; no segment crosses a mapping's end).
+  func emitData(_ mapping: SentMapping, range: Range<Int>, push: Bool, isRetransmission: Bool, now: Instant) {
+    var options = baseOptions(now: now)
+    if connection.isMultipath || connection.sendsInfiniteMapping { packMapping(mapping, &options) }
+    if !connection.isMultipath { packSack(&options) }
+    let (first, second) = mapping.bytes(range)
+    var flags: TCPFlags = [.ack]
+    if push { flags.insert(.psh) }
+    let segment = payloadByteCount(optionByteCount: options.byteCount)
+    emit(
+      offset: range.lowerBound, flags: flags, options: options,
+      payload: Payload(offset: range.lowerBound, first: first, second: second, count: range.count),
+      segmentByteCount: range.count > segment ? segment : 0, isECNCapable: usesECN && !isRetransmission, now: now)
+  }
+
+  /// A segment that the peer must answer with an acknowledgement: one octet before the window (RFC 9293 §3.8.4).
+  func emitProbe(now: Instant) {
+    var options = baseOptions(now: now)
+    if connection.isMultipath { packAcknowledgment(&options) }
+    emit(
+      offset: sendUnacknowledged - 1, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
+  }
+
+  /// RST that ends this subflow; `reason` travels in MP_TCPRST (RFC 8684 §3.6).
+  func emitReset(reason: ResetReason?, isTransient: Bool, with extra: MultipathOption? = nil, now: Instant) {
+    var options = TCPOptionBlock()
+    if let extra { _ = options.append(.multipath(extra)) }
+    if let reason, connection.mayUseMultipathOptions || join != nil {
+      _ = options.append(.multipath(.reset(MPTCPReset(transient: isTransient, reason: reason))))
+    }
+    endpoint.statistics.sentResets += 1
+    let isAnswerless = state == .synSent
+    send(
+      offset: isAnswerless ? 1 : sendNext, flags: isAnswerless ? [.rst] : [.rst, .ack], window: 0, options: options,
+      payload: nil, segmentByteCount: 0, now: now)
+  }
+
+  // MARK: Packing of options, in order of precedence
+  // 1. timestamps (RFC 7323 §3.2: on every segment), 2. the handshake's MP_CAPABLE or MP_JOIN, 3. the mapping of the
+  // data, with the DATA_ACK, 4. a one-shot option (pure ACKs only), 5. the DATA_ACK alone, 6. SACK with what is left.
+
+  private func baseOptions(now: Instant) -> TCPOptionBlock {
+    var options = TCPOptionBlock()
+    if usesTimestamps {
+      _ = options.append(.timestamps(TCPTimestamps(value: timestamp(now), echo: recentTimestamp)))
+    }
+    return options
+  }
+
+  private func packMapping(_ mapping: SentMapping, _ options: inout TCPOptionBlock) {
+    if connection.sendsInfiniteMapping {
+      // RFC 8684 §3.7: length 0, checksum 0, from here to the end.
+      let infinite = DSSMapping(
+        dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
+        subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset), length: 0,
+        checksum: connection.usesChecksum ? 0 : nil)
+      _ = options.append(.multipath(.dss(DSS(dataFin: false, dataAck: nil, mapping: infinite))))
+      connection.sendsInfiniteMapping = false
+      return
+    }
+    if mapping.isImplied && !connection.isConfirmed {
+      _ = options.append(.multipath(connection.capableWithData(mapping)))
+      return
+    }
+    let wire = DSSMapping(
+      dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
+      subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset),
+      length: UInt16(clamping: mapping.count + (mapping.hasDataFin ? 1 : 0)), checksum: mapping.checksum)
+    let dss = DSS(dataFin: mapping.hasDataFin, dataAck: connection.dataAck(), mapping: wire)
+    if options.append(.multipath(.dss(dss))) { noteDataAckSent() }
+  }
+
+  private func packAcknowledgment(_ options: inout TCPOptionBlock) {
+    if let option = connection.thirdAcknowledgmentOption(for: self) {
+      _ = options.append(.multipath(option))
+      return
+    }
+    // On a subflow whose join is not confirmed nothing else may go out.
+    if let dataFin = connection.standaloneDataFin(for: self) {
+      if options.append(.multipath(.dss(dataFin))) {
+        noteDataAckSent()
+        return
+      }
+    }
+    if let option = pendingOptions.first {
+      var attempt = options
+      if attempt.append(.multipath(option)) {
+        pendingOptions.removeFirst()
+        options = attempt
+      } else if options.byteCount > 0 {
+        // Timestamps and this option do not fit together (ADD_ADDR for IPv6 with a port): it goes without them.
+        var bare = TCPOptionBlock()
+        if bare.append(.multipath(option)) { options = bare }
+        pendingOptions.removeFirst()
+        return
+      }
+    }
+    packDataAck(&options, isForced: sackRangeCount < 2)
+  }
+
+  /// The DATA_ACK alone. Where SACK blocks compete for the room it is left out if it says nothing new
+  /// (RFC 8684 §3.3.2).
+  private func packDataAck(_ options: inout TCPOptionBlock, isForced: Bool) {
+    let isNews =
+      connection.receiveNext != lastSentDataAck || connection.receiveWindowEdge != lastSentDataWindowEdge
+    guard isForced || isNews, let ack = connection.dataAck() else { return }
+    if options.append(.multipath(.dss(DSS(dataFin: false, dataAck: ack, mapping: nil)))) { noteDataAckSent() }
+  }
+
+  private func noteDataAckSent() {
+    lastSentDataAck = connection.receiveNext
+    lastSentDataWindowEdge = connection.receiveWindowEdge
+  }
+
+  private var sackRangeCount: Int { reassembly.intervalCount + (duplicateRange == nil ? 0 : 1) }
+
+  /// SACK blocks, the most recent first, a DSACK before all (RFC 2018 §4, RFC 2883 §4).
+  private func packSack(_ options: inout TCPOptionBlock) {
+    guard isSackPermitted, sackRangeCount > 0 else { return }
+    let room = min((options.remaining - 4) / 8, 4)
+    guard room > 0 else { return }
+    var blocks = SACKBlocks()
+    if let duplicate = duplicateRange {
+      _ = blocks.append(sackBlock(duplicate))
+      duplicateRange = nil
+    }
+    let recent = reassembly.recentRanges()
+    for index in 0..<recent.count where blocks.count < room { _ = blocks.append(sackBlock(recent[index])) }
+    if blocks.count > 0 { _ = options.append(.sack(blocks)) }
+  }
+
+  private func sackBlock(_ range: Range<Int>) -> SACKBlock {
+    SACKBlock(left: receiveSequenceNumber(range.lowerBound), right: receiveSequenceNumber(range.upperBound))
+  }
+
+  // MARK: Output
+
+  /// Sends a segment of the synchronized states: it acknowledges everything received so far.
+  private func emit(
+    offset: Int, flags: TCPFlags, options: TCPOptionBlock, payload: Payload?, segmentByteCount: Int,
+    isECNCapable: Bool = false, now: Instant
+  ) {
+    var flags = flags
+    if usesECN {
+      if echoesCongestion { flags.insert(.ece) }
+      if announcesWindowReduction, payload != nil, segmentByteCount == 0 {
+        flags.insert(.cwr)
+        announcesWindowReduction = false
+      }
+    }
+    let window = connection.receiveWindow(for: self)
+    let rounding = (1 << Int(receiveWindowShift)) - 1
+    let field = UInt16(clamping: (window + rounding) >> Int(receiveWindowShift))
+    receiveWindowEdge = max(receiveWindowEdge, receiveNext + (Int(field) << Int(receiveWindowShift)))
+    mustAcknowledge = false
+    unacknowledgedReceivedByteCount = 0
+    acknowledgmentDeadline = .distantFuture
+    send(
+      offset: offset, flags: flags, window: field, options: options, payload: payload,
+      segmentByteCount: segmentByteCount, isECNCapable: isECNCapable, now: now)
+  }
+
+  private func send(
+    offset: Int, flags: TCPFlags, window: UInt16, options: TCPOptionBlock, payload: Payload?, segmentByteCount: Int,
+    isECNCapable: Bool = false, now: Instant
+  ) {
+    let header = TCPHeader(
+      sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequenceNumber: sequenceNumber(offset),
+      acknowledgmentNumber: flags.contains(.ack) ? receiveSequenceNumber(receiveNext) : SequenceNumber(0),
+      flags: flags, window: window)
+    endpoint.output(
+      header: header, options: options, from: tuple.local.address, to: tuple.remote.address, on: path,
+      first: payload?.first, second: payload?.second, segmentByteCount: segmentByteCount,
+      isECNCapable: isECNCapable, now: now)
+  }
+}

@@ -1,0 +1,280 @@
+import DequeModule
+import MPTCPPolicy
+import MPTCPWire
+
+/// One subflow: a TCP connection (RFC 9293 and its companions) that carries a part of a connection's data.
+///
+/// Positions are offsets from the initial sequence numbers and never wrap: the SYN is 0 and the first octet of data 1,
+/// which is also the relative subflow sequence number of RFC 8684 §3.3.1. `sequenceNumber(_:)` and `offset(…)` are the
+/// only places where they meet the 32-bit numbers of the header.
+///
+/// The subflow decides nothing about data: the connection gives it mappings to send and takes what arrives.
+final class Subflow {
+  unowned let endpoint: Endpoint
+  unowned let connection: Connection
+  let id: SubflowID
+  /// Where the endpoint keeps it; also its timer.
+  let slot: Int32
+  let tuple: FourTuple
+  var path: PathID
+  let isInitiator: Bool
+  let isInitial: Bool
+  var localAddressID: AddressID
+  var remoteAddressID: AddressID
+
+  // RFC 9293 §3.3.1
+  var state: SubflowState
+  let initialSendSequenceNumber: SequenceNumber
+  var initialReceiveSequenceNumber = SequenceNumber(0)
+  var sendUnacknowledged = 0
+  var sendNext = 0
+  /// The right edge of the peer's window, as an offset; never moved back.
+  var sendWindowEdge = 0
+  var sendWindowUpdateSequence = 0
+  var sendWindowUpdateAcknowledgment = 0
+  var largestSendWindow = 0
+  var receiveNext = 0
+  /// The right edge of the window that this subflow advertised, as an offset.
+  var receiveWindowEdge = 0
+
+  // Negotiated on the SYN
+  var sendWindowShift: UInt8 = 0
+  var receiveWindowShift: UInt8 = 0
+  var isSackPermitted = false
+  var usesTimestamps = false
+  var usesECN = false
+  /// What the peer accepts in one segment, its options included (RFC 6691), bounded by the path's MTU.
+  var peerMaximumSegmentByteCount = 536
+  var pathMTU: Int
+
+  // Timestamps (RFC 7323)
+  var recentTimestamp: UInt32 = 0
+  var recentTimestampAt = Instant.zero
+  let timestampOffset: UInt32
+
+  // Sending
+  var sentSegments = Deque<SentSegment>()
+  var sentMappings = Deque<SentMapping>()
+  var inFlightByteCount = 0
+  var sackedByteCount = 0
+  var lostByteCount = 0
+  /// Where in `sentSegments` a search for lost ones may start.
+  var windowSlot = 0
+  var roundTrip: RTTEstimator
+  var recovery = Recovery()
+  var rack = RACKState()
+  /// When the next data segment may leave (pacing).
+  var paceUntil = Instant.zero
+  var isFinSent = false
+  var isFinRequested = false
+
+  // Receiving
+  var reassembly = ReassemblyQueue()
+  var receivedMappings = Deque<ReceivedMapping>()
+  /// In-order bytes that no mapping covers yet, from `unmappedOffset` on.
+  var unmapped = Deque<ByteSlice>()
+  var unmappedByteCount = 0
+  /// Bytes of the current mapping that wait for its checksum.
+  var checksumHold = Deque<ByteSlice>()
+  var checksumHeldByteCount = 0
+  var finOffset: Int?
+  /// The largest segment that the peer sends, as seen: every second one is acknowledged at once.
+  var receiveSegmentByteCount = 536
+  var unacknowledgedReceivedByteCount = 0
+  var mustAcknowledge = false
+  var quickAcknowledgmentsLeft = 16
+  var duplicateRange: Range<Int>?
+  var echoesCongestion = false
+  var announcesWindowReduction = false
+  var optionOnlyDuplicates = 0
+  /// The data-level state that the last segment sent here carried: a repetition may leave the DATA_ACK out.
+  var lastSentDataAck = -1
+  var lastSentDataWindowEdge = -1
+
+  // Multipath TCP
+  var join: JoinState?
+  /// Whether data may be scheduled here: the initial subflow at once, a joined one after the fourth ACK.
+  var isFullyEstablished = false
+  var isBackup = false
+  var isPeerBackup = false
+  /// No acknowledgement for a probe time-out: the data goes over other subflows, this one is only probed.
+  var isStalled = false
+  var stalledAt = Instant.distantFuture
+  /// A probe that must be answered soon, or the subflow goes (REMOVE_ADDR, RFC 8684 §3.4.2).
+  var removalDeadline = Instant.distantFuture
+  var pendingOptions: [MultipathOption] = []
+  /// The reason that our RST states, and what our application is told.
+  var closeReason: SubflowCloseReason?
+
+  // Timers; `.distantFuture` is off.
+  var retransmitDeadline = Instant.distantFuture
+  var probeDeadline = Instant.distantFuture
+  var reorderDeadline = Instant.distantFuture
+  var acknowledgmentDeadline = Instant.distantFuture
+  var persistDeadline = Instant.distantFuture
+  var keepAliveDeadline = Instant.distantFuture
+  var paceDeadline = Instant.distantFuture
+  var closeDeadline = Instant.distantFuture
+  var synRetransmissions = 0
+  var synSentAt = Instant.distantFuture
+  /// Whether the SYNs agreed on window scaling.
+  var sendsWindowShift = true
+  var persistCount = 0
+  var unansweredKeepAlives = 0
+  /// Since when something sent is unacknowledged, for the user time-out.
+  var unacknowledgedSince = Instant.distantFuture
+  var lastReceivedAt = Instant.zero
+  var consecutiveTimeouts = 0
+
+  // Counters
+  var sentByteCount = 0
+  var acknowledgedByteCount = 0
+  var receivedByteCount = 0
+  var retransmittedByteCount = 0
+  var reinjectedByteCount = 0
+
+  init(
+    endpoint: Endpoint, connection: Connection, id: SubflowID, slot: Int32, tuple: FourTuple, path: PathID,
+    pathMTU: Int, isInitiator: Bool, isInitial: Bool, state: SubflowState, initialSequenceNumber: SequenceNumber,
+    timestampOffset: UInt32
+  ) {
+    self.endpoint = endpoint
+    self.connection = connection
+    self.id = id
+    self.slot = slot
+    self.tuple = tuple
+    self.path = path
+    self.pathMTU = pathMTU
+    self.isInitiator = isInitiator
+    self.isInitial = isInitial
+    self.state = state
+    initialSendSequenceNumber = initialSequenceNumber
+    self.timestampOffset = timestampOffset
+    localAddressID = .initial
+    remoteAddressID = .initial
+    roundTrip = RTTEstimator(minimumTimeout: endpoint.configuration.minimumRetransmissionTimeout)
+  }
+
+  // MARK: Numbers
+
+  func sequenceNumber(_ offset: Int) -> SequenceNumber { initialSendSequenceNumber + offset }
+  func receiveSequenceNumber(_ offset: Int) -> SequenceNumber { initialReceiveSequenceNumber + offset }
+
+  /// The offset of a number that the peer sent, the one nearest to what is expected.
+  func receiveOffset(_ number: SequenceNumber) -> Int {
+    receiveNext + (number - receiveSequenceNumber(receiveNext))
+  }
+
+  /// The offset of a number that the peer acknowledges, the one nearest to what is outstanding.
+  func sendOffset(_ number: SequenceNumber) -> Int {
+    sendUnacknowledged + (number - sequenceNumber(sendUnacknowledged))
+  }
+
+  // MARK: Sizes
+
+  private var ipHeaderByteCount: Int { tuple.remote.address.family == .v4 ? 20 : 40 }
+
+  /// What our SYN announces (RFC 9293 §3.7.1): the path's MTU without fixed headers.
+  var announcedMaximumSegmentByteCount: Int { max(pathMTU - ipHeaderByteCount - 20, 88) }
+
+  /// Payload and TCP options of a segment towards the peer.
+  var maximumSegmentByteCount: Int {
+    max(min(peerMaximumSegmentByteCount, pathMTU - ipHeaderByteCount - 20), 88)
+  }
+
+  /// Payload of a full segment that carries `optionByteCount` octets of options.
+  func payloadByteCount(optionByteCount: Int) -> Int { max(maximumSegmentByteCount - optionByteCount, 48) }
+
+  /// Payload of a full segment as data is sent now: timestamps and a mapping deducted.
+  var fullPayloadByteCount: Int {
+    var options = usesTimestamps ? 12 : 0
+    if connection.isMultipath { options += connection.mappingOptionByteCount }
+    return payloadByteCount(optionByteCount: options)
+  }
+
+  /// The most payload that a super-segment may hold: its IP length is at most 65,535.
+  var largestSuperSegmentByteCount: Int { 65_535 - ipHeaderByteCount - 60 }
+
+  // MARK: State
+
+  var isOpen: Bool {
+    switch state {
+    case .established, .closeWait, .finWait1, .finWait2: true
+    case .synSent, .synReceived, .closing, .lastAck, .timeWait, .closed: false
+    }
+  }
+
+  /// Whether new data may go out on it as far as TCP is concerned.
+  var acceptsData: Bool { (state == .established || state == .closeWait) && isFullyEstablished && !isFinRequested }
+
+  var isSynchronized: Bool {
+    switch state {
+    case .synSent, .synReceived, .closed: false
+    case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait: true
+    }
+  }
+
+  var congestionWindow: Int { connection.congestion.windows[windowSlot].congestionWindowByteCount }
+
+  var description: SubflowDescription {
+    SubflowDescription(
+      id: id, path: path, tuple: tuple, localAddressID: localAddressID, remoteAddressID: remoteAddressID,
+      isInitial: isInitial, isInitiator: isInitiator, isBackup: isBackup || isPeerBackup, state: state,
+      isStalled: isStalled, smoothedRoundTripTime: roundTrip.smoothed, minimumRoundTripTime: roundTrip.minimum,
+      congestionWindowByteCount: congestionWindow, inFlightByteCount: inFlightByteCount,
+      maximumSegmentByteCount: maximumSegmentByteCount, sentByteCount: sentByteCount,
+      acknowledgedByteCount: acknowledgedByteCount, receivedByteCount: receivedByteCount,
+      retransmittedByteCount: retransmittedByteCount, reinjectedByteCount: reinjectedByteCount)
+  }
+
+  /// The timestamp clock: milliseconds, offset by a secret so that it tells nothing (RFC 7323 §5.4).
+  func timestamp(_ now: Instant) -> UInt32 {
+    timestampOffset &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
+  }
+}
+
+/// What a join is waiting for (RFC 8684 §3.2).
+struct JoinState {
+  /// Our nonce.
+  var localNonce: UInt32
+  /// The peer's nonce, once known.
+  var remoteNonce: UInt32 = 0
+}
+
+/// Loss recovery of one subflow (RFC 6675's frame, RFC 6937's rate).
+struct Recovery {
+  enum Phase {
+    /// Nothing is lost as far as we know.
+    case open
+    /// Segments were found lost; ends when `end` is acknowledged.
+    case fast
+    /// A retransmission time-out happened; ends when `end` is acknowledged.
+    case timeout
+  }
+  var phase = Phase.open
+  /// What had been sent when recovery began.
+  var end = 0
+  var reduction = ProportionalRateReduction(inFlightAtRecovery: 0, slowStartThreshold: 0)
+  /// The value of our timestamp clock when the first retransmission left: an echo of an earlier one proves the
+  /// retransmission needless (Eifel, RFC 3522).
+  var firstRetransmissionTimestamp: UInt32 = 0
+  /// After an ECN echo no further reduction until this offset is acknowledged (RFC 3168 §6.1.2).
+  var congestionEchoEnd = 0
+  /// Duplicate acknowledgements in a row, for peers without SACK (RFC 5681 §3.2).
+  var duplicateAcknowledgments = 0
+}
+
+/// RACK-TLP state (RFC 8985 §5.2, §7).
+struct RACKState {
+  var sentAt = Instant.zero
+  var end = 0
+  var roundTripTime = Nanoseconds.zero
+  var forwardAcknowledgment = 0
+  var hasSeenReordering = false
+  var windowMultiplier: Int64 = 1
+  var windowPersistence = 16
+  var duplicateRound: Int?
+  /// The end of what was outstanding when the last probe left; nil when none is out.
+  var probeEnd: Int?
+  var probeIsRetransmission = false
+}

@@ -1,0 +1,103 @@
+import MPTCPWire
+
+/// What happened to a connection, as the engine, the kernel backend and the API all say it.
+public enum ConnectionEvent: Sendable, Hashable {
+  /// The handshake is done: data may flow. `isMultipath` is false where the peer or the network made it plain TCP.
+  case established(isMultipath: Bool)
+  /// There is something to read: bytes, the end of the stream, or an error that the next read reports.
+  case readable
+  /// The send buffer, which refused bytes, takes some again.
+  case writable
+  /// The connection is over; nothing more comes of it.
+  case closed(CloseReason)
+  /// A subflow is fully established (RFC 8684 §3.2).
+  case subflowEstablished(SubflowDescription)
+  /// A subflow is gone.
+  case subflowClosed(SubflowDescription, SubflowCloseReason)
+  /// The peer announced an address (ADD_ADDR, RFC 8684 §3.4.1).
+  case addressAnnounced(AddressID, TransportAddress)
+  /// The peer took an address back (REMOVE_ADDR, RFC 8684 §3.4.2).
+  case addressRemoved(AddressID)
+  /// The peer asks to use this subflow as a backup, or as a regular one (MP_PRIO, RFC 8684 §3.3.8).
+  case priorityChanged(SubflowID, isBackup: Bool)
+  /// Nothing has been acknowledged on this subflow for a probe time-out: its data goes over the others.
+  case pathStalled(SubflowID)
+  /// A stalled subflow has acknowledged again.
+  case pathRecovered(SubflowID)
+  /// The connection became plain TCP for good (RFC 8684 §3.7).
+  case fellBack(FallbackReason)
+}
+
+/// Why a connection ended.
+public enum CloseReason: Sendable, Hashable {
+  /// Both directions were closed and everything arrived.
+  case finished
+  /// The application aborted it.
+  case aborted
+  /// The peer aborted it (MP_FASTCLOSE, RFC 8684 §3.5, or RST on the only subflow).
+  case resetByPeer
+  /// Nobody answered the SYN in time.
+  case connectTimedOut
+  /// The peer's host answered the SYN with RST.
+  case refused
+  /// The user time-out passed without an acknowledgement (RFC 9293 §3.9.1.8), or no subflow came back.
+  case timedOut
+  /// The last subflow failed, and no path is left.
+  case noSubflows
+  /// ICMP said that the destination cannot be reached while connecting (RFC 9293 §3.9.2.2).
+  case unreachable
+  /// The engine's limits left no room for it.
+  case lackOfResources
+  /// The peer broke the protocol beyond what RFC 8684 lets a host repair.
+  case protocolError
+}
+
+/// Why a subflow ended.
+public enum SubflowCloseReason: Sendable, Hashable {
+  /// FIN both ways.
+  case finished
+  /// The peer sent RST, with this reason where MP_TCPRST said one (RFC 8684 §3.6).
+  case resetByPeer(ResetReasonCode?)
+  /// We sent RST, for this reason.
+  case reset(ResetReasonCode)
+  /// Retransmissions went unanswered.
+  case timedOut
+  /// Nobody answered the SYN.
+  case connectTimedOut
+  /// The peer answered the join with RST or without MP_JOIN.
+  case refused
+  /// The address or the path is gone.
+  case pathRemoved
+  /// The application or the policy closed it.
+  case closedByPolicy
+  /// The connection ended.
+  case connectionClosed
+}
+
+/// The reason codes of MP_TCPRST as a plain number (RFC 8684 §3.6); unknown codes survive.
+public struct ResetReasonCode: Hashable, Sendable {
+  /// The code on the wire.
+  public var rawValue: UInt8
+  /// Makes a reason from its code.
+  public init(_ rawValue: UInt8) { self.rawValue = rawValue }
+}
+
+/// What made a connection plain TCP.
+public enum FallbackReason: Sendable, Hashable {
+  /// The peer's SYN or SYN/ACK carried no MP_CAPABLE.
+  case peerWithoutMultipath
+  /// The SYN/ACK carried an MP_CAPABLE that we may not accept (version or flags, RFC 8684 §3.1).
+  case unacceptableCapability
+  /// The third ACK carried no MP_CAPABLE.
+  case optionMissingOnThirdAck
+  /// The first data, or its acknowledgement, came without a DSS (RFC 8684 §3.7).
+  case optionMissingOnData
+  /// A DSS checksum failed on the only subflow (RFC 8684 §3.7).
+  case checksumFailed
+  /// The peer sent an infinite mapping (RFC 8684 §3.7).
+  case infiniteMapping
+  /// The peer sent MP_FAIL (RFC 8684 §3.7).
+  case peerSignalledFailure
+  /// SYNs with MP_CAPABLE went unanswered (RFC 8684 §3.9.3).
+  case synsLost
+}

@@ -1,0 +1,112 @@
+import MPTCPWire
+
+/// One subflow from each of our addresses to each of the peer's, opened by the initiator, and by the listener towards
+/// addresses that the peer announced. The listener announces its further addresses (RFC 8684 §3.4.1).
+///
+/// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
+/// peer refused is tried again only after ``maximumRetryDelay`` (RFC 8684 §3.2 leaves it to an ADD_ADDR to refresh it).
+public struct FullMesh: PathPolicy, Hashable {
+  /// The most subflows of a connection, joins under way included.
+  public var maximumSubflowCount: Int
+  /// The wait before the first new attempt at a pair.
+  public var retryDelay: Nanoseconds
+  /// The longest wait before a new attempt.
+  public var maximumRetryDelay: Nanoseconds
+
+  private struct Attempt: Hashable {
+    var path: PathID
+    var local: IPAddress
+    var remote: TransportAddress
+    var failures: Int
+    var notBefore: Instant
+  }
+  /// Pairs that have been tried, at most `maximumSubflowCount` × 4 of them: the peer's announcements cannot grow it.
+  private var attempts: [Attempt] = []
+  private var isEstablished = false
+
+  /// Makes a full mesh of at most `maximumSubflowCount` subflows.
+  public init(
+    maximumSubflowCount: Int = 8, retryDelay: Nanoseconds = .milliseconds(500),
+    maximumRetryDelay: Nanoseconds = .seconds(15)
+  ) {
+    self.maximumSubflowCount = maximumSubflowCount
+    self.retryDelay = retryDelay
+    self.maximumRetryDelay = maximumRetryDelay
+  }
+
+  /// Opens and announces what is missing.
+  public mutating func handle(_ event: PolicyEvent, in view: PolicyView, commands: inout [PathCommand]) {
+    switch event {
+    case .established: isEstablished = true
+    case .subflowEstablished(let id):
+      if let subflow = view.subflows.first(where: { $0.id == id }) { forget(subflow.path, subflow.tuple) }
+    case .subflowClosed(let tuple, let path, let reason): noteFailure(tuple, path, reason, now: view.now)
+    case .localPathsChanged:
+      // A path that is back deserves an attempt at once.
+      attempts.removeAll { attempt in
+        view.localAddresses.contains { $0.path == attempt.path && $0.isUp }
+      }
+    case .remoteAddressesChanged:
+      attempts.removeAll { attempt in view.remoteAddresses.contains { $0.address == attempt.remote && $0.id != .initial } }
+    case .wake: break
+    }
+    guard isEstablished else { return }
+    announceFurtherAddresses(view, &commands)
+    openMissingSubflows(view, &commands)
+  }
+
+  private func announceFurtherAddresses(_ view: PolicyView, _ commands: inout [PathCommand]) {
+    guard !view.isInitiator else { return }
+    for local in view.localAddresses where local.isUp && local.id != .initial && !view.announced.contains(local.id) {
+      commands.append(.announce(local, port: nil))
+    }
+  }
+
+  private mutating func openMissingSubflows(_ view: PolicyView, _ commands: inout [PathCommand]) {
+    var count = view.subflows.count
+    var wake: Instant?
+    for local in view.localAddresses where local.isUp {
+      for remote in view.remoteAddresses where remote.address.address.family == local.address.family {
+        // Behind a NAT the initiator's initial address is not where it can be reached; only announced ones are.
+        if !view.isInitiator && remote.id == .initial { continue }
+        let exists = view.subflows.contains {
+          $0.path == local.path && $0.tuple.local.address == local.address
+            && $0.tuple.remote.address == remote.address.address
+            && ($0.tuple.remote.port == remote.address.port || !$0.isInitiator)
+        }
+        if exists { continue }
+        if let attempt = attempts.first(where: {
+          $0.path == local.path && $0.local == local.address && $0.remote == remote.address
+        }), attempt.notBefore > view.now {
+          wake = min(wake ?? .distantFuture, attempt.notBefore)
+          continue
+        }
+        guard count < maximumSubflowCount else { return }
+        count += 1
+        commands.append(.openSubflow(from: local, to: remote, isBackup: local.isBackup))
+      }
+    }
+    if let wake { commands.append(.wake(at: wake)) }
+  }
+
+  private mutating func noteFailure(_ tuple: FourTuple, _ path: PathID, _ reason: SubflowCloseReason, now: Instant) {
+    let index = attempts.firstIndex {
+      $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote
+    }
+    let failures = index.map { attempts[$0].failures } ?? 0
+    var delay = maximumRetryDelay
+    if reason != .refused { delay = min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay) }
+    let attempt = Attempt(
+      path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: now + delay)
+    if let index {
+      attempts[index] = attempt
+    } else {
+      if attempts.count >= maximumSubflowCount * 4 { attempts.removeFirst() }
+      attempts.append(attempt)
+    }
+  }
+
+  private mutating func forget(_ path: PathID, _ tuple: FourTuple) {
+    attempts.removeAll { $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote }
+  }
+}
