@@ -72,7 +72,7 @@ public struct ConnectionOptions: Sendable {
   /// Whether to ask for Multipath TCP.
   public var multipath: MultipathMode = .enabled
   /// How the congestion windows grow.
-  public var congestionControl: CongestionController.Algorithm = .cubic
+  public var congestionControl: CongestionAlgorithm = .cubic
   /// Which subflow carries the next data.
   public var scheduler: Scheduler = .lowestRoundTripTime
   /// Which subflows there are.

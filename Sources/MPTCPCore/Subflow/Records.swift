@@ -1,3 +1,4 @@
+import MPTCPPolicy
 import MPTCPWire
 
 /// A run of the subflow's sequence space that has been sent: what RACK (RFC 8985 §5.2) keeps of a segment, be it one
