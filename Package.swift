@@ -78,3 +78,14 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+#if os(Linux)
+  // The kernel's side of the interop tests, and those tests: they need network namespaces and Linux's Multipath TCP.
+  package.products.append(.executable(name: "mptcp-peer", targets: ["KernelPeer"]))
+  package.targets += [
+    .executableTarget(
+      name: "KernelPeer",
+      cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]),
+    .testTarget(name: "InteropTests", swiftSettings: strict),
+  ]
+#endif

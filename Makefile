@@ -1,0 +1,47 @@
+# make demo     the demonstration: two paths, one dies, every byte arrives
+# make test     everything: style, the fast suite, the interop suite against this machine's kernel
+# make bench    goodput and connection rates beside the kernel's
+# make setup    checks Swift, and installs (as root) or names the Debian packages that tests want
+# make format   rewrites the sources in the project's style; make lint only checks it
+
+SWIFT ?= swift
+SOURCES := Package.swift Sources Tests
+# A traceback in a pipe helps nobody and takes seconds.
+export SWIFT_BACKTRACE ?= enable=no
+
+.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer bench setup setup-tests format lint
+
+demo: tools-mptcp
+	.build/release/mptcp demo $(DEMO)
+
+test: setup-tests lint tools test-fast test-interop
+
+# Debug, so that assertions, overflow checks and exclusivity checks are on.
+test-fast:
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --skip InteropTests
+
+# The suite runs the release binaries, as users will.
+test-interop: tools
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --no-parallel --filter InteropTests
+
+tools: tools-mptcp tools-mptcp-peer
+
+tools-mptcp tools-mptcp-peer: tools-%:
+	$(SWIFT) build -c release --product $*
+
+bench: tools
+	scripts/bench $(BENCH)
+
+setup:
+	scripts/setup
+
+setup-tests:
+	scripts/setup --tests
+
+format:
+	$(SWIFT) format format --in-place --parallel --recursive $(SOURCES)
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
