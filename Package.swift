@@ -75,6 +75,7 @@ let package = Package(
     .testTarget(name: "MPTCPCaptureTests", dependencies: ["MPTCPCapture", "PacketFactory"], swiftSettings: strict),
     .testTarget(
       name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire"], swiftSettings: strict),
+    .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

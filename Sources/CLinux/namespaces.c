@@ -1,0 +1,98 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int clinux_unshare_network(void) { return unshare(CLONE_NEWNET) < 0 ? -errno : 0; }
+
+int clinux_enter_network(int fd) { return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0; }
+
+int clinux_current_network(void) {
+  int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+static int write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  size_t length = strlen(text);
+  ssize_t written = write(fd, text, length);
+  int error = written < 0 ? errno : EIO;
+  close(fd);
+  return written == (ssize_t)length ? 0 : -error;
+}
+
+// Only calls that are safe between fork and exec.
+static int enter_own_namespace(void) {
+  char user_map[32], group_map[32];
+  snprintf(user_map, sizeof user_map, "0 %u 1", (unsigned)geteuid());
+  snprintf(group_map, sizeof group_map, "0 %u 1", (unsigned)getegid());
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) return -errno;
+  int result = write_file("/proc/self/setgroups", "deny");
+  // Kernels from before 3.19 have no such file and need no denial.
+  if (result < 0 && result != -ENOENT) return result;
+  result = write_file("/proc/self/uid_map", user_map);
+  if (result < 0) return result;
+  return write_file("/proc/self/gid_map", group_map);
+}
+
+int clinux_exec_in_namespace(const char *path, char *const argv[], char *const envp[]) {
+  int result = enter_own_namespace();
+  if (result < 0) return result;
+  execve(path, argv, envp);
+  return -errno;
+}
+
+int clinux_spawn_in_namespace(const char *path, char *const argv[], char *const envp[]) {
+  // The child tells through a pipe that closes on exec why it could not become the program.
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) < 0) return -errno;
+  pid_t pid = fork();
+  if (pid < 0) {
+    int error = errno;
+    close(report[0]);
+    close(report[1]);
+    return -error;
+  }
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int result = clinux_exec_in_namespace(path, argv, envp);
+    (void)!write(report[1], &result, sizeof result);
+    _exit(127);
+  }
+  close(report[1]);
+  int result = 0;
+  ssize_t count = clinux_read(report[0], &result, sizeof result);
+  close(report[0]);
+  if (count != sizeof result) return pid;
+  clinux_wait(pid);
+  return result;
+}
+
+int clinux_wait(pid_t pid) {
+  int status;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) return -errno;
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+bool clinux_has_capability(int number) {
+  char text[4096];
+  int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  ssize_t length = clinux_read(fd, text, sizeof text - 1);
+  close(fd);
+  if (length < 0) return false;
+  text[length] = 0;
+  const char *line = strstr(text, "CapEff:");
+  return line && (strtoull(line + 7, NULL, 16) >> number & 1);
+}
