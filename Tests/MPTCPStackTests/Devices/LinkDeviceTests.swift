@@ -1,0 +1,109 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPWire
+import Testing
+
+@testable import MPTCPStack
+
+@Suite(.timeLimit(.minutes(1)))
+struct LinkDeviceTests {
+  private let first = TransportAddress(IPAddress(v4: 0x0A00_0001), 1)
+  private let second = TransportAddress(IPAddress(v4: 0x0A00_0002), 2)
+
+  private func pair() throws -> (MemoryDevice, MemoryDevice) {
+    try MemoryDevice.pair(
+      ("left", [IPPrefix(first.address, length: 24)]), ("right", [IPPrefix(second.address, length: 24)]))
+  }
+
+  @Test("What one end of a pair sends the other receives, in order")
+  func pairCarries() throws {
+    let (left, right) = try pair()
+    for number in 0..<3 as Range<UInt8> {
+      let packet = try udpPacket(from: first, to: second, [number])
+      #expect(packet.withUnsafeBytes { left.send(whole: $0, at: .zero) } == .sent)
+    }
+    var payloads: [[UInt8]] = []
+    let count = try right.receive(at: .zero, limit: 8) { packet, _ in
+      if let payload = try? udpPayload(packet.bytes, from: first, to: second) { payloads.append(payload) }
+    }
+    #expect(count == 3)
+    #expect(payloads == [[0], [1], [2]])
+  }
+
+  @Test("A full pair loses packets and says so")
+  func pairIsBounded() throws {
+    let (left, _) = try pair()
+    let packet = try udpPacket(from: first, to: second, [])
+    for _ in 0..<MemoryDevice.queueLimit {
+      #expect(packet.withUnsafeBytes { left.send(whole: $0, at: .zero) } == .sent)
+    }
+    #expect(packet.withUnsafeBytes { left.send(whole: $0, at: .zero) } == .dropped)
+  }
+
+  @Test("A shaped device delays each direction by its own link, in the time it is told")
+  func shapedDelays() throws {
+    let (left, right) = try pair()
+    let shaped = ShapedDevice(
+      left, outgoing: LinkConfiguration(delay: .milliseconds(10)),
+      incoming: LinkConfiguration(delay: .milliseconds(30)), at: .zero)
+    let packet = try udpPacket(from: first, to: second, [1])
+    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, at: .zero) } == .sent)
+    #expect(shaped.nextDeadline == .zero + .milliseconds(10))
+    #expect(try right.receive(at: .zero, limit: 8) { _, _ in } == 0)
+    shaped.advance(to: .zero + .milliseconds(10)) { _, _ in }
+    #expect(try right.receive(at: .zero, limit: 8) { _, _ in } == 1)
+
+    let back = try udpPacket(from: second, to: first, [2])
+    _ = back.withUnsafeBytes { right.send(whole: $0, at: .zero) }
+    var arrived = 0
+    _ = try shaped.receive(at: .zero + .milliseconds(10), limit: 8) { _, _ in arrived += 1 }
+    #expect(arrived == 0)
+    #expect(shaped.nextDeadline == .zero + .milliseconds(40))
+    shaped.advance(to: .zero + .milliseconds(40)) { _, _ in arrived += 1 }
+    #expect(arrived == 1)
+  }
+
+  @Test("Links that are cut swallow packets silently until they are back")
+  func shapedCut() throws {
+    let (left, right) = try pair()
+    let shaped = ShapedDevice(left, outgoing: LinkConfiguration(), incoming: LinkConfiguration(), at: .zero)
+    let packet = try udpPacket(from: first, to: second, [1])
+    shaped.setLinks(isUp: false, at: .zero)
+    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, at: .zero) } == .sent)
+    shaped.setLinks(isUp: true, at: .zero)
+    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, at: .zero) } == .sent)
+    #expect(try right.receive(at: .zero, limit: 8) { _, _ in } == 1)
+  }
+}
+
+struct ReceiveBufferTests {
+  @Test("Memory that nobody holds is used again; memory that is held is left alone")
+  func recycles() {
+    var buffer = ReceiveBuffer(headerByteCount: 10)
+    let first = buffer.room()
+    #expect((Int(bitPattern: first.baseAddress) + 10) % 16 == 0)
+    #expect(first.count >= ReceiveBuffer.readByteCount)
+    do { _ = buffer.take(100) }
+    #expect(buffer.room().baseAddress == first.baseAddress)
+    let held = buffer.take(100)
+    #expect(held.count == 90)
+    let second = buffer.room()
+    #expect(second.baseAddress != first.baseAddress)
+    withExtendedLifetime(held) {}
+  }
+
+  @Test("However many packets are held, each read has room and no two overlap")
+  func neverOverlaps() {
+    var buffer = ReceiveBuffer(headerByteCount: 24)
+    var held: [ByteSlice] = []
+    for number in 0..<1_000 {
+      let room = buffer.room()
+      #expect(room.count >= ReceiveBuffer.readByteCount)
+      let count = 24 + (number % 7 == 0 ? 60_000 : 60)
+      room.prefix(count).initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: number))
+      held.append(buffer.take(count))
+      if number % 5 == 0 { held.removeFirst() }
+    }
+    for slice in held { #expect(Set(slice.array).count == 1) }
+  }
+}

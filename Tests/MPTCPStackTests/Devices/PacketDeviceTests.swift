@@ -1,0 +1,131 @@
+import MPTCPCore
+import MPTCPWire
+import Testing
+
+@testable import MPTCPStack
+
+@Suite(.needsNamespaces, .timeLimit(.minutes(1)))
+struct PacketDeviceTests {
+  private static func onPair<R>(
+    _ kernel: String, _ body: (RouteSocket) throws -> R
+  ) throws -> R {
+    let routes = try RouteSocket()
+    try routes.addEthernetPair("ours", "theirs")
+    try routes.addAddress(try #require(IPPrefix(kernel)), to: "theirs")
+    try routes.setLink("ours", isUp: true)
+    try routes.setLink("theirs", isUp: true)
+    try routes.waitUntilLocal(try #require(IPPrefix(kernel)).address)
+    return try body(routes)
+  }
+
+  private static func device(_ ours: String, gateway: String? = nil) throws -> PacketDevice {
+    try PacketDevice(
+      name: "ours", addresses: [try #require(IPPrefix(ours))],
+      gateways: gateway.flatMap { IPAddress($0) }.map { [$0] } ?? [],
+      random: 0x1234_5678_9ABC, at: Instant(nanoseconds: MonotonicClock.now))
+  }
+
+  static let networks = [("10.81.0.2/24", "10.81.0.1/24"), ("fd81::2/64", "fd81::1/64")]
+
+  @Test("The kernel finds us, and we find it, on an Ethernet link", arguments: networks)
+  func bothWays(ours: String, kernel: String) async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair(kernel) { _ in
+        let device = try Self.device(ours)
+        let our = TransportAddress(try #require(IPPrefix(ours)).address, 4_000)
+        let their = TransportAddress(try #require(IPPrefix(kernel)).address, 5_000)
+        let socket = try KernelSocket(their)
+        // Ours first: it has to ask for the kernel's address, and holds the packet until the answer.
+        let packet = try udpPacket(from: our, to: their, [4, 5])
+        #expect(
+          packet.withUnsafeBytes { device.send(whole: $0, at: Instant(nanoseconds: MonotonicClock.now)) } == .sent)
+        try device.pump(milliseconds: 100)
+        #expect(socket.receive() == [4, 5])
+        try socket.send([1, 2, 3], to: our)
+        let payload = try device.receive { packet, _ in try udpPayload(packet.bytes, from: their, to: our) }
+        #expect(payload == [1, 2, 3])
+      }
+    }
+  }
+
+  @Test("We answer when the kernel asks first", arguments: networks)
+  func kernelAsksFirst(ours: String, kernel: String) async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair(kernel) { _ in
+        let device = try Self.device(ours)
+        let our = TransportAddress(try #require(IPPrefix(ours)).address, 4_000)
+        let their = TransportAddress(try #require(IPPrefix(kernel)).address, 5_000)
+        try KernelSocket(their).send([7], to: our)
+        let payload = try device.receive { packet, _ in try udpPayload(packet.bytes, from: their, to: our) }
+        #expect(payload == [7])
+      }
+    }
+  }
+
+  @Test("Packets to other networks go by way of the gateway")
+  func gateway() async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair("10.82.0.1/24") { routes in
+        try routes.addAddress(try #require(IPPrefix("10.83.0.1/32")), to: "theirs")
+        let device = try Self.device("10.82.0.2/24", gateway: "10.82.0.1")
+        let our = TransportAddress(IPAddress(v4: 0x0A52_0002), 4_000)
+        let their = TransportAddress(IPAddress(v4: 0x0A53_0001), 5_000)
+        let socket = try KernelSocket(their)
+        let packet = try udpPacket(from: our, to: their, [6])
+        #expect(
+          packet.withUnsafeBytes { device.send(whole: $0, at: Instant(nanoseconds: MonotonicClock.now)) } == .sent)
+        try device.pump(milliseconds: 100)
+        #expect(socket.receive() == [6])
+      }
+    }
+  }
+
+  @Test("Without a gateway a packet to another network is dropped")
+  func noGateway() async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair("10.82.0.1/24") { routes in
+        let device = try Self.device("10.82.0.2/24")
+        let packet = try udpPacket(
+          from: TransportAddress(IPAddress(v4: 0x0A52_0002), 1), to: TransportAddress(IPAddress(v4: 1), 1), [])
+        #expect(packet.withUnsafeBytes { device.send(whole: $0, at: .zero) } == .dropped)
+      }
+    }
+  }
+
+  @Test("An address that the kernel owns is refused with the reason")
+  func kernelAddress() async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair("10.84.0.1/24") { routes in
+        let error = #expect(throws: DeviceError.self) { try Self.device("10.84.0.1/24") }
+        #expect(error?.description.contains("belongs to this host's kernel") == true)
+      }
+    }
+  }
+
+  @Test("An address that another host uses takes the device down")
+  func duplicate() async throws {
+    try await NetworkNamespace.withNew {
+      let routes = try RouteSocket()
+      try routes.addEthernetPair("ours", "theirs")
+      try routes.setLink("ours", isUp: true)
+      try routes.setLink("theirs", isUp: true)
+      let now = Instant(nanoseconds: MonotonicClock.now)
+      let prefix = try #require(IPPrefix("10.85.0.2/24"))
+      let first = try PacketDevice(name: "theirs", addresses: [prefix], gateways: [], random: 1, at: now + .seconds(-9))
+      let second = try PacketDevice(name: "ours", addresses: [prefix], gateways: [], random: 2, at: now)
+      _ = try first.receive(at: now, limit: 8) { _, _ in }
+      let error = #expect(throws: SystemError.self) { try second.receive(at: now, limit: 8) { _, _ in } }
+      #expect(error?.description.contains("uses our address") == true)
+    }
+  }
+
+  @Test("An interface without a link layer is refused")
+  func loopback() async throws {
+    try await NetworkNamespace.withNew {
+      #expect(throws: DeviceError.self) {
+        try PacketDevice(
+          name: "lo", addresses: [try #require(IPPrefix("10.86.0.2/24"))], gateways: [], random: 1, at: .zero)
+      }
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import MPTCPCore
+import MPTCPWire
+import Testing
+
+@testable import MPTCPStack
+
+@Suite(.needsTUN, .timeLimit(.minutes(1)))
+struct TUNDeviceTests {
+  static let networks = [("10.91.0.2/24", "10.91.0.1"), ("fd91::2/64", "fd91::1")]
+
+  @Test("Packets cross a TUN device both ways", arguments: networks)
+  func bothWays(ours: String, kernel: String) async throws {
+    try await NetworkNamespace.withNew {
+      let prefix = try #require(IPPrefix(ours)), host = try #require(IPAddress(kernel))
+      let device = try TUNDevice(name: "ours", addresses: [prefix], hosts: [host])
+      #expect(device.configuration.maximumTransmissionUnit == 1_500)
+      let our = TransportAddress(prefix.address, 4_000), their = TransportAddress(host, 5_000)
+      let socket = try KernelSocket(their)
+      try socket.send([1, 2, 3], to: our)
+      let payload = try device.receive { packet, _ in try udpPayload(packet.bytes, from: their, to: our) }
+      #expect(payload == [1, 2, 3])
+      let packet = try udpPacket(from: our, to: their, [4, 5])
+      #expect(packet.withUnsafeBytes { device.send(whole: $0, at: .zero) } == .sent)
+      #expect(socket.receive() == [4, 5])
+    }
+  }
+
+  @Test("A device that was made goes with its descriptor")
+  func goes() async throws {
+    try await NetworkNamespace.withNew {
+      let routes = try RouteSocket()
+      do {
+        let device = try TUNDevice(
+          name: "gone", addresses: [try #require(IPPrefix("10.92.0.2/24"))],
+          hosts: [try #require(IPAddress("10.92.0.1"))], maximumTransmissionUnit: 1_400)
+        #expect(device.configuration.maximumTransmissionUnit == 1_400)
+        #expect(try routes.link("gone").isRunning)
+      }
+      #expect(throws: SystemError.self) { try routes.link("gone") }
+    }
+  }
+
+  @Test("The kernel's segment with an open checksum counts as valid")
+  func openChecksum() async throws {
+    try await NetworkNamespace.withNew {
+      let prefix = try #require(IPPrefix("10.93.0.2/24")), host = try #require(IPAddress("10.93.0.1"))
+      let device = try TUNDevice(name: "ours", addresses: [prefix], hosts: [host])
+      let socket = try KernelSocket(TransportAddress(host, 5_000))
+      try socket.send([9], to: TransportAddress(prefix.address, 4_000))
+      let offload = try device.receive { packet, offload in
+        try IPHeader(parsing: packet.bytes).protocolNumber == IPProtocol.udp ? offload : nil
+      }
+      #expect(offload?.checksum == .valid)
+    }
+  }
+
+  @Test("host= for an existing device is refused with the reason")
+  func existing() async throws {
+    try await NetworkNamespace.withNew {
+      let prefix = try #require(IPPrefix("10.94.0.2/24"))
+      let error = #expect(throws: DeviceError.self) {
+        try TUNDevice(name: "lo", addresses: [prefix], hosts: [IPAddress(v4: 0x0A5E_0001)])
+      }
+      #expect(error?.description.contains("exists already") == true)
+      let other = #expect(throws: SystemError.self) { try TUNDevice(name: "lo", addresses: [prefix]) }
+      #expect(other?.description.contains("not a TUN device") == true)
+    }
+  }
+
+  @Test("A kernel address outside of our network is refused")
+  func wrongHost() async throws {
+    try await NetworkNamespace.withNew {
+      #expect(throws: DeviceError.self) {
+        try TUNDevice(
+          name: "ours", addresses: [try #require(IPPrefix("10.95.0.2/24"))],
+          hosts: [try #require(IPAddress("10.96.0.1"))])
+      }
+    }
+  }
+}
