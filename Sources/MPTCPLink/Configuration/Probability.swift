@@ -27,8 +27,7 @@ public struct Probability: Hashable, Sendable {
   /// The probability as a number between 0 and 1.
   public var share: Double { Double(threshold) / 4_294_967_296 }
 
-  /// Draws once.
-  @inlinable
+  /// Draws once; a probability of nothing takes no draw.
   func happens(_ generator: inout SeededGenerator) -> Bool {
     threshold != 0 && (generator.next() &>> 32) < threshold
   }

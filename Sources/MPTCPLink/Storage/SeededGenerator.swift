@@ -2,7 +2,7 @@
 ///
 /// It is for choosing packets, not for secrets.
 public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
-  @usableFromInline var state: UInt64
+  private var state: UInt64
 
   /// Makes the generator number `stream` of a family: generators of one seed and different streams are independent.
   public init(seed: UInt64, stream: UInt64 = 0) {
@@ -10,20 +10,17 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
   }
 
   /// The next 64 random bits.
-  @inlinable
   public mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     return Self.mix(state)
   }
 
   /// A number drawn evenly from `0 ... limit`; 0 when the limit is negative.
-  @inlinable
   mutating func next(through limit: Int64) -> Int64 {
     guard limit > 0 else { return 0 }
     return Int64(truncatingIfNeeded: next().multipliedFullWidth(by: UInt64(limit) + 1).high)
   }
 
-  @inlinable
   static func mix(_ value: UInt64) -> UInt64 {
     var z = value
     z = (z ^ (z &>> 30)) &* 0xbf58_476d_1ce4_e5b9
