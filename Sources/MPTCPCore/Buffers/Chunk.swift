@@ -82,11 +82,13 @@ public struct ByteSlice: Sendable {
   public var isEmpty: Bool { count == 0 }
 
   /// Up to `length` bytes from the front; clamped.
+  @inlinable
   public func prefix(_ length: Int) -> ByteSlice {
     ByteSlice(unchecked: chunk, offset: offset, count: min(max(length, 0), count))
   }
 
   /// What is left after the first `length` bytes; clamped.
+  @inlinable
   public func dropFirst(_ length: Int) -> ByteSlice {
     let dropped = min(max(length, 0), count)
     return ByteSlice(unchecked: chunk, offset: offset + dropped, count: count - dropped)

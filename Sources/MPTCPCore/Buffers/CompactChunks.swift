@@ -60,7 +60,7 @@ struct CompactChunks {
   private mutating func tailWithRoom(for byteCount: Int, queuedByteCount: Int) -> Chunk {
     if let tail, byteCount <= tail.capacity - Int(tailFill) { return tail }
     // Chunks grow with the queue, so that a long queue takes few allocations and a short one little memory.
-    let wanted = min(max(queuedByteCount / 4, Self.smallestCapacity), Self.largestCapacity)
+    let wanted = min(max(queuedByteCount, Self.smallestCapacity), Self.largestCapacity)
     let chunk = Chunk(capacity: max(wanted, byteCount))
     records.append(Record(liveCount: 0, capacity: Int32(clamping: chunk.capacity)))
     memoryByteCount += chunk.capacity

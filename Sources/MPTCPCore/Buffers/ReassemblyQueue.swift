@@ -17,10 +17,13 @@ struct ReassemblyQueue {
     var end: Int { start + slice.count }
   }
 
+  private static let keptSegmentCount: Int32 = 4
+
   private var runs: Deque<Range<Int>> = []
   private var segments: Deque<Segment> = []
   private var compact = CompactChunks()
   private var recent = RecentPositions()
+  private var largestSegmentCount: Int32 = 0
   private var referencedByteCount = 0
 
   /// How many payload bytes the queue holds.
@@ -145,8 +148,9 @@ struct ReassemblyQueue {
       compact.release(segment.ticket)
     }
     if segments.isEmpty {
-      // An empty queue costs nothing but its inline fields.
-      removeAll()
+      // An empty queue gives its memory back, unless that is little: then a path that swaps neighbours now and then
+      // does not allocate each time.
+      if largestSegmentCount > Self.keptSegmentCount { removeAll() }
     }
     return segment.slice
   }
@@ -162,6 +166,7 @@ struct ReassemblyQueue {
     if piece.count >= piece.chunk.capacity / 2 {
       referencedByteCount += piece.chunk.capacity
       segments.insert(Segment(start: start, slice: piece, ticket: CompactChunks.notCompact), at: index)
+      noteSegmentCount()
       return
     }
     if index > 0, segments[index - 1].end == start,
@@ -172,6 +177,11 @@ struct ReassemblyQueue {
     }
     let (copy, ticket) = compact.copy(piece, queuedByteCount: byteCount)
     segments.insert(Segment(start: start, slice: copy, ticket: ticket), at: index)
+    noteSegmentCount()
+  }
+
+  private mutating func noteSegmentCount() {
+    largestSegmentCount = max(largestSegmentCount, Int32(truncatingIfNeeded: segments.count))
   }
 
   private func firstRun(endingAtOrAfter offset: Int) -> Int {

@@ -136,17 +136,21 @@ struct CongestionController {
 
   /// The retransmission timer has expired: a window of one segment, then slow start (RFC 5681 §3.1).
   ///
-  /// The threshold is reduced by the first expiry only: those after it concern segments sent again.
+  /// The threshold is reduced by the first expiry only: those after it concern segments sent again. Nor is it reduced
+  /// when fast recovery has just done so, whose loss this still is; the path's share is not divided twice in a round trip.
   mutating func retransmissionTimeout(_ slot: Int, inFlight: Int, at: Instant) {
-    if windows[slot].phase != .loss {
-      if windows[slot].phase == .recovery {
-        // This window was reduced a moment ago; should the timeout prove spurious, that reduction still holds.
-        windows[slot].setWindow(windows[slot].slowStartThresholdByteCount)
-      }
+    switch windows[slot].phase {
+    case .vacant: return
+    case .loss: break
+    case .recovery:
+      // Should the timeout prove spurious, recovery's reduction still holds.
+      windows[slot].setWindow(windows[slot].slowStartThresholdByteCount)
+      windows[slot].savePrior()
+      windows[slot].enterLoss(inFlight: inFlight)
+    case .open:
       windows[slot].savePrior()
       reduce(slot, inFlight: inFlight, at: at)
-      windows[slot].phase = .loss
-      windows[slot].unrepairedByteCount = max(inFlight, 0)
+      windows[slot].enterLoss(inFlight: inFlight)
     }
     windows[slot].setWindow(windows[slot].maximumSegmentByteCount)
     windows[slot].credit = 0
@@ -181,7 +185,11 @@ struct CongestionController {
   }
 
   private mutating func reduce(_ slot: Int, inFlight: Int, at: Instant) {
-    let flight = min(max(inFlight, 0), windows[slot].congestionWindowByteCount)
+    // A window that was in use is what the path failed to bear; of one that was not, only what was in flight has been
+    // tried (RFC 5681 §3.1, RFC 9438 §4.6). The former does not depend on how much was acknowledged selectively before
+    // the loss was noticed.
+    let window = windows[slot].congestionWindowByteCount
+    let flight = windows[slot].isWindowLimited ? window : min(max(inFlight, 0), window)
     let threshold: Int
     switch kind {
     case .newReno, .lia: threshold = flight / 2

@@ -47,6 +47,12 @@ extension CongestionWindow {
     priorCubic = cubic
   }
 
+  /// Everything in flight is presumed lost, until as much has been acknowledged.
+  mutating func enterLoss(inFlight: Int) {
+    phase = .loss
+    unrepairedByteCount = max(inFlight, 0)
+  }
+
   /// Takes the last reduction back, once; false if there is none.
   mutating func restorePrior() -> Bool {
     guard priorWindowByteCount > 0, phase != .vacant else { return false }

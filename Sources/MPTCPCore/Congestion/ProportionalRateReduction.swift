@@ -1,4 +1,4 @@
-/// How fast a subflow sends while it recovers from a loss (RFC 6937, with the safe-acknowledgement rule of RFC 9937).
+/// How fast a subflow sends while it recovers from a loss (RFC 6937, as revised by RFC 9937).
 ///
 /// Instead of stopping until half a window has drained, each acknowledgement releases its share: `ssthresh` octets for
 /// each window that was in flight when recovery began. When less than `ssthresh` is in flight, the window is built up
@@ -12,14 +12,15 @@ struct ProportionalRateReduction {
   /// Begins a recovery.
   ///
   /// - Parameters:
-  ///   - inFlightAtRecovery: RecoverFS, the octets that were sent and not acknowledged when the loss was found.
+  ///   - inFlightAtRecovery: RecoverFS, the octets that may be delivered from here on (RFC 9937 §6.1): those sent and
+  ///     not acknowledged, less those selectively acknowledged before the acknowledgement that showed the loss.
   ///   - slowStartThreshold: the window, in octets, that recovery is to end with.
   init(inFlightAtRecovery: Int, slowStartThreshold: Int) {
     self.inFlightAtRecovery = max(inFlightAtRecovery, 1)
     self.slowStartThreshold = max(slowStartThreshold, 0)
   }
 
-  /// The congestion window after an acknowledgement (RFC 6937 §3); what may be sent now is its excess over `inFlight`.
+  /// The congestion window after an acknowledgement (RFC 9937 §6.2); what may be sent now is its excess over `inFlight`.
   ///
   /// - Parameters:
   ///   - delivered: octets that this acknowledgement newly acknowledged or newly selectively acknowledged.
@@ -38,11 +39,12 @@ struct ProportionalRateReduction {
       let share = scaledUp(deliveredByteCount, by: slowStartThreshold, over: inFlightAtRecovery)
       allowance = share - sentByteCount
     } else {
-      var limit = deliveredByteCount - sentByteCount
-      if !lossDetected { limit = saturatingSum(max(limit, delivered), maximumSegmentByteCount) }
+      // Conservation of packets, and a segment more while recovery makes good progress.
+      var limit = max(deliveredByteCount - sentByteCount, delivered)
+      if !lossDetected { limit = saturatingSum(limit, maximumSegmentByteCount) }
       allowance = min(slowStartThreshold - inFlight, limit)
     }
-    // The first lost segment is sent again at once, whatever the sums say (RFC 6937 §3, RFC 5681 §3.2).
+    // The first lost segment is sent again at once, whatever the sums say (RFC 9937 §6.2).
     allowance = max(allowance, sentByteCount == 0 ? maximumSegmentByteCount : 0)
     return saturatingSum(inFlight, allowance)
   }

@@ -23,7 +23,8 @@ struct SlowStartExit: Sendable {
   private var roundMinimum = Nanoseconds.max
   private var lastRoundMinimum = Nanoseconds.max
   private var baselineMinimum = Nanoseconds.max
-  private var roundRemainingByteCount = 0
+  /// Octets to be acknowledged before the round is over; negative before the first round.
+  private var roundRemainingByteCount = -1
   private var phase = Phase.slowStart
   private var sampleCount: UInt8 = 0
   private var conservativeRoundCount: UInt8 = 0
@@ -47,6 +48,7 @@ struct SlowStartExit: Sendable {
     }
 
     let growth = phase == .conservative ? byteCount / Self.growthDivisor : byteCount
+    if roundRemainingByteCount < 0 { roundRemainingByteCount = priorInFlight }
     roundRemainingByteCount -= byteCount
     if roundRemainingByteCount <= 0 { endRound(inFlight: max(priorInFlight - byteCount, 0)) }
     return (growth, phase == .over)

@@ -90,6 +90,25 @@ private struct OneWindow {
     #expect(whole.congestionWindow == 6_000)
   }
 
+  @Test func `of a window that was not used, only what was in flight counts at a loss`() {
+    // RFC 5681 §3.1, RFC 9438 §4.6
+    for (algorithm, kept) in [(CongestionAlgorithm.newReno, 3_000), (.cubic, 4_200)] {
+      var one = OneWindow(algorithm)
+      one.acknowledge(1_000, limited: false, inFlight: 5_000)
+      one.lose(inFlight: 6_000)
+      #expect(one.window.slowStartThresholdByteCount == kept)
+      one.recover()
+      // Two segments are the least.
+      one.acknowledge(1_000, limited: false, inFlight: 1_000)
+      one.lose(inFlight: 1_000)
+      #expect(one.window.slowStartThresholdByteCount == 2_000)
+    }
+    // Of one that was, all of it counts, however little of it has not been acknowledged selectively.
+    var used = OneWindow(.newReno)
+    used.lose(inFlight: 3_000)
+    #expect(used.window.slowStartThresholdByteCount == 5_000)
+  }
+
   @Test(arguments: builtIn)
   func `a second event of one recovery changes nothing`(algorithm: CongestionAlgorithm) {
     var one = OneWindow(algorithm)
@@ -115,6 +134,21 @@ private struct OneWindow {
     one.recover()
     #expect(one.congestionWindow == 2_000)
     #expect(!one.window.isInRecovery)
+  }
+
+  @Test(arguments: builtIn)
+  func `a timeout in fast recovery does not reduce the threshold again`(algorithm: CongestionAlgorithm) {
+    var one = OneWindow(algorithm)
+    one.acknowledgeWindow()
+    one.lose()
+    let threshold = one.window.slowStartThresholdByteCount
+    one.controller.retransmissionTimeout(one.slot, inFlight: 20_000, at: one.now)
+    #expect(one.congestionWindow == 1_000)
+    #expect(one.window.slowStartThresholdByteCount == threshold)
+    // If it was spurious, the reduction before it stands.
+    one.controller.undo(one.slot)
+    #expect(one.congestionWindow == threshold)
+    #expect(one.window.slowStartThresholdByteCount == threshold)
   }
 
   @Test func `after a timeout the window is open again when what was in flight is acknowledged`() {

@@ -24,7 +24,7 @@ import Testing
   }
 
   @Test func `with half the window to keep, every second acknowledgement releases a segment`() {
-    // RFC 6937 §3: sndcnt = ⌈prr_delivered · ssthresh / RecoverFS⌉ − prr_out, with 10/20, in octets: the
+    // RFC 9937 §6.2: SndCnt = ⌈prr_delivered · ssthresh / RecoverFS⌉ − prr_out, with 10/20, in octets: the
     // first goes out at once; after that ⌈d/2⌉ − 1000 octets amount to a segment at d = 4000, 6000, 8000 …
     let (sent, inFlight) = segmentsSent(
       perAcknowledgment: 18, inFlight: 19, threshold: 10, recoveryFlight: 20, lossDetected: false)
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func `after a burst of losses the window grows back to the threshold and no further`() {
-    // RFC 6937 §3, slow start reduction bound: a segment more than was delivered each time, up to ssthresh − pipe.
+    // RFC 9937 §6.2, slow start reduction bound: a segment more than was delivered each time, up to ssthresh − pipe.
     let (sent, inFlight) = segmentsSent(
       perAcknowledgment: 10, inFlight: 5, threshold: 10, recoveryFlight: 20, lossDetected: false)
     #expect(sent == [2, 2, 2, 2, 2, 1, 1, 1, 1, 1])
@@ -45,6 +45,20 @@ import Testing
       perAcknowledgment: 10, inFlight: 5, threshold: 10, recoveryFlight: 20, lossDetected: true)
     #expect(sent == [Int](repeating: 1, count: 10))
     #expect(inFlight == 5_000)
+  }
+
+  @Test func `what was delivered and not sent for is made up for when the window allows it`() {
+    // RFC 9937 §7: an application that had nothing to send catches up later in the recovery.
+    var reduction = ProportionalRateReduction(inFlightAtRecovery: 20_000, slowStartThreshold: 10_000)
+    reduction.sent(1_000)
+    for inFlight in [9_000, 8_000, 7_000] {
+      _ = reduction.congestionWindow(
+        delivered: 1_000, inFlight: inFlight, lossDetected: true, maximumSegmentByteCount: 1_000)
+    }
+    // 4,000 delivered, 1,000 sent: 3,000 may go.
+    let window = reduction.congestionWindow(
+      delivered: 1_000, inFlight: 6_000, lossDetected: true, maximumSegmentByteCount: 1_000)
+    #expect(window == 9_000)
   }
 
   @Test func `the first retransmission goes out at once`() {
