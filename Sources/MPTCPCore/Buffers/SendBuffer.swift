@@ -14,7 +14,8 @@ struct SendBuffer {
 
   /// From this size on, keeping a slice costs less than copying it.
   private static let referenceThreshold = 4_096
-  private static let smallestCapacity = 2_048
+  /// The size of a small connection's chunk, the only one that an empty buffer keeps.
+  private static let smallestCapacity = 512
   private static let largestCapacity = 65_536
 
   private var entries: Deque<Entry> = []

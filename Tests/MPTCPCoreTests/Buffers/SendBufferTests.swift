@@ -88,5 +88,18 @@ import Testing
     #expect(second == nil)
   }
 
+  @Test func `an emptied buffer keeps no chunk of more than 512 bytes alive`() {
+    for count in [1, 400, 600, 4_000, 200_000] {
+      var buffer = SendBuffer()
+      weak var chunk: Chunk?
+      buffer.append(copying: [UInt8](repeating: 3, count: count).span.bytes)
+      do { chunk = buffer.slices(at: buffer.start, upTo: 1).0.chunk }
+      let capacity = chunk?.capacity ?? 0
+      #expect(capacity >= min(count, 65_536))
+      buffer.release(upTo: buffer.end)
+      #expect((chunk == nil) == (capacity > 512))
+    }
+  }
+
   @Test func `an empty buffer is small`() { #expect(MemoryLayout<SendBuffer>.size <= 64) }
 }
