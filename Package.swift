@@ -60,10 +60,15 @@ let package = Package(
     .target(name: "Multipath", dependencies: ["MPTCPStack"], swiftSettings: strict),
 
     // Tools
+    .target(
+      name: "MPTCPTools",
+      dependencies: ["MPTCPWire", "MPTCPLink", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
+    .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
     .executableTarget(
       name: "mptcp",
       dependencies: [
-        "Multipath",
+        "Multipath", "MPTCPTools",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

@@ -1,0 +1,128 @@
+import MPTCPLink
+import MPTCPWire
+
+/// A path as the command line names it: a device, our address on it, and what lies behind.
+///
+/// `--tun NAME=ADDRESS/PREFIX[,host=ADDRESS]` and `--packet IFACE=ADDRESS/PREFIX[,gateway=ADDRESS]`; either takes
+/// `backup` and the words of ``MPTCPLink/LinkConfiguration/init(parsing:)``, which put a link model between our stack
+/// and the device. The same device named twice is one path with two addresses.
+public struct PathOption: Hashable, Sendable {
+  /// What kind of device carries the path.
+  public enum Kind: String, Hashable, Sendable {
+    /// A TUN device: ours, or one that exists.
+    case tun
+    /// A packet socket on an interface of the kernel's.
+    case packet
+  }
+
+  /// An address of ours, and the kernel's or the router's on the other side.
+  public struct Address: Hashable, Sendable {
+    /// Our address and the network around it.
+    public var local: IPPrefix
+    /// For a TUN device that we make: the address that the kernel's side gets. For a packet socket: the gateway.
+    public var other: IPAddress?
+
+    /// Makes an address; see the properties.
+    public init(local: IPPrefix, other: IPAddress?) {
+      self.local = local
+      self.other = other
+    }
+  }
+
+  /// The kind of device.
+  public var kind: Kind
+  /// The device's name.
+  public var interface: String
+  /// At least one address.
+  public var addresses: [Address]
+  /// Whether to use the path only when no other works.
+  public var isBackup = false
+  /// What lies between the stack and the device, if anything.
+  public var link: LinkConfiguration?
+
+  /// Reads the value of `--tun` or `--packet`.
+  /// - Throws: ``ArgumentProblem`` with one line that names what is wrong and shows what is right.
+  public init(_ kind: Kind, parsing text: String) throws(ArgumentProblem) {
+    let option = "--\(kind.rawValue) \(text)"
+    let example = kind == .tun ? "tun0=10.0.1.2/24,host=10.0.1.1" : "eth0=192.0.2.7/24,gateway=192.0.2.1"
+    guard let equals = text.firstIndex(of: "=") else {
+      throw ArgumentProblem("\(option): no '=' after the device's name; try --\(kind.rawValue) \(example)")
+    }
+    interface = String(text[..<equals])
+    // IFNAMSIZ is 16, with the closing zero.
+    guard (1...15).contains(interface.utf8.count), !interface.contains(where: { $0 == "/" || $0.isWhitespace }) else {
+      throw ArgumentProblem("\(option): '\(interface)' is no device name of 1 to 15 letters")
+    }
+    let parts = text[text.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false)
+    let first = parts.first.map(String.init) ?? ""
+    guard first.contains("/"), let local = IPPrefix(first) else {
+      throw ArgumentProblem(
+        "\(option): '\(first)' is no address with a prefix length; try --\(kind.rawValue) \(example)")
+    }
+    guard local.address.isUnicast else {
+      throw ArgumentProblem("\(option): \(local.address) is no address that a host can have")
+    }
+    self.kind = kind
+    var other: IPAddress?
+    let otherKey = kind == .tun ? "host=" : "gateway="
+    var linkParts: [String] = []
+    for part in parts.dropFirst() {
+      if part.hasPrefix(otherKey) {
+        let text = String(part.dropFirst(otherKey.count))
+        guard let address = IPAddress(text) else {
+          throw ArgumentProblem("\(option): '\(part)': '\(text)' is no IP address")
+        }
+        guard local.contains(address), address != local.address else {
+          throw ArgumentProblem("\(option): '\(part)': it must be another address in \(local)")
+        }
+        other = address
+      } else if part == "backup" {
+        isBackup = true
+      } else {
+        linkParts.append(String(part))
+      }
+    }
+    addresses = [Address(local: local, other: other)]
+    guard !linkParts.isEmpty else { return }
+    do {
+      link = try LinkConfiguration(parsing: linkParts.joined(separator: ","))
+    } catch {
+      throw ArgumentProblem("\(option): \(error), or \(otherKey)ADDRESS, or backup")
+    }
+  }
+
+  /// Joins options that name the same device into one path, in the order of their first mention.
+  /// - Throws: ``ArgumentProblem`` where one device is named as two kinds, or an address twice.
+  public static func joined(_ options: [PathOption]) throws(ArgumentProblem) -> [PathOption] {
+    var paths: [PathOption] = []
+    for option in options {
+      for path in paths where path.addresses.contains(where: { $0.local.address == option.addresses[0].local.address })
+      {
+        throw ArgumentProblem(
+          "--\(option.kind.rawValue) \(option.interface): \(option.addresses[0].local.address) is already "
+            + "\(path.interface)'s address; give each path one of its own")
+      }
+      guard let index = paths.firstIndex(where: { $0.interface == option.interface }) else {
+        paths.append(option)
+        continue
+      }
+      guard paths[index].kind == option.kind else {
+        throw ArgumentProblem(
+          "--\(option.kind.rawValue) \(option.interface): already given as --\(paths[index].kind.rawValue)")
+      }
+      paths[index].addresses += option.addresses
+      paths[index].isBackup = paths[index].isBackup || option.isBackup
+      paths[index].link = paths[index].link ?? option.link
+    }
+    return paths
+  }
+}
+
+/// Something wrong with the command line: one line that names the argument and a way out.
+public struct ArgumentProblem: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The line.
+  public let description: String
+
+  /// Makes a problem from its line.
+  public init(_ description: String) { self.description = description }
+}

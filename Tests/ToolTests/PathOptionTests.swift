@@ -1,0 +1,69 @@
+import MPTCPTools
+import MPTCPWire
+import Testing
+
+@Suite("Path options")
+struct PathOptionTests {
+  @Test("A TUN path has a name, our address, and the kernel's")
+  func tun() throws {
+    let option = try PathOption(.tun, parsing: "tun0=10.0.1.2/24,host=10.0.1.1")
+    #expect(option.interface == "tun0")
+    #expect(option.addresses == [.init(local: try #require(IPPrefix("10.0.1.2/24")), other: IPAddress("10.0.1.1"))])
+    #expect(option.link == nil)
+    #expect(!option.isBackup)
+  }
+
+  @Test("A packet path has a gateway, IPv6 included")
+  func packet() throws {
+    let option = try PathOption(.packet, parsing: "eth0=2001:db8::7/64,gateway=2001:db8::1")
+    #expect(option.addresses[0].other == IPAddress("2001:db8::1"))
+  }
+
+  @Test("What is neither an address nor backup describes the link")
+  func link() throws {
+    let option = try PathOption(.tun, parsing: "t=10.0.1.2/24,40mbit,20ms,host=10.0.1.1,loss=1%,backup,seed=7")
+    #expect(option.link?.bitsPerSecond == 40_000_000)
+    #expect(option.link?.delay == .milliseconds(20))
+    #expect(option.link?.seed == 7)
+    #expect(option.isBackup)
+    #expect(option.addresses[0].other == IPAddress("10.0.1.1"))
+  }
+
+  @Test(
+    "A wrong path is refused in one line that names the wrong part",
+    arguments: [
+      ("tun0", "'='"), ("=10.0.1.2/24", "''"), ("a-name-that-is-too-long=10.0.1.2/24", "'a-name-that-is-too-long'"),
+      ("tun0=10.0.1.2", "'10.0.1.2'"), ("tun0=10.0.1.300/24", "'10.0.1.300/24'"), ("tun0=10.0.1.2/33", "'10.0.1.2/33'"),
+      ("tun0=10.0.1.2/24,host=nonsense", "'nonsense'"), ("tun0=10.0.1.2/24,host=10.0.9.1", "'host=10.0.9.1'"),
+      ("tun0=10.0.1.2/24,host=10.0.1.2", "'host=10.0.1.2'"),
+      ("tun0=10.0.1.2/24,gateway=10.0.1.1", "'gateway=10.0.1.1'"),
+      ("tun0=10.0.1.2/24,loss=lots", "'loss=lots'"), ("tun0=224.0.0.1/24", "224.0.0.1"), ("tun0=0.0.0.0/0", "0.0.0.0"),
+    ])
+  func refusal(text: String, named: String) {
+    let problem = #expect(throws: ArgumentProblem.self) { try PathOption(.tun, parsing: text) }
+    #expect(problem?.description.contains(named) == true, "\(problem?.description ?? "")")
+    #expect(problem?.description.contains("\n") == false)
+    #expect(problem?.description.hasPrefix("--tun \(text)") == true)
+  }
+
+  @Test("One device named twice is one path with two addresses")
+  func joining() throws {
+    let paths = try PathOption.joined([
+      PathOption(.tun, parsing: "tun0=10.0.1.2/24,host=10.0.1.1"), PathOption(.tun, parsing: "tun1=10.0.2.2/24"),
+      PathOption(.tun, parsing: "tun0=fd00:1::2/64,host=fd00:1::1"),
+    ])
+    #expect(paths.map(\.interface) == ["tun0", "tun1"])
+    #expect(paths[0].addresses.count == 2)
+  }
+
+  @Test("The same address on two paths, or two kinds for one device, is refused")
+  func conflicts() throws {
+    let first = try PathOption(.tun, parsing: "tun0=10.0.1.2/24")
+    #expect(throws: ArgumentProblem.self) {
+      try PathOption.joined([first, PathOption(.tun, parsing: "tun1=10.0.1.2/24")])
+    }
+    #expect(throws: ArgumentProblem.self) {
+      try PathOption.joined([first, PathOption(.packet, parsing: "tun0=10.0.1.3/24")])
+    }
+  }
+}
