@@ -15,7 +15,7 @@ import Testing
   @Test func everyOptionComesBackAsItWasWritten() throws {
     var random = SeededGenerator(seed: 1)
     var lengths: Set<Int> = []
-    for _ in 0..<20_000 {
+    for _ in 0..<10_000 {
       let option = random.option()
       var block = TCPOptionBlock()
       let fits = block.append(option)
@@ -30,7 +30,7 @@ import Testing
 
   @Test func blocksOfManyOptionsComeBackInOrder() throws {
     var random = SeededGenerator(seed: 2)
-    for _ in 0..<20_000 {
+    for _ in 0..<10_000 {
       var block = TCPOptionBlock()
       var written: [TCPOption] = []
       for _ in 0..<6 {

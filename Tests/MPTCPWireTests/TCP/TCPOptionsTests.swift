@@ -5,7 +5,7 @@ import Testing
 @Suite struct TCPOptionsTests {
   @Test func fixedFieldsHoldTheFirstOfEachKindThatTheVisitorSees() throws {
     var random = SeededGenerator(seed: 30)
-    for _ in 0..<20_000 {
+    for _ in 0..<10_000 {
       var block = TCPOptionBlock()
       for _ in 0..<6 { _ = block.append(random.option()) }
       let bytes = block.withBytes { Array($0) }
