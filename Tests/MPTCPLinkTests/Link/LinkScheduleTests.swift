@@ -32,6 +32,21 @@ import Testing
     #expect(link.drain().map { [Int64($0.number), $0.arrival.nanoseconds] } == [[0, 1_000_000], [200, 3_000_000]])
   }
 
+  @Test func whatWasLostHoldsNothingBack() {
+    var arrivals: [Instant] = []
+    for seed in 0..<20 {
+      var link = Link(LinkConfiguration(jitter: .milliseconds(100), seed: UInt64(seed)), at: .zero)
+      // The last of these would arrive near 100 ms, but the cut takes them.
+      for number in 0..<50 { link.send(numbered(number), at: .zero) }
+      link.set(isUp: false, at: .zero)
+      link.set(isUp: true, at: milliseconds(1))
+      link.send(numbered(50), at: milliseconds(1))
+      arrivals += link.drain().filter { $0.number == 50 }.map(\.arrival)
+    }
+    #expect(arrivals.count == 20)
+    #expect(arrivals.filter { $0 < milliseconds(50) }.count > 3)
+  }
+
   @Test func aHostThatAsksLateGetsWhatArrivedBeforeTheLinkWentDown() {
     let schedule = [LinkEvent(after: .milliseconds(3), .down)]
     let configuration = LinkConfiguration(

@@ -35,6 +35,14 @@ import Testing
     #expect(arrivals.last == 8_000_000)
   }
 
+  @Test func aPacketThatFindsTheLineIdleStartsAtAWholeNanosecond() {
+    var link = Link(LinkConfiguration(bitsPerSecond: 7_000_000_000, queuePacketCount: 0), at: .zero)
+    for number in 0..<20 {
+      link.send(numbered(number, byteCount: 1000), at: Instant(nanoseconds: Int64(number) * 1143))
+    }
+    #expect(link.drain().map(\.arrival.nanoseconds) == (1...20).map { $0 * 1143 })
+  }
+
   @Test func aLineWithoutARateAddsOnlyItsDelay() {
     var link = Link(LinkConfiguration(delay: .microseconds(250)), at: .zero)
     for number in 0..<3 { link.send(numbered(number), at: milliseconds(7)) }
