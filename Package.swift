@@ -78,8 +78,11 @@ let package = Package(
     .target(name: "PacketFactory", dependencies: ["MPTCPWire"], path: "Tests/PacketFactory", swiftSettings: strict),
     .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "PacketFactory"], swiftSettings: strict),
     .testTarget(name: "MPTCPCaptureTests", dependencies: ["MPTCPCapture", "PacketFactory"], swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["MPTCPCore", "MPTCPLink"], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
-      name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire"], swiftSettings: strict),
+      name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -47,7 +47,9 @@ public struct FullMesh: PathPolicy, Hashable {
         view.localAddresses.contains { $0.path == attempt.path && $0.isUp }
       }
     case .remoteAddressesChanged:
-      attempts.removeAll { attempt in view.remoteAddresses.contains { $0.address == attempt.remote && $0.id != .initial } }
+      attempts.removeAll { attempt in
+        view.remoteAddresses.contains { $0.address == attempt.remote && $0.id != .initial }
+      }
     case .wake: break
     }
     guard isEstablished else { return }

@@ -141,7 +141,8 @@ extension Connection {
   private func withdraw(_ id: AddressID) {
     announcements.removeAll { $0.id == id }
     // Not on a subflow that uses the address, where another is to be had.
-    let carrier = subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id } ?? carrierForControl()
+    let carrier =
+      subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id } ?? carrierForControl()
     guard let carrier else { return }
     queue(.removeAddress(RemoveAddress(id)), on: carrier)
   }
@@ -246,7 +247,8 @@ extension Connection {
         return
       }
       // Break before make: the peer keeps the state too (RFC 8684 §3.8.3), unless it says that it does not.
-      let isHopeless = !isConfirmed || last.map { $0.join != nil && !$0.isFullyEstablished && reason == .refused } == true
+      let isHopeless =
+        !isConfirmed || last.map { $0.join != nil && !$0.isFullyEstablished && reason == .refused } == true
       if isHopeless {
         end(reason == .refused ? .resetByPeer : reason, now: now)
       } else {

@@ -49,7 +49,7 @@ extension Endpoint {
 
   /// Puts a whole packet into the outbox.
   private func output(whole bytes: [UInt8], on path: PathID, now: Instant) {
-    let headerByteCount = min(bytes.count, 20)
+    let headerByteCount = min(bytes.count, 128)
     var header = InlineArray<128, UInt8>(repeating: 0)
     for index in 0..<headerByteCount { header[index] = bytes[index] }
     statistics.sentPackets += 1

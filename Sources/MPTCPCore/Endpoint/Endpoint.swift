@@ -40,7 +40,8 @@ public final class Endpoint {
   private var freeConnectionSlots: [Int32] = []
   var timeWaits = TimeWaitTable()
   var halfOpenCount = 0
-  var connectionCount = 0
+  /// Connections that exist, closing ones included: a host that wants to leave in peace waits until there are none.
+  public internal(set) var connectionCount = 0
 
   // Timers and output
   private var subflowTimers = TimerQueue()
@@ -67,7 +68,9 @@ public final class Endpoint {
   ///   - configuration: the limits.
   ///   - entropy: where secrets come from; a seeded source makes runs repeatable.
   ///   - now: the host's time.
-  public init(configuration: EndpointConfiguration = EndpointConfiguration(), entropy: any EntropySource, at now: Instant) {
+  public init(
+    configuration: EndpointConfiguration = EndpointConfiguration(), entropy: any EntropySource, at now: Instant
+  ) {
     self.configuration = configuration
     var entropy = entropy
     self.now = now

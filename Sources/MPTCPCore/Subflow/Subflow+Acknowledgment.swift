@@ -32,12 +32,12 @@ extension Subflow {
     let advanced = acknowledgment > previous
     updateSendWindow(segment, acknowledgment: acknowledgment)
 
-    if let newest { sampleRoundTrip(newest, echo: segment.options.timestamps?.echo, now: now) }
+    let sample = newest.flatMap { sampleRoundTrip($0, echo: segment.options.timestamps?.echo, now: now) }
     let foundLoss = detectLoss(
       isDuplicate: isDuplicateAcknowledgment(segment, advanced: advanced), delivered: delivered, now: now)
     adjustWindow(
       delivered: delivered, priorInFlight: priorInFlight, advanced: advanced, foundLoss: foundLoss,
-      echo: segment.options.timestamps?.echo, now: now)
+      echo: segment.options.timestamps?.echo, sample: sample, now: now)
     if usesECN, segment.flags.contains(.ece), !segment.flags.contains(.syn) { respondToCongestionEcho(now: now) }
 
     if advanced || delivered > 0 {
@@ -212,12 +212,13 @@ extension Subflow {
     rack.forwardAcknowledgment = max(rack.forwardAcknowledgment, segment.end)
   }
 
-  private func sampleRoundTrip(_ segment: SentSegment, echo: UInt32?, now: Instant) {
+  /// Gives the sample that counts for the congestion window; nil for a segment that was sent again.
+  private func sampleRoundTrip(_ segment: SentSegment, echo: UInt32?, now: Instant) -> Nanoseconds? {
     let sample = now - segment.sentAt
     if segment.isRetransmitted {
       // Which transmission was acknowledged? An old echo, or less than the path can do, says: the first.
-      if let echo, usesTimestamps, Int32(bitPattern: echo &- timestamp(segment.sentAt)) < 0 { return }
-      if let minimum = roundTrip.minimum, sample < minimum { return }
+      if let echo, usesTimestamps, Int32(bitPattern: echo &- timestamp(segment.sentAt)) < 0 { return nil }
+      if let minimum = roundTrip.minimum, sample < minimum { return nil }
     } else {
       roundTrip.sample(sample, at: now)
     }
@@ -226,6 +227,7 @@ extension Subflow {
       rack.end = segment.end
       rack.roundTripTime = sample
     }
+    return segment.isRetransmitted ? nil : sample
   }
 
   private func noteDuplicateReport(now: Instant) {
@@ -243,12 +245,13 @@ extension Subflow {
   // MARK: Congestion window
 
   private func adjustWindow(
-    delivered: Int, priorInFlight: Int, advanced: Bool, foundLoss: Bool, echo: UInt32?, now: Instant
+    delivered: Int, priorInFlight: Int, advanced: Bool, foundLoss: Bool, echo: UInt32?,
+    sample: Nanoseconds?, now: Instant
   ) {
     if recovery.phase != .open, advanced, isSpurious(echo) { undoRecovery(now: now) }
     switch recovery.phase {
     case .open:
-      if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, now: now) }
+      if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, sample: sample, now: now) }
     case .fast:
       if sendUnacknowledged >= recovery.end {
         recovery.phase = .open
@@ -260,7 +263,7 @@ extension Subflow {
         connection.congestion.setWindow(windowSlot, byteCount: max(window, maximumSegmentByteCount))
       }
     case .timeout:
-      if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, now: now) }
+      if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, sample: sample, now: now) }
       if sendUnacknowledged >= recovery.end {
         recovery.phase = .open
         connection.congestion.recoveryEnded(windowSlot, at: now)
@@ -268,12 +271,12 @@ extension Subflow {
     }
   }
 
-  private func growWindow(_ delivered: Int, priorInFlight: Int, now: Instant) {
+  private func growWindow(_ delivered: Int, priorInFlight: Int, sample: Nanoseconds?, now: Instant) {
     // RFC 7661's concern in its simplest form: a window that was not used does not grow.
     let window = congestionWindow
     let isLimited = priorInFlight + 2 * maximumSegmentByteCount >= window || priorInFlight * 2 >= window
     connection.congestion.acknowledged(
-      windowSlot, byteCount: delivered, priorInFlight: priorInFlight, rtt: roundTrip.latest,
+      windowSlot, byteCount: delivered, priorInFlight: priorInFlight, rtt: sample,
       smoothedRTT: roundTrip.smoothed ?? .milliseconds(100), isCongestionWindowLimited: isLimited, at: now)
   }
 

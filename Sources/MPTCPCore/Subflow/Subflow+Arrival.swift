@@ -173,7 +173,8 @@ extension Subflow {
   private func isAcceptable(start: Int, length: Int) -> Bool {
     let edge = max(receiveWindowEdge, receiveNext)
     if length == 0 { return start >= receiveNext - 1 && start <= edge }
-    return start < max(edge, receiveNext + 1) && start + length > receiveNext && (edge > receiveNext || start < receiveNext)
+    return start < max(edge, receiveNext + 1) && start + length > receiveNext
+      && (edge > receiveNext || start < receiveNext)
   }
 
   private func answerUnacceptable(_ segment: Segment, start: Int, length: Int, now: Instant) {
@@ -206,9 +207,10 @@ extension Subflow {
 
   /// The third ACK (RFC 9293 §3.10.7.4, fifth check; RFC 8684 §3.1 and §3.2).
   private func arriveAcknowledgmentOfSyn(_ segment: Segment, now: Instant) -> Bool {
-    guard segment.header.acknowledgmentNumber == sequenceNumber(1)
-      || (sendOffset(segment.header.acknowledgmentNumber) >= 1
-        && sendOffset(segment.header.acknowledgmentNumber) <= sendNext)
+    guard
+      segment.header.acknowledgmentNumber == sequenceNumber(1)
+        || (sendOffset(segment.header.acknowledgmentNumber) >= 1
+          && sendOffset(segment.header.acknowledgmentNumber) <= sendNext)
     else {
       endpoint.reset(answering: segment, now: now)
       return false

@@ -85,7 +85,8 @@ extension Subflow {
       if mapping.checksum != nil {
         verify(piece, endsMapping: offset == mapping.end, mapping, now: now)
       } else {
-        connection.receive(piece, at: mapping.dataOffset + (offset - piece.count - mapping.subflowOffset), on: self, now: now)
+        connection.receive(
+          piece, at: mapping.dataOffset + (offset - piece.count - mapping.subflowOffset), on: self, now: now)
       }
     }
   }

@@ -15,7 +15,7 @@ extension Subflow {
       detectByDuplicates(isDuplicate: isDuplicate, delivered: delivered)
     }
     let found = lostByteCount > lostBefore
-    if found, recovery.phase == .open { enterFastRecovery(now: now) }
+    if found, recovery.phase == .open { enterFastRecovery(delivered: delivered, now: now) }
     return found
   }
 
@@ -30,7 +30,7 @@ extension Subflow {
       if segment.isSacked || segment.isLost { continue }
       guard (segment.sentAt, segment.end) < (rack.sentAt, rack.end) else {
         // Sent in order up to here, unless something was sent again: then older ones may follow.
-        if recovery.phase == .open && !segment.isRetransmitted { break }
+        if !segment.isRetransmitted, recovery.phase == .open || segment.start >= recovery.end { break }
         continue
       }
       let remaining = (segment.sentAt + rack.roundTripTime + tolerance) - now
@@ -88,13 +88,13 @@ extension Subflow {
 
   // MARK: Entering recovery
 
-  func enterFastRecovery(now: Instant) {
+  private func enterFastRecovery(delivered: Int, now: Instant) {
     recovery.phase = .fast
     recovery.end = sendNext
     recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0
     connection.congestion.congestionEvent(windowSlot, inFlight: inFlightByteCount + lostByteCount, at: now)
     recovery.reduction = ProportionalRateReduction(
-      inFlightAtRecovery: sendNext - sendUnacknowledged,
+      inFlightAtRecovery: inFlightByteCount + lostByteCount + delivered,
       slowStartThreshold: connection.congestion.windows[windowSlot].slowStartThresholdByteCount)
     announcesWindowReduction = usesECN
     if rack.hasSeenReordering {
@@ -115,10 +115,8 @@ extension Subflow {
       return
     }
     for index in sentSegments.indices { markLost(index) }
-    if recovery.phase != .timeout || sendUnacknowledged >= recovery.end {
-      connection.congestion.retransmissionTimeout(windowSlot, inFlight: lostByteCount, at: now)
-      recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0
-    }
+    if recovery.phase != .timeout { recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0 }
+    connection.congestion.retransmissionTimeout(windowSlot, inFlight: lostByteCount, at: now)
     recovery.phase = .timeout
     recovery.end = sendNext
     if consecutiveTimeouts == 2 { suspectBlackHole() }

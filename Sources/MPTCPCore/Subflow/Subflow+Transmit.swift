@@ -213,6 +213,8 @@ extension Subflow {
     let rounding = (1 << Int(receiveWindowShift)) - 1
     let field = UInt16(clamping: (window + rounding) >> Int(receiveWindowShift))
     receiveWindowEdge = max(receiveWindowEdge, receiveNext + (Int(field) << Int(receiveWindowShift)))
+    // For plain TCP every window counts; for Multipath TCP only one that a DATA_ACK accompanies (RFC 8684 §3.3.4).
+    if !connection.isMultipath { lastSentDataWindowEdge = connection.receiveWindowEdge }
     mustAcknowledge = false
     unacknowledgedReceivedByteCount = 0
     acknowledgmentDeadline = .distantFuture
