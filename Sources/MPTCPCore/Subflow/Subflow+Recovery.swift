@@ -153,9 +153,10 @@ extension Subflow {
       probeDeadline = .distantFuture
       return
     }
-    // A lone segment may wait for the peer's delayed acknowledgement.
-    let allowance: Nanoseconds = sentSegments.count == 1 ? .milliseconds(200) : .milliseconds(2)
-    let timeout = smoothed * 2 + allowance
+    // A lone segment may wait for the peer's delayed acknowledgement. The floor keeps a peer that was off its processor
+    // for some milliseconds from looking like a dead path.
+    var timeout = max(smoothed * 2, .milliseconds(10))
+    if sentSegments.count == 1 { timeout = timeout + .milliseconds(200) }
     probeDeadline = now + min(timeout, roundTrip.retransmissionTimeout)
   }
 
