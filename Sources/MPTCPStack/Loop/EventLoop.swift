@@ -15,18 +15,27 @@ protocol LoopDriver: AnyObject, Sendable {
   func loopWillEnd()
 }
 
-/// A thread that waits for descriptors and for time, and runs the tasks and actors that choose it as their executor.
+/// A thread that waits for descriptors and for time, and runs the actors, and the tasks, that choose it.
 ///
 /// Whatever lives on the loop needs no lock: devices, the engine and the actors of connections all run on this one
 /// thread. A job that is enqueued from the loop itself costs neither a lock nor a system call.
-public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+public final class EventLoop: SerialExecutor, @unchecked Sendable {
+  /// A job and what it came by: the runtime compares both when it decides whether to change executors, so that a job
+  /// must run as what it was enqueued on.
+  private struct Job {
+    var job: UnownedJob
+    var isTask: Bool
+  }
+
   private struct Shared {
-    var jobs: [UnownedJob] = []
+    var jobs: [Job] = []
     var isStopping = false
     var hasEnded = false
   }
 
   private static let wakeTag = UInt64.max
+  /// Rounds of jobs that other jobs enqueued, before descriptors and timers have their turn.
+  private static let roundLimit = 32
 
   private let shared = Mutex(Shared())
   private let isAsleep = Atomic(false)
@@ -34,8 +43,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   private let wake: Descriptor
 
   // Confined to the loop's thread.
-  private nonisolated(unsafe) var localJobs: [UnownedJob] = []
-  private nonisolated(unsafe) var runningJobs: [UnownedJob] = []
+  private nonisolated(unsafe) var localJobs: [Job] = []
+  private nonisolated(unsafe) var runningJobs: [Job] = []
   private nonisolated(unsafe) var thread: pthread_t?
   private nonisolated(unsafe) weak var driver: (any LoopDriver)?
 
@@ -45,6 +54,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     wake = Descriptor(try check(clinux_event_create(), "make an event descriptor"))
     try check(
       clinux_poll_add(poll.number, wake.number, UInt32(CLINUX_READABLE), Self.wakeTag), "watch the event descriptor")
+    taskExecutor.loop = self
   }
 
   /// Starts the thread, which keeps the loop and the driver alive until ``stop()``.
@@ -86,9 +96,13 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   // MARK: Executor
 
-  /// Takes a job.
-  public func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
+  /// The loop for tasks that prefer it.
+  public var tasks: any TaskExecutor { taskExecutor }
+
+  /// Takes a job of an actor.
+  public func enqueue(_ job: consuming ExecutorJob) { enqueue(Job(job: UnownedJob(job), isTask: false)) }
+
+  private func enqueue(_ job: Job) {
     if isCurrent {
       localJobs.append(job)
       return
@@ -107,27 +121,37 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// A reference for the runtime.
   public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
-  /// A reference for the runtime.
-  public func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
-
   /// Stops the program when code that needs the loop runs elsewhere.
   public func checkIsolated() {
     precondition(isCurrent || shared.withLock { $0.hasEnded }, "not on the loop's thread")
   }
 
-  private func runJob(_ job: UnownedJob) {
-    job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+  private func run(_ job: Job) {
+    if job.isTask {
+      job.job.runSynchronously(on: taskExecutor.asUnownedTaskExecutor())
+    } else {
+      job.job.runSynchronously(on: asUnownedSerialExecutor())
+    }
   }
 
-  /// Runs what has been enqueued up to now; what these jobs enqueue waits for the next turn.
+  /// Runs what has been enqueued, and what that enqueues on the loop itself, for a while.
   private func runJobs() {
+    runRound()
+    var rounds = 1
+    while !localJobs.isEmpty, rounds < Self.roundLimit {
+      runRound()
+      rounds += 1
+    }
+  }
+
+  private func runRound() {
     swap(&localJobs, &runningJobs)
     shared.withLock { shared in
       guard !shared.jobs.isEmpty else { return }
       runningJobs += shared.jobs
       shared.jobs.removeAll(keepingCapacity: true)
     }
-    for job in runningJobs { runJob(job) }
+    for job in runningJobs { run(job) }
     runningJobs.removeAll(keepingCapacity: true)
   }
 
@@ -140,12 +164,21 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
           shared.jobs.removeAll()
           return jobs
         }
-        for job in jobs { runJob(job) }
+        for job in jobs { run(job) }
       }
     }
   }
 
   private let lateJobs = Mutex(())
+
+  private final class Tasks: TaskExecutor {
+    // The loop holds this and sets it once, before anybody knows either; a task that prefers it holds the stack.
+    nonisolated(unsafe) unowned var loop: EventLoop?
+
+    func enqueue(_ job: consuming ExecutorJob) { loop?.enqueue(Job(job: UnownedJob(job), isTask: true)) }
+  }
+
+  private let taskExecutor = Tasks()
 
   // MARK: The loop
 

@@ -66,7 +66,7 @@ package enum NetworkNamespace {
 }
 
 /// Starts a detached thread.
-func startThread(named name: String, _ body: @escaping @Sendable () -> Void) {
+package func startThread(named name: String, _ body: @escaping @Sendable () -> Void) {
   final class Start: Sendable {
     let name: String
     let body: @Sendable () -> Void

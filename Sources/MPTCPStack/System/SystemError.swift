@@ -19,10 +19,15 @@ public struct SystemError: Error, Hashable, Sendable {
 }
 
 extension SystemError: CustomStringConvertible {
+  /// Why, in the system's words.
+  public var reason: String { strerror(number).map { String(cString: $0) } ?? "error \(number)" }
+
+  /// Whether a permission is missing.
+  public var isPermission: Bool { number == EPERM || number == EACCES }
+
   /// One line: what failed, why, and what to do about it.
   public var description: String {
-    let reason = strerror(number).map { String(cString: $0) } ?? "error \(number)"
-    return "cannot \(attempt): \(reason)" + (remedy.map { "; \($0)" } ?? "")
+    "cannot \(attempt): \(reason)" + (remedy.map { "; \($0)" } ?? "")
   }
 }
 

@@ -49,7 +49,7 @@ struct EventLoopTests {
   func runsTasks() async throws {
     let loop = try EventLoop(), driver = Driver()
     loop.start(driver, named: "test")
-    let task = Task(executorPreference: loop) { loop.isCurrent }
+    let task = Task(executorPreference: loop.tasks) { loop.isCurrent }
     #expect(await task.value)
     loop.stop()
   }

@@ -1,0 +1,333 @@
+import MPTCPCore
+import MPTCPStack
+
+/// A Multipath TCP connection, or plain TCP where the peer speaks no more: a stream of bytes each way over any number
+/// of subflows.
+///
+/// ```swift
+/// let stack = try MultipathStack(paths: [.tun("wifi", address: "10.0.1.2/24"), .tun("lte", address: "10.0.2.2/24")])
+/// let connection = try await MultipathConnection.connect(to: "10.0.1.1", port: 80, on: stack)
+/// try await connection.write("GET / HTTP/1.0\r\n\r\n")
+/// try await connection.finish()
+/// while let bytes = try await connection.read() { print(bytes.count) }
+/// await connection.close()
+/// ```
+///
+/// Reads and writes wait while there is nothing to read and while the send buffer is full; a task that waits can be
+/// cancelled, and the connection lives on. The actor runs on its stack's thread: calls from tasks that prefer
+/// ``MultipathStack/executor`` cost no change of thread. A connection that nobody holds any more closes itself.
+public actor MultipathConnection {
+  /// The stack that carries it.
+  public nonisolated let stack: MultipathStack
+  /// Its number on the stack.
+  public nonisolated let id: ConnectionID
+
+  private let host: Stack
+  private var phase: Phase
+  private var isReleased = false
+  private var isWriting = false
+  private var waits = WaitLists<Reason>()
+  private var streams: [Int: AsyncStream<ConnectionEvent>.Continuation] = [:]
+  private var nextStream = 0
+  /// What happened before anybody asked for ``events``.
+  private var earlyEvents: [ConnectionEvent]? = []
+
+  private enum Phase {
+    case opening
+    case open
+    case closed(CloseReason)
+  }
+
+  /// What tasks wait for.
+  private enum Reason: Int, CaseIterable {
+    case opening
+    case reading
+    case writing
+    case turnToWrite
+    case closing
+  }
+
+  private static let earlyEventLimit = 64
+  private static let eventLimit = 256
+
+  init(_ id: ConnectionID, on stack: MultipathStack, isOpen: Bool) {
+    self.id = id
+    self.stack = stack
+    host = stack.host
+    phase = isOpen ? .open : .opening
+  }
+
+  deinit {
+    guard !isReleased else { return }
+    host.later { [id] host in
+      host.stopObserving(id)
+      host.endpoint.close(id, at: host.now)
+    }
+  }
+
+  /// The stack's thread.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { host.loop.asUnownedSerialExecutor() }
+
+  // MARK: Opening
+
+  /// Opens a connection to an address.
+  ///
+  /// - Throws: ``MultipathError`` when the peer refuses, nobody answers or no path leads there; `CancellationError`
+  ///   when the task is cancelled, which takes the attempt back.
+  public static func connect(
+    to remote: TransportAddress, options: ConnectionOptions = ConnectionOptions(), on stack: MultipathStack
+  ) async throws -> MultipathConnection {
+    let attempt = "connect to \(remote)"
+    let connection = try await stack.host.isolated { host in
+      do throws(EndpointError) {
+        let id = try host.endpoint.connect(to: remote, options: options, at: host.now)
+        let connection = MultipathConnection(id, on: stack, isOpen: false)
+        host.observe(id, by: connection)
+        return connection
+      } catch {
+        throw MultipathError(error, attempt: attempt)
+      }
+    }
+    do {
+      try await connection.waitUntilOpen(attempt)
+    } catch {
+      await connection.abort()
+      throw error
+    }
+    return connection
+  }
+
+  /// Opens a connection to a host, given by name or as an address. Of several addresses the first that answers is taken.
+  ///
+  /// - Throws: as ``connect(to:options:on:)``, for the last address tried.
+  public static func connect(
+    to name: String, port: Port, options: ConnectionOptions = ConnectionOptions(), on stack: MultipathStack
+  ) async throws -> MultipathConnection {
+    var failure: any Error = MultipathError(
+      .unknownHost, attempt: "connect to \(name)", reason: "the name has no address")
+    for address in try await HostName.addresses(of: name) {
+      do {
+        return try await connect(to: TransportAddress(address, port), options: options, on: stack)
+      } catch let error as MultipathError {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  private func waitUntilOpen(_ attempt: String) async throws {
+    while true {
+      switch phase {
+      case .open: return
+      case .closed(let reason): throw MultipathError(reason, attempt: attempt)
+      case .opening: try await wait(for: .opening)
+      }
+    }
+  }
+
+  // MARK: Reading and writing
+
+  /// The next bytes, at most `limit` of them, without a copy; nil at the end of the peer's stream.
+  ///
+  /// - Throws: ``MultipathError`` when the connection ended in any other way; `CancellationError`.
+  public func read(upTo limit: Int = 1 << 20) async throws -> ByteSlice? {
+    while true {
+      do throws(EndpointError) {
+        if let slice = try host.endpoint.read(from: id, upTo: limit, at: host.now) {
+          return slice.isEmpty ? nil : slice
+        }
+      } catch {
+        throw MultipathError(error, attempt: "read")
+      }
+      try await wait(for: .reading)
+    }
+  }
+
+  /// The next bytes, at most `limit` of them, as an array; nil at the end of the peer's stream.
+  ///
+  /// - Throws: as ``read(upTo:)``.
+  public func readBytes(upTo limit: Int = 1 << 16) async throws -> [UInt8]? {
+    try await read(upTo: limit)?.array
+  }
+
+  /// Writes bytes without copying them, and returns when the send buffer has taken them all. Their memory must not
+  /// change afterwards. What several tasks write at a time is not mixed.
+  ///
+  /// - Throws: ``MultipathError`` when the connection has ended; `CancellationError`, when a part may have been taken.
+  public func write(_ bytes: ByteSlice) async throws {
+    while isWriting { try await wait(for: .turnToWrite) }
+    isWriting = true
+    defer {
+      isWriting = false
+      waits[.turnToWrite].wakeAll()
+    }
+    var rest = bytes
+    while true {
+      do throws(EndpointError) {
+        rest = rest.dropFirst(try host.endpoint.write(rest, to: id, at: host.now))
+      } catch {
+        throw MultipathError(error, attempt: "write")
+      }
+      if rest.isEmpty { return }
+      try await wait(for: .writing)
+    }
+  }
+
+  /// Writes a copy of `bytes`; otherwise as ``write(_:)-(ByteSlice)``.
+  public func write(_ bytes: [UInt8]) async throws { try await write(ByteSlice(bytes)) }
+
+  /// Writes a text in UTF-8; otherwise as ``write(_:)-(ByteSlice)``.
+  public func write(_ text: String) async throws { try await write(Array(text.utf8)) }
+
+  /// Ends our stream after what was written; reading goes on.
+  public func finish() { host.endpoint.finish(id, at: host.now) }
+
+  // MARK: Closing
+
+  /// Closes the connection: what was written still goes out, what arrives is refused. It does not wait for that; see
+  /// ``closed()``, to be asked for before, and ``MultipathStack/shutdown(within:)``.
+  public func close() {
+    guard !isReleased else { return }
+    host.endpoint.close(id, at: host.now)
+    release(.finished)
+  }
+
+  /// Ends the connection at once, for both sides: MP_FASTCLOSE (RFC 8684 §3.5), or RST for plain TCP.
+  public func abort() {
+    guard !isReleased else { return }
+    host.endpoint.abort(id, at: host.now)
+    release(.aborted)
+  }
+
+  /// Waits until the connection is over: both streams ended and acknowledged, or it failed.
+  ///
+  /// - Throws: `CancellationError`.
+  public func closed() async throws -> CloseReason {
+    while true {
+      if case .closed(let reason) = phase { return reason }
+      try await wait(for: .closing)
+    }
+  }
+
+  private func release(_ reason: CloseReason) {
+    isReleased = true
+    host.stopObserving(id)
+    end(reason)
+  }
+
+  private func end(_ reason: CloseReason) {
+    if case .closed = phase { return }
+    phase = .closed(reason)
+    publish(.closed(reason))
+    for stream in streams.values { stream.finish() }
+    streams.removeAll()
+    waits[.opening].wakeAll()
+    waits[.reading].wakeAll()
+    waits[.writing].wakeAll()
+    waits[.closing].wakeAll()
+  }
+
+  // MARK: Looking and steering
+
+  /// What happens to the connection from now on; the first to ask also gets what happened before. It ends with
+  /// `.closed`. A reader that falls far behind loses the oldest events.
+  public var events: AsyncStream<ConnectionEvent> {
+    let (stream, continuation) = AsyncStream.makeStream(
+      of: ConnectionEvent.self, bufferingPolicy: .bufferingNewest(Self.eventLimit))
+    for event in earlyEvents ?? [] { continuation.yield(event) }
+    earlyEvents = nil
+    if case .closed = phase {
+      continuation.finish()
+      return stream
+    }
+    let number = nextStream
+    nextStream += 1
+    streams[number] = continuation
+    continuation.onTermination = { [weak self] _ in
+      guard let self else { return }
+      Task { await self.dropStream(number) }
+    }
+    return stream
+  }
+
+  /// The connection as it is now; nil once it is closed here.
+  public var info: ConnectionDescription? { host.endpoint.description(of: id) }
+
+  /// The live subflows, in the order of their IDs.
+  public var subflows: [SubflowDescription] { info?.subflows ?? [] }
+
+  /// Opens a further subflow on `path`, to `remote` or, if that is nil, to the address of the initial subflow.
+  ///
+  /// - Throws: ``MultipathError``.
+  public func openSubflow(
+    on path: PathID, to remote: TransportAddress? = nil, isBackup: Bool = false
+  ) throws -> SubflowID {
+    try steer("open a subflow") { endpoint throws(EndpointError) in
+      try endpoint.openSubflow(id, on: path, to: remote, isBackup: isBackup, at: host.now)
+    }
+  }
+
+  /// Closes a subflow; its data goes over the others.
+  ///
+  /// - Throws: ``MultipathError``.
+  public func closeSubflow(_ subflow: SubflowID) throws {
+    try steer("close subflow \(subflow.rawValue)") { endpoint throws(EndpointError) in
+      try endpoint.closeSubflow(id, subflow, at: host.now)
+    }
+  }
+
+  /// Asks the peer to use a subflow only when no other works, or again like the others (MP_PRIO, RFC 8684 §3.3.8).
+  ///
+  /// - Throws: ``MultipathError``.
+  public func setBackup(_ subflow: SubflowID, _ isBackup: Bool) throws {
+    try steer("change the priority of subflow \(subflow.rawValue)") { endpoint throws(EndpointError) in
+      try endpoint.setBackup(id, subflow, isBackup, at: host.now)
+    }
+  }
+
+  private func steer<R>(_ attempt: String, _ body: (Endpoint) throws(EndpointError) -> R) throws -> R {
+    do throws(EndpointError) { return try body(host.endpoint) } catch { throw MultipathError(error, attempt: attempt) }
+  }
+
+  // MARK: Parts
+
+  private func wait(for reason: Reason) async throws {
+    let ticket = waits[reason].draw()
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { waits[reason].add($0, ticket: ticket) }
+    } onCancel: {
+      Task { await self.cancelWait(ticket, for: reason) }
+    }
+  }
+
+  private func cancelWait(_ ticket: WaitList.Ticket, for reason: Reason) { waits[reason].cancel(ticket) }
+
+  private func publish(_ event: ConnectionEvent) {
+    for stream in streams.values { stream.yield(event) }
+    if let count = earlyEvents?.count {
+      if count >= Self.earlyEventLimit { earlyEvents?.removeFirst() }
+      earlyEvents?.append(event)
+    }
+  }
+
+  private func dropStream(_ number: Int) { streams[number] = nil }
+
+  private func take(_ event: ConnectionEvent) {
+    switch event {
+    case .readable: waits[.reading].wakeAll()
+    case .writable: waits[.writing].wakeAll()
+    case .closed(let reason): end(reason)
+    case .established:
+      if case .opening = phase { phase = .open }
+      waits[.opening].wakeAll()
+      publish(event)
+    case .subflowEstablished, .subflowClosed, .addressAnnounced, .addressRemoved, .priorityChanged, .pathStalled,
+      .pathRecovered, .fellBack:
+      publish(event)
+    }
+  }
+}
+
+extension MultipathConnection: ConnectionObserver {
+  package nonisolated func handle(_ event: ConnectionEvent) { assumeIsolated { $0.take(event) } }
+}

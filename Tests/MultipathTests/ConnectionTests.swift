@@ -1,0 +1,158 @@
+import Multipath
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct ConnectionTests {
+  @Test("Bytes go both ways, and each direction ends by itself", arguments: [false, true])
+  func bothWays(isVersion6: Bool) async throws {
+    let (near, far) = try await PairedStacks(isVersion6: isVersion6).connect(isVersion6: isVersion6)
+    try await near.write("ping")
+    await near.finish()
+    #expect(try await far.readAll() == Array("ping".utf8))
+    try await far.write("pong")
+    await far.finish()
+    #expect(try await near.readAll() == Array("pong".utf8))
+    #expect(try await near.closed() == .finished)
+    await near.close()
+    await far.close()
+  }
+
+  @Test("A long stream arrives whole over two paths")
+  func longStream() async throws {
+    let (near, far) = try await PairedStacks().connect()
+    let count = 2 << 20
+    async let received = far.readAll()
+    let bytes = pattern(count)
+    for start in stride(from: 0, to: count, by: 300_000) {
+      try await near.write(Array(bytes[start..<min(start + 300_000, count)]))
+    }
+    #expect(await near.subflows.count >= 2)
+    await near.finish()
+    #expect(try await received == bytes)
+  }
+
+  @Test("Writing waits while nobody reads, and goes on when somebody does")
+  func backPressure() async throws {
+    let (near, far) = try await PairedStacks(pathCount: 1).connect()
+    let bytes = [UInt8](repeating: 7, count: 20 << 20)
+    let writer = Task {
+      try await near.write(bytes)
+      await near.finish()
+    }
+    try await Task.sleep(for: .milliseconds(300))
+    let written = try #require(await near.info).writtenByteCount
+    #expect(written < bytes.count)
+    #expect(try await far.readAll().count == bytes.count)
+    try await writer.value
+  }
+
+  @Test("A read that is cancelled throws, and the connection lives on")
+  func cancelledRead() async throws {
+    let (near, far) = try await PairedStacks(pathCount: 1).connect()
+    let reader = Task { try await near.read() }
+    try await Task.sleep(for: .milliseconds(20))
+    reader.cancel()
+    await #expect(throws: CancellationError.self) { try await reader.value }
+    try await far.write("later")
+    #expect(try await near.readBytes() == Array("later".utf8))
+  }
+
+  @Test("A connection that nobody answers is refused")
+  func refused() async throws {
+    let stacks = try PairedStacks(pathCount: 1)
+    let error = await #expect(throws: MultipathError.self) {
+      try await MultipathConnection.connect(to: "10.70.1.1", port: 81, on: stacks.client)
+    }
+    #expect(error?.kind == .refused)
+    #expect(error?.description.contains("10.70.1.1:81") == true)
+    withExtendedLifetime(stacks) {}
+  }
+
+  @Test("An attempt that is cancelled is taken back")
+  func cancelledConnect() async throws {
+    let stack = try MultipathStack(paths: [
+      try MultipathPath.pair(
+        ("near", [try #require(IPPrefix("10.70.1.2/24"))]), ("nobody", [try #require(IPPrefix("10.70.1.1/24"))])
+      ).0
+    ])
+    let attempt = Task { try await MultipathConnection.connect(to: "10.70.1.1", port: 80, on: stack) }
+    try await Task.sleep(for: .milliseconds(20))
+    attempt.cancel()
+    await #expect(throws: CancellationError.self) { try await attempt.value }
+  }
+
+  @Test("Without a path of the family the error says so")
+  func noPath() async throws {
+    let stacks = try PairedStacks(pathCount: 1)
+    let error = await #expect(throws: MultipathError.self) {
+      try await MultipathConnection.connect(to: "fd00::1", port: 80, on: stacks.client)
+    }
+    #expect(error?.kind == .noPath)
+  }
+
+  @Test("An aborted connection is reset for the peer")
+  func aborted() async throws {
+    let (near, far) = try await PairedStacks().connect()
+    try await near.write("x")
+    #expect(try await far.readBytes() == Array("x".utf8))
+    await near.abort()
+    let error = await #expect(throws: MultipathError.self) { try await far.read() }
+    #expect(error?.kind == .reset)
+    await #expect(throws: MultipathError.self) { try await near.write("y") }
+  }
+
+  @Test("Events tell of the second subflow, and end with the connection")
+  func events() async throws {
+    let (near, far) = try await PairedStacks().connect()
+    var seen: [ConnectionEvent] = []
+    let events = await near.events
+    try await near.write("x")
+    _ = try await far.read()
+    await far.finish()
+    await near.finish()
+    for await event in events { seen.append(event) }
+    #expect(seen.contains { if case .established(isMultipath: true) = $0 { true } else { false } })
+    #expect(seen.last == .closed(.finished))
+  }
+
+  @Test("A connection that nobody holds any more closes itself")
+  func dropped() async throws {
+    let stacks = try PairedStacks(pathCount: 1)
+    let far = try await stacks.connect().1
+    #expect(try await far.readBytes() == nil)
+    withExtendedLifetime(stacks) {}
+  }
+
+  @Test("Many connections at once, each with its own answer")
+  func many() async throws {
+    let stacks = try PairedStacks()
+    let listener = try await MultipathListener.listen(port: 7, on: stacks.server)
+    let server = Task {
+      try await withThrowingDiscardingTaskGroup { group in
+        for try await connection in listener {
+          group.addTask {
+            try await connection.write(try await connection.readAll())
+            await connection.close()
+          }
+        }
+      }
+    }
+    try await withThrowingTaskGroup { group in
+      for number in 0..<200 {
+        group.addTask {
+          let connection = try await MultipathConnection.connect(to: "10.70.1.1", port: 7, on: stacks.client)
+          let question = pattern(1_000, from: number)
+          try await connection.write(question)
+          await connection.finish()
+          #expect(try await connection.readAll() == question)
+          await connection.close()
+        }
+      }
+      try await group.waitForAll()
+    }
+    await listener.close()
+    try await server.value
+    await stacks.client.shutdown()
+    await stacks.server.shutdown()
+  }
+}
