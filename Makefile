@@ -9,7 +9,7 @@ SOURCES := Package.swift Sources Tests
 # A traceback in a pipe helps nobody and takes seconds.
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer bench setup setup-tests format lint
+.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench setup setup-tests format lint
 
 demo: tools-mptcp
 	.build/release/mptcp demo $(DEMO)
@@ -26,9 +26,9 @@ test-interop: tools
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --no-parallel --filter InteropTests
 
-tools: tools-mptcp tools-mptcp-peer
+tools: tools-mptcp tools-mptcp-peer tools-stack-peer
 
-tools-mptcp tools-mptcp-peer: tools-%:
+tools-mptcp tools-mptcp-peer tools-stack-peer: tools-%:
 	$(SWIFT) build -c release --product $*
 
 bench: tools

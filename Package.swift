@@ -62,7 +62,7 @@ let package = Package(
     // Tools
     .target(
       name: "MPTCPTools",
-      dependencies: ["MPTCPWire", "MPTCPLink", .product(name: "Crypto", package: "swift-crypto")],
+      dependencies: ["Multipath", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
     .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
     .executableTarget(
@@ -90,12 +90,20 @@ let package = Package(
 )
 
 #if os(Linux)
-  // The kernel's side of the interop tests, and those tests: they need network namespaces and Linux's Multipath TCP.
-  package.products.append(.executable(name: "mptcp-peer", targets: ["KernelPeer"]))
+  // Both sides of the interop tests and benchmarks, and those tests: they need network namespaces and Linux's
+  // Multipath TCP.
+  package.products += [
+    .executable(name: "mptcp-peer", targets: ["KernelPeer"]),
+    .executable(name: "stack-peer", targets: ["StackPeer"]),
+  ]
   package.targets += [
     .executableTarget(
       name: "KernelPeer",
       cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]),
+    .executableTarget(
+      name: "StackPeer",
+      dependencies: ["MPTCPTools", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: strict),
     .testTarget(name: "InteropTests", swiftSettings: strict),
   ]
 #endif

@@ -23,8 +23,12 @@ final class PacketCapture {
       process.send(SIGINT)
       _ = try await process.finish()
     }
+    // The payload is a pattern: no dissector is to guess at it.
     let output = try await run(
-      ["tshark", "-r", file.path, "-o", "tcp.check_checksum:FALSE", "-Y", filter, "-T", "fields"]
+      [
+        "tshark", "-r", file.path, "-o", "tcp.check_checksum:FALSE", "-d", "tcp.port==1-65535,data", "-Y", filter, "-T",
+        "fields",
+      ]
         + fields.flatMap { ["-e", $0] }, within: 120)
     return output.split(separator: "\n", omittingEmptySubsequences: true).map(String.init)
   }

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Glibc
+import MPTCPTools
+
+/// The root: each tool is a subcommand.
+struct Command: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mptcp",
+    abstract: "Multipath TCP in user space: several network paths for one connection.",
+    version: "0.1.0",
+    subcommands: [NetcatCommand.self, DemonstrationCommand.self])
+}
+
+@main
+enum Program {
+  static func main() async {
+    // A peer or a pipe that goes away is an error of the write that finds out, not the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      let command = try Command.parseAsRoot()
+      // A namespace is entered by the process's only thread: before anything is awaited.
+      if let demonstration = command as? DemonstrationCommand { try demonstration.enterNamespace() }
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        var command = command
+        try command.run()
+      }
+    } catch let status as ExitCode {
+      exit(status.rawValue)
+    } catch let problem as ArgumentProblem {
+      StandardError.say(problem.description)
+      exit(ExitStatus.usage.rawValue)
+    } catch {
+      let status = Command.exitCode(for: error)
+      if status == .success || Command.message(for: error).isEmpty {
+        // Help and version.
+        print(Command.fullMessage(for: error))
+      } else {
+        let words = Command.message(for: error).split(separator: "\n").joined(separator: " ")
+        StandardError.say("\(words) (see mptcp --help, mptcp help nc)")
+      }
+      exit(status.rawValue)
+    }
+  }
+}

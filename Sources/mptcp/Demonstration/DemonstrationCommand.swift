@@ -1,0 +1,80 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import MPTCPStack
+import MPTCPTools
+
+/// `mptcp demo`: the arguments.
+struct DemonstrationCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "Moves a file over two paths, one of which dies on the way, and proves that every byte arrived.",
+    discussion: """
+      Runs in a user and network namespace of its own, so it needs no root and changes nothing outside. The peer is the \
+      kernel's Multipath TCP; where namespaces are forbidden, both ends run in this process. The paths are shaped to \
+      40 Mbit/s with 20 ms and 20 Mbit/s with 60 ms of round-trip time. Exit status 0 only if every byte matched and \
+      the kernel counted the joins; 4 otherwise.
+      """)
+
+  @Flag(help: "Print the result as one JSON object.")
+  var json = false
+  @Option(help: ArgumentHelp("Write what crosses each path as pcapng, an interface for each path.", valueName: "file"))
+  var pcap: String?
+  @Option(help: ArgumentHelp("Write the result as a picture in SVG.", valueName: "file"))
+  var picture: String?
+  @Option(help: ArgumentHelp("Move this file instead of one made for the purpose.", valueName: "file"))
+  var file: String?
+  @Flag(help: "Let both ends run in this process, without namespaces or the kernel's stack.")
+  var inProcess = false
+
+  /// Set in the environment of the process that runs inside the namespace.
+  private static let mark = "MPTCP_DEMONSTRATION_INSIDE"
+
+  /// Replaces this process by itself in a namespace of its own, unless it is inside already or may not.
+  func enterNamespace() throws {
+    guard !inProcess, getenv(Self.mark) == nil else { return }
+    var environment = ProcessInfo.processInfo.environment
+    environment[Self.mark] = "1"
+    do throws(SystemError) {
+      try NetworkNamespace.reenter(arguments: CommandLine.arguments, environment: environment)
+    } catch {
+      StandardError.say("\(error). Until then, both ends run in this process.")
+    }
+  }
+
+  func run() async throws {
+    let isInside = !inProcess && getenv(Self.mark) != nil
+    let source: SourceFile
+    do {
+      source = try file.map { try SourceFile(path: $0) } ?? SourceFile(temporaryOf: Demonstration.byteCount)
+    } catch {
+      StandardError.say("\(error)")
+      throw ExitCode(ExitStatus.inputOutput.rawValue)
+    }
+    let report: DemonstrationReport
+    do {
+      report = try await Demonstration(source: source, usesKernel: isInside, capture: pcap, isQuiet: json).run()
+    } catch {
+      StandardError.say("\(error)")
+      throw ExitCode(ExitStatus.unproven.rawValue)
+    }
+    if let picture { try write(DemonstrationPicture(report).svg, to: picture) }
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys]
+      print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    } else {
+      for line in report.lines { print(line) }
+    }
+    if !report.isProven { throw ExitCode(ExitStatus.unproven.rawValue) }
+  }
+
+  private func write(_ text: String, to path: String) throws {
+    do {
+      try Data(text.utf8).write(to: URL(filePath: path))
+    } catch {
+      StandardError.say("--picture \(path): cannot be written")
+      throw ExitCode(ExitStatus.inputOutput.rawValue)
+    }
+  }
+}

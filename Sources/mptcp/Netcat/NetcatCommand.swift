@@ -1,0 +1,174 @@
+import ArgumentParser
+import MPTCPTools
+import Multipath
+
+/// `mptcp nc`: the arguments, and what they must not be.
+struct NetcatCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nc",
+    abstract: "Connects or listens over our own Multipath TCP stack: input to the peer, the peer to output.",
+    usage: """
+      mptcp nc [options] HOST PORT
+      mptcp nc -l [options] -p PORT
+      """,
+    discussion: """
+      A path takes further words after its address, separated by commas: 'backup' uses it only when no other works; a \
+      rate (40mbit), a delay (20ms), loss=1%, dup=1%, reorder=1%:5ms, queue=100p, down=5s, up=8s, seed=7 put a \
+      modelled link between the stack and the device. The same device given twice is one path with two addresses.
+
+      At the end of the input our direction is closed; the peer may go on. Exit status: 0 everything was sent and \
+      received, 1 no connection, 2 cut short, 3 idle for longer than -w, 64 wrong arguments, 71 and 74 the system \
+      refused, 77 a permission is missing, 130 interrupted.
+      """)
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "A TUN device as a path, ADDRESS being ours. An existing device is left as it was; otherwise one is made that "
+        + "goes with the process, whose other side gets host= and is brought up.",
+      valueName: "NAME=ADDRESS/PREFIX[,host=ADDRESS]"))
+  var tun: [String] = []
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "A packet socket on an interface as a path, ADDRESS being ours beside the kernel's own.",
+      valueName: "IFACE=ADDRESS/PREFIX[,gateway=ADDRESS]"))
+  var packet: [String] = []
+
+  @Flag(name: .customShort("l"), help: "Listen, and serve the first connection.")
+  var listens = false
+  @Flag(name: .customShort("k"), help: "With -l: serve one connection after another.")
+  var keepsListening = false
+  @Option(name: .customShort("p"), help: ArgumentHelp("The port to listen on, or to connect from.", valueName: "port"))
+  var port: UInt16?
+  @Option(
+    name: .customShort("w"),
+    help: ArgumentHelp("Give up when connecting takes longer, or nothing moves for so long.", valueName: "seconds"))
+  var timeLimit: Double?
+  @Option(
+    name: .customShort("q"),
+    help: ArgumentHelp("Leave so long after the end of the input, whatever the peer does.", valueName: "seconds"))
+  var quitDelay: Double?
+  @Flag(name: .customShort("d"), help: "Do not read the input; our direction closes when the peer's does.")
+  var ignoresInput = false
+  @Flag(name: .customShort("N"), help: "Close our direction at the end of the input. This is the default.")
+  var closesAtEnd = false
+  @Flag(name: .customShort("z"), help: "Only see whether something listens; PORT may be a range such as 20-30.")
+  var scans = false
+  @Flag(name: .customShort("4"), help: "Use IPv4 only.")
+  var usesOnlyV4 = false
+  @Flag(name: .customShort("6"), help: "Use IPv6 only.")
+  var usesOnlyV6 = false
+  @Flag(
+    name: .customShort("v"), help: "Say what happens: the connection, each subflow as it comes and goes, the totals.")
+  var isVerbose = false
+  @Flag(help: "Show a live line for each path, if the standard error is a terminal.")
+  var progress = false
+  @Flag(help: "Plain TCP, no Multipath TCP.")
+  var tcp = false
+  @Option(help: ArgumentHelp("cubic, newreno or lia.", valueName: "name"))
+  var congestion = "cubic"
+  @Option(help: ArgumentHelp("lowest-rtt.", valueName: "name"))
+  var scheduler = "lowest-rtt"
+  @Option(help: ArgumentHelp("Write what crosses each path as pcapng, an interface for each path.", valueName: "file"))
+  var pcap: String?
+  @Argument(help: ArgumentHelp("Where to connect, as a name or an address; with -l: our address.", valueName: "host"))
+  var host: String?
+  @Argument(help: ArgumentHelp("The port to connect to.", valueName: "port"))
+  var destination: String?
+
+  func run() async throws {
+    let plan = try NetcatPlan(self)
+    let status = await Netcat(plan).run()
+    throw ExitCode(status.rawValue)
+  }
+}
+
+/// What `mptcp nc` is to do: the arguments, checked.
+struct NetcatPlan: Sendable {
+  enum Role: Sendable {
+    case connect(host: String, ports: ClosedRange<UInt16>)
+    case listen(address: IPAddress?, port: Port)
+  }
+
+  var role: Role
+  var paths: [PathOption]
+  var options = ConnectionOptions()
+  var keepsListening: Bool
+  var timeLimit: Duration?
+  var quitDelay: Duration?
+  var ignoresInput: Bool
+  var scans: Bool
+  var family: IPAddress.Family?
+  var isVerbose: Bool
+  var showsProgress: Bool
+  var capture: String?
+
+  init(_ command: NetcatCommand) throws(ArgumentProblem) {
+    var options: [PathOption] = []
+    for text in command.tun { options.append(try PathOption(.tun, parsing: text)) }
+    for text in command.packet { options.append(try PathOption(.packet, parsing: text)) }
+    paths = try PathOption.joined(options)
+    guard !paths.isEmpty else {
+      throw ArgumentProblem(
+        "no path: give at least one, such as --tun tun0=10.0.1.2/24,host=10.0.1.1 or --packet eth0=192.0.2.7/24")
+    }
+    guard !(command.usesOnlyV4 && command.usesOnlyV6) else { throw ArgumentProblem("-4 and -6: only one of them") }
+    family = command.usesOnlyV4 ? .v4 : command.usesOnlyV6 ? .v6 : nil
+    role = try Self.role(command)
+    if command.keepsListening && !command.listens { throw ArgumentProblem("-k: only with -l") }
+    if command.scans && command.listens { throw ArgumentProblem("-z: only for connecting, not with -l") }
+    keepsListening = command.keepsListening
+    timeLimit = try Self.duration(command.timeLimit, "-w")
+    quitDelay = try Self.duration(command.quitDelay, "-q")
+    ignoresInput = command.ignoresInput
+    scans = command.scans
+    isVerbose = command.isVerbose
+    showsProgress = command.progress && StandardError.isTerminal
+    capture = command.pcap
+    self.options.multipath = command.tcp ? .disabled : .enabled
+    switch command.congestion.lowercased() {
+    case "cubic": self.options.congestionControl = .cubic
+    case "newreno", "reno": self.options.congestionControl = .newReno
+    case "lia": self.options.congestionControl = .lia
+    case let name: throw ArgumentProblem("--congestion \(name): one of cubic, newreno, lia")
+    }
+    guard ["lowest-rtt", "default"].contains(command.scheduler.lowercased()) else {
+      throw ArgumentProblem("--scheduler \(command.scheduler): only lowest-rtt")
+    }
+    if let timeLimit { self.options.connectTimeout = .milliseconds(Int64(timeLimit / .milliseconds(1))) }
+    if case .connect = role, let port = command.port { self.options.localPort = Port(port) }
+  }
+
+  private static func role(_ command: NetcatCommand) throws(ArgumentProblem) -> Role {
+    guard command.listens else {
+      guard let host = command.host else { throw ArgumentProblem("no HOST: mptcp nc [options] HOST PORT") }
+      guard let text = command.destination else { throw ArgumentProblem("no PORT: mptcp nc [options] \(host) PORT") }
+      let ends = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { UInt16($0) }
+      guard let first = ends[0], let last = ends[ends.count - 1], first > 0, first <= last,
+        ends.count == 1 || command.scans
+      else {
+        throw ArgumentProblem("PORT '\(text)': a number from 1 to 65535" + (command.scans ? ", or FIRST-LAST" : ""))
+      }
+      return .connect(host: host, ports: first...last)
+    }
+    // Port by -p, or as the only or second plain argument, as BSD's netcat has it.
+    let plain = [command.host, command.destination].compactMap { $0 }
+    let words = command.port == nil ? plain.dropLast() : plain[...]
+    guard let port = command.port ?? plain.last.flatMap({ UInt16($0) }), port > 0 else {
+      throw ArgumentProblem("-l: no port from 1 to 65535; try mptcp nc -l -p 5000")
+    }
+    guard let word = words.first else { return .listen(address: nil, port: Port(port)) }
+    guard words.count == 1, let address = IPAddress(word) else {
+      throw ArgumentProblem("-l: '\(words.joined(separator: " "))' is no address of ours; give none to listen on all")
+    }
+    return .listen(address: address, port: Port(port))
+  }
+
+  private static func duration(_ seconds: Double?, _ name: String) throws(ArgumentProblem) -> Duration? {
+    guard let seconds else { return nil }
+    guard seconds >= 0, seconds < 1e6 else { throw ArgumentProblem("\(name) \(seconds): seconds, 0 or more") }
+    return .seconds(seconds)
+  }
+}

@@ -1,0 +1,234 @@
+import Glibc
+import MPTCPTools
+import Multipath
+import Synchronization
+
+/// One connection of `mptcp nc`, from its establishment to its end.
+struct NetcatSession {
+  private let connection: MultipathConnection
+  private let plan: NetcatPlan
+  private let inputThread: BlockingThread
+  private let outputThread: BlockingThread
+  private let traffic = Traffic()
+  private let accounts = PathAccounts()
+
+  /// What has moved, for the idle limit and the totals.
+  private final class Traffic: Sendable {
+    let sent = Atomic<Int>(0)
+    let received = Atomic<Int>(0)
+    let inputEnded = Atomic<Bool>(false)
+    let started = secondsNow()
+
+    var total: Int { sent.load(ordering: .relaxed) + received.load(ordering: .relaxed) }
+  }
+
+  /// What ends a session.
+  private enum End: Sendable {
+    case inputEnded
+    case streamEnded
+    case gaveUp(ExitStatus)
+    case observed
+  }
+
+  init(
+    _ connection: MultipathConnection, _ plan: NetcatPlan, _ inputThread: BlockingThread,
+    _ outputThread: BlockingThread
+  ) {
+    self.connection = connection
+    self.plan = plan
+    self.inputThread = inputThread
+    self.outputThread = outputThread
+  }
+
+  func run() async -> ExitStatus {
+    let display = Task { await show() }
+    let status = await exchange()
+    accounts.update(await connection.subflows)
+    if status == .success { await connection.close() } else { await connection.abort() }
+    display.cancel()
+    await display.value
+    if plan.isVerbose { sayTotals(status) }
+    return status
+  }
+
+  private func exchange() async -> ExitStatus {
+    await withTaskGroup(of: End.self) { group in
+      if !plan.ignoresInput { group.addTask(executorPreference: inputThread) { await send() } }
+      group.addTask(executorPreference: outputThread) { await receive() }
+      group.addTask { await watch() }
+      var isSending = !plan.ignoresInput
+      var isReceiving = true
+      while let end = await group.next() {
+        switch end {
+        case .inputEnded:
+          isSending = false
+          traffic.inputEnded.store(true, ordering: .relaxed)
+        case .streamEnded:
+          isReceiving = false
+          // Nobody answers a terminal that stays open; a pipe is read to its end.
+          if isSending && isatty(STDIN_FILENO) == 1 { isSending = false }
+          if plan.ignoresInput { await connection.finish() }
+        case .gaveUp(let status):
+          group.cancelAll()
+          return status
+        case .observed:
+          continue
+        }
+        if !isSending && !isReceiving { break }
+      }
+      group.cancelAll()
+      // What was written last is acknowledged before the totals are drawn up.
+      let reason = plan.ignoresInput || !isSending ? await finalReason() : nil
+      return reason == nil || reason == .finished ? .success : .cutShort
+    }
+  }
+
+  /// Waits for the end of the connection, but not for a peer that has stopped to answer.
+  private func finalReason() async -> CloseReason? {
+    await withTaskGroup(of: CloseReason?.self) { group in
+      group.addTask { try? await connection.closed() }
+      group.addTask {
+        try? await Task.sleep(for: .seconds(3))
+        return nil
+      }
+      defer { group.cancelAll() }
+      return await group.next() ?? nil
+    }
+  }
+
+  private func send() async -> End {
+    var input = InputStream(STDIN_FILENO)
+    do {
+      while let slice = try input.next() {
+        try await connection.write(slice)
+        traffic.sent.add(slice.count, ordering: .relaxed)
+      }
+      await connection.finish()
+      return .inputEnded
+    } catch {
+      return failed(error)
+    }
+  }
+
+  private func receive() async -> End {
+    do {
+      while let slice = try await connection.read() {
+        traffic.received.add(slice.count, ordering: .relaxed)
+        try writeAll(slice, to: STDOUT_FILENO)
+      }
+      return .streamEnded
+    } catch {
+      return failed(error)
+    }
+  }
+
+  private func failed(_ error: any Error) -> End {
+    switch error {
+    case is CancellationError: return .gaveUp(.interrupted)
+    case let error as MultipathError:
+      StandardError.say(error.description)
+      return .gaveUp(.cutShort)
+    default:
+      StandardError.say("\(error)")
+      return .gaveUp(.inputOutput)
+    }
+  }
+
+  /// The limits of -w and -q.
+  private func watch() async -> End {
+    guard plan.timeLimit != nil || plan.quitDelay != nil else { return .observed }
+    var lastTotal = -1
+    var lastMove = ContinuousClock.now
+    var inputEnd: ContinuousClock.Instant?
+    while !Task.isCancelled {
+      let now = ContinuousClock.now
+      if traffic.total != lastTotal { (lastTotal, lastMove) = (traffic.total, now) }
+      if inputEnd == nil, traffic.inputEnded.load(ordering: .relaxed) { inputEnd = now }
+      if let limit = plan.timeLimit, now - lastMove >= limit {
+        StandardError.say("nothing moved for \(text(seconds: limit / .seconds(1)))")
+        return .gaveUp(.idle)
+      }
+      if let delay = plan.quitDelay, let inputEnd, now - inputEnd >= delay { return .gaveUp(.success) }
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    return .observed
+  }
+
+  // MARK: What people see
+
+  private func show() async {
+    let names = await Dictionary(uniqueKeysWithValues: connection.stack.paths.map { ($0.id, $0.name) })
+    if plan.isVerbose, let info = await connection.info {
+      let remote = info.subflows.first.map { " with \($0.tuple.remote)" } ?? ""
+      StandardError.say("connected\(remote), \(info.isMultipath ? "Multipath TCP" : "plain TCP")")
+    }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        for await event in await connection.events {
+          if case .subflowClosed(let subflow, _) = event { accounts.close(subflow) }
+          if plan.isVerbose, let line = line(event, names) { StandardError.say(line) }
+        }
+      }
+      if plan.showsProgress {
+        group.addTask { await drawProgress() }
+      }
+      await group.waitForAll()
+    }
+  }
+
+  private func line(_ event: ConnectionEvent, _ names: [PathID: String]) -> String? {
+    func name(_ subflow: SubflowDescription) -> String {
+      "subflow \(subflow.id.rawValue) on \(names[subflow.path] ?? "a path that is gone"), "
+        + "\(subflow.tuple.local) to \(subflow.tuple.remote)"
+    }
+    switch event {
+    case .subflowEstablished(let subflow): return "\(name(subflow)): up" + (subflow.isBackup ? ", as a backup" : "")
+    case .subflowClosed(let subflow, let reason):
+      return "\(name(subflow)): gone, \(reason); sent \(subflow.sentByteCount), received \(subflow.receivedByteCount)"
+    case .addressAnnounced(let id, let address): return "the peer has another address: \(address), ID \(id.rawValue)"
+    case .addressRemoved(let id): return "the peer takes back the address with ID \(id.rawValue)"
+    case .priorityChanged(let id, let isBackup):
+      return "the peer wants subflow \(id.rawValue) \(isBackup ? "only as a backup" : "used again")"
+    case .pathStalled(let id): return "subflow \(id.rawValue): stalled"
+    case .pathRecovered(let id): return "subflow \(id.rawValue): recovered"
+    case .fellBack(let reason): return "plain TCP from now on: \(reason)"
+    case .established, .readable, .writable, .closed: return nil
+    }
+  }
+
+  private func drawProgress() async {
+    var block = LiveBlock()
+    var meters: [PathID: RateMeter] = [:]
+    var fastest = 1.0
+    while !Task.isCancelled {
+      accounts.update(await connection.subflows)
+      let paths = await connection.stack.paths
+      let entries = paths.map { path in
+        let now = accounts.path(path.id)
+        let byteCount = now.account.acknowledgedByteCount + now.account.receivedByteCount
+        let rate = meters[path.id, default: RateMeter()].rate(at: secondsNow(), byteCount: byteCount)
+        fastest = max(fastest, rate)
+        let remark =
+          !path.isUp ? "down" : now.subflows.isEmpty ? "unused" : now.subflows.allSatisfy(\.isStalled) ? "stalled" : nil
+        return PathProgress(
+          name: path.name, byteCount: byteCount, bitsPerSecond: rate,
+          roundTripTime: now.subflows.compactMap(\.smoothedRoundTripTime).min()?.seconds, remark: remark)
+      }
+      let nameWidth = entries.map(\.name.count).max() ?? 0
+      let width = StandardError.width
+      StandardError.write(
+        block.drawing(entries.map { $0.line(fullScale: fastest, nameWidth: nameWidth, width: width) }))
+      try? await Task.sleep(for: .milliseconds(200))
+    }
+  }
+
+  private func sayTotals(_ status: ExitStatus) {
+    let seconds = secondsNow() - traffic.started
+    let sent = traffic.sent.load(ordering: .relaxed)
+    let received = traffic.received.load(ordering: .relaxed)
+    let rate = seconds > 0 ? Double(sent + received) * 8 / seconds : 0
+    StandardError.say(
+      "sent \(sent) bytes, received \(received) bytes in \(text(seconds: seconds)) (\(text(bitsPerSecond: rate)))"
+        + (status == .success ? "" : "; not complete"))
+  }
+}

@@ -1,3 +1,0 @@
-import Multipath
-
-print("mptcp")
