@@ -6,10 +6,15 @@ let package = Package(
   platforms: [.macOS(.v26)],
   dependencies: [.package(name: "swift-multipath", path: "..")],
   targets: [
+    // malloc.h, which Swift's Glibc module leaves out.
+    .target(name: "CMalloc"),
     .executableTarget(
       name: "engine-bench",
-      dependencies: [.product(name: "MPTCPCore", package: "swift-multipath")],
-      swiftSettings: [.treatAllWarnings(as: .error)])
+      dependencies: [
+        .product(name: "MPTCPCore", package: "swift-multipath"),
+        .target(name: "CMalloc", condition: .when(platforms: [.linux])),
+      ],
+      swiftSettings: [.treatAllWarnings(as: .error)]),
   ],
   swiftLanguageModes: [.v6]
 )

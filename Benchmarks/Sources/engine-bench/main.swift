@@ -5,8 +5,8 @@ import MPTCPCore
 import MPTCPPolicy
 import MPTCPWire
 
-#if canImport(Glibc)
-  import Glibc
+#if os(Linux)
+  import CMalloc
   // Memory that is freed stays with the process, as a host arranges it: otherwise page faults are all that is measured.
   _ = mallopt(M_TRIM_THRESHOLD, 512 << 20)
   _ = mallopt(M_MMAP_THRESHOLD, 512 << 20)
@@ -158,9 +158,40 @@ func connections(_ count: Int) throws {
       + "\(Double(bench.packets) / Double(count)) packets each, left \(bench.endpoints.map(\.connectionCount))")
 }
 
+#if os(Linux)
+  /// Memory of idle connections that are established and have exchanged a little: half of what both sides take.
+  func idle(_ count: Int) throws {
+    var bench = Bench(paths: 1)
+    var listen = ListenerOptions()
+    listen.backlog = count + 1
+    _ = try bench.endpoints[1].listen(on: TransportAddress(.anyV4, 80), options: listen, at: bench.now)
+    let data = ByteSlice([UInt8](repeating: 7, count: 100))
+    let before = mallinfo2().uordblks
+    for _ in 0..<count {
+      let client = try bench.endpoints[0].connect(
+        to: TransportAddress(IPAddress(v4: 0x0a00_0002), 80), at: bench.now)
+      let endpoints = bench.endpoints
+      var servers: [ConnectionID] = []
+      bench.exchange { side, event in
+        if side == 1, case .established = event.event { servers.append(event.connection) }
+      }
+      _ = try endpoints[0].write(data, to: client, at: bench.now)
+      bench.exchange { _, _ in }
+      for server in servers { _ = try endpoints[1].read(from: server, upTo: .max, at: bench.now) }
+      bench.exchange { _, _ in }
+    }
+    let used = mallinfo2().uordblks - before
+    let left = bench.endpoints.map(\.connectionCount)
+    print("idle: \(count) connections, \(Double(used) / Double(2 * count)) bytes each on each side, open \(left)")
+  }
+#endif
+
 let arguments = CommandLine.arguments.dropFirst()
 switch arguments.first {
 case "connections": try connections(arguments.dropFirst().first.flatMap { Int($0) } ?? 20_000)
+#if os(Linux)
+  case "idle": try idle(arguments.dropFirst().first.flatMap { Int($0) } ?? 10_000)
+#endif
 default:
   try bulk(
     byteCount: (arguments.dropFirst().first.flatMap { Int($0) } ?? 4) << 30,
