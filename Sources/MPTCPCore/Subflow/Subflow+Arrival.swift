@@ -251,11 +251,10 @@ extension Subflow {
     switch state {
     case .finWait1: state = .finWait2
     case .closing: state = .timeWait
-    case .lastAck: state = .closed
-    case .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait, .closed: break
+    case .synSent, .synReceived, .established, .finWait2, .closeWait, .lastAck, .timeWait, .closed: break
     }
     if state == .finWait2 { connection.subflowHalfClosed(self, now: now) }
-    if state == .timeWait || state == .closed { connection.subflowDone(self, now: now) }
+    if state == .timeWait || state == .lastAck { connection.subflowDone(self, now: now) }
   }
 
   /// Sends the FIN when all data of this subflow has been sent (it has: data is sent when it is scheduled).
