@@ -134,6 +134,8 @@ extension Connection {
   func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Bool {
     // RFC 8684 §3.7: no DSS on the first data of the only subflow means that something on the way removes options.
     guard !hasReceivedDSS, subflow.isInitial, subflows.count == 1, multipath != .offered else { return false }
+    // The subflow counts these bytes as received already: what is linear begins with the first of them.
+    linearReceive = (offset, receiveNext)
     fallBack(.optionMissingOnData, now: now)
     return true
   }
