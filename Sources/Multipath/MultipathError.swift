@@ -84,6 +84,10 @@ extension MultipathError {
         remedy: "close some, or raise the limit in EndpointConfiguration")
     case .notMultipath:
       self.init(.notMultipath, attempt: attempt, reason: "the connection is plain TCP and has but one subflow")
+    case .refusedByPeer:
+      self.init(
+        .refused, attempt: attempt, reason: "the peer allows no more subflows to its first address and port",
+        remedy: "use an address that it announced")
     case .closed(let reason):
       self.init(reason, attempt: attempt)
     }

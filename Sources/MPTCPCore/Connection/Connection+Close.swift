@@ -96,8 +96,10 @@ extension Connection {
     policyDeadline = .distantFuture
     announceDeadline = .distantFuture
     dataRetransmitDeadline = .distantFuture
+    // The end of the data is the subflow's FIN now.
+    if !isRemoteFinished { remoteFinOffset = nil }
     if wasSpeaking, phase == .open {
-      if reason != .optionMissingOnData || hasReceivedDSS { sendsInfiniteMapping = true }
+      sendsInfiniteMapping = true
       emit(.fellBack(reason))
     }
     guard let only = subflows.first else { return }
@@ -109,10 +111,8 @@ extension Connection {
     } else {
       dataAcknowledged(upTo: sendNext, now: now)
     }
-    if linearReceive == nil {
-      let waiting = only.unmappedByteCount
-      linearReceive = (only.receiveNext - waiting, receiveNext)
-    }
+    // Without a checksum to wait for, what was held goes on.
+    only.releaseChecksumHold()
     only.deliverUnmapped(now: now)
     markDirty()
   }
@@ -133,29 +133,41 @@ extension Connection {
 
   /// A DSS checksum failed (RFC 8684 §3.7).
   func checksumFailed(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
-    let fail = MultipathOption.fail(MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue))
-    if subflows.count > 1 {
+    let fail = MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue)
+    // With another subflow to take over, or with a gap that only a retransmission on another one could fill.
+    guard subflows.count == 1, mapping.dataOffset <= receiveNext else {
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now,
-        as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: fail)
+        as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: .fail(fail))
       return
     }
     // The only subflow: signal it, and take what follows as it comes. The sender answers with an infinite mapping.
     linearReceive = (mapping.subflowOffset, mapping.dataOffset)
-    queue(fail, on: subflow)
-    fallBackAfterChecksum(mapping, on: subflow, now: now)
-  }
-
-  private func fallBackAfterChecksum(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
-    let fail = subflow.pendingOptions
+    failureToSignal = fail
     fallBack(.checksumFailed, now: now)
-    subflow.pendingOptions = fail
     subflow.mustAcknowledge = true
   }
 
-  /// MP_FAIL of the peer.
+  /// MP_FAIL of the peer: its data ends here for the other subflows, and on the only one plain TCP begins.
   func peerFailed(_ option: MPFail, on subflow: Subflow, now: Instant) {
-    guard isMultipath, subflows.count == 1, subflow.isSynchronized, !isFallback else { return }
+    guard isMultipath, subflows.count == 1, subflow.isSynchronized else { return }
+    guard isContiguous(subflow) else {
+      // What is in flight would not make sense to plain TCP.
+      resetSubflow(
+        subflow, reason: .middleboxInterference, isTransient: true, now: now,
+        with: .fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue)))
+      return
+    }
     fallBack(.peerSignalledFailure, now: now)
+    queue(.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue)), on: subflow)
+    subflow.mustAcknowledge = true
+  }
+
+  /// Whether all that is not DATA_ACKed went out once on `subflow`, in order.
+  private func isContiguous(_ subflow: Subflow) -> Bool {
+    guard let first = subflow.sentMappings.first else { return true }
+    let distance = first.dataOffset - first.subflowOffset
+    return subflow.sentMappings.allSatisfy { $0.dataOffset - $0.subflowOffset == distance }
+      && subflow.sendNext + distance >= sendNext && reinjections.isEmpty
   }
 }

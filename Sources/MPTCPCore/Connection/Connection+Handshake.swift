@@ -31,7 +31,13 @@ extension Connection {
       guard subflow.isInitiator, !subflow.isFullyEstablished else { return nil }
       return .join(.ack(hmac: joinHMAC(of: .local, subflow, join).left160))
     }
-    guard isInitiator, multipath == .keyed, subflow.isInitial else { return nil }
+    // The acknowledgement that carries a DATA_FIN has no room for the keys.
+    guard isInitiator, multipath == .keyed, subflow.isInitial, dataFinCarrier != subflow.id else { return nil }
+    if !hasSentKeys {
+      hasSentKeys = true
+      // A DATA_FIN may have waited for them.
+      markDirty()
+    }
     return .capable(
       MPCapable(
         version: 1, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey, dataLength: nil,
@@ -139,7 +145,9 @@ extension Connection {
   /// The fourth ACK, or anything else that the peer sent after the third, is here.
   func joinConfirmed(_ subflow: Subflow, now: Instant) {
     subflow.isFullyEstablished = true
+    subflow.consecutiveTimeouts = 0
     subflow.retransmitDeadline = .distantFuture
+    orphanDeadline = .distantFuture
     endpoint.statistics.joins += 1
     emit(.subflowEstablished(subflow.description))
     consult(.subflowEstablished(subflow.id), now: now)
@@ -196,6 +204,8 @@ extension Connection {
     guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
       capable.receiverKey == localKey, capable.version == 1
     else {
+      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK.
+      if segment.options.multipath.dss != nil { return false }
       // RFC 8684 §3.1: the third ACK decides.
       fallBack(.optionMissingOnThirdAck, now: now)
       return true
@@ -215,6 +225,7 @@ extension Connection {
         return
       }
       endpoint.statistics.joins += 1
+      orphanDeadline = .distantFuture
       // The fourth ACK, at once.
       subflow.mustAcknowledge = true
       emit(.subflowEstablished(subflow.description))

@@ -18,6 +18,8 @@ extension Connection {
       offset += known
     }
     if offset + slice.count > receiveWindowEdge { slice = slice.prefix(receiveWindowEdge - offset) }
+    // Nothing follows a DATA_FIN (RFC 8684 §3.3.3).
+    if !isFallback, let fin = remoteFinOffset, offset + slice.count > fin { slice = slice.prefix(fin - offset) }
     guard !slice.isEmpty else { return }
     if isReleased {
       // RFC 9293 §3.6, RFC 2525 §2.17: data for nobody is an error that the peer must hear of.
@@ -122,21 +124,39 @@ extension Connection {
   // MARK: Missing mappings
 
   /// The data offset that belongs to a subflow offset where no mapping is needed: plain TCP, infinite mapping.
-  func unmappedDataOffset(of offset: Int, on subflow: Subflow) -> Int? {
-    guard let linear = linearReceive else {
-      return isFallback ? offset : nil
-    }
-    guard offset >= linear.subflowOffset else { return nil }
+  func linearDataOffset(of offset: Int) -> Int? {
+    guard let linear = linearReceive, offset >= linear.subflowOffset else { return nil }
     return linear.dataOffset + (offset - linear.subflowOffset)
   }
 
-  /// In-order data without a mapping. True if the connection can take it after all.
-  func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Bool {
-    // RFC 8684 §3.7: no DSS on the first data of the only subflow means that something on the way removes options.
-    guard !hasReceivedDSS, subflow.isInitial, subflows.count == 1, multipath != .offered else { return false }
-    // The subflow counts these bytes as received already: what is linear begins with the first of them.
-    linearReceive = (offset, receiveNext)
-    fallBack(.optionMissingOnData, now: now)
-    return true
+  /// What becomes of in-order data that no mapping covers.
+  enum Unmapped {
+    /// The connection is plain TCP from here on and takes it.
+    case isTCP
+    /// A mapping may still come (RFC 8684 §3.3.1).
+    case isHeld
+    /// The subflow was reset.
+    case isReset
+  }
+
+  /// In-order data without a mapping (RFC 8684 §3.7).
+  func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Unmapped {
+    if isFallback {
+      // Mappings that came before the fallback are used up: from here on the streams run side by side.
+      linearReceive = (offset, receiveNext)
+      return .isTCP
+    }
+    guard !subflow.hasReceivedMapping else { return .isHeld }
+    // No DSS on a subflow's first data means that something on the way removes options.
+    if subflow.isInitial, subflows.count == 1, !hasReceivedMapping {
+      linearReceive = (offset, receiveNext)
+      fallBack(.optionMissingOnData, now: now)
+      return .isTCP
+    }
+    if subflow.join != nil {
+      resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
+      return .isReset
+    }
+    return .isHeld
   }
 }

@@ -226,7 +226,7 @@ extension Connection {
       for subflow in subflows where subflow.acceptsData { subflow.requestFin(now: now) }
       return
     }
-    guard isConfirmed || dataEnd == 1 || hasReceivedDSS else { return }
+    guard isConfirmed || (dataEnd == 1 && hasSentKeys) else { return }
     if !isDataFinSent || resendsDataFin, !isDataFinAcknowledged, let carrier = carrierForControl() {
       isDataFinSent = true
       resendsDataFin = false
@@ -338,6 +338,11 @@ extension Connection {
     dataRetransmitDeadline = .distantFuture
     guard isMultipath else { return }
     dataRetransmissions += 1
+    if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd, dataRetransmissions > 3,
+      givesUpOnDataFin(now: now)
+    {
+      return
+    }
     if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd { resendsDataFin = true }
     guard sendUnacknowledged < sendNext else { return }
     // While a subflow still has the head in flight, its own timers repair it.
@@ -349,6 +354,23 @@ extension Connection {
     guard !isInFlight, reinjections.isEmpty else { return }
     let end = min(sendNext, head + 65_000)
     reinjections.append(Reinjection(range: head..<end, origin: SubflowID(-1)))
+  }
+}
+
+extension Connection {
+  /// A DATA_FIN that nobody acknowledges though all data is: something on the way removes options. True if the end was
+  /// found without it.
+  private func givesUpOnDataFin(now: Instant) -> Bool {
+    guard subflows.count == 1, let only = subflows.first else { return false }
+    if !hasReceivedDSS {
+      fallBack(.optionMissingOnData, now: now)
+      return true
+    }
+    // The peer's FIN is here, with nothing of ours outstanding: it has closed, and speaks TCP only.
+    guard isRemoteFinished, only.state == .closeWait else { return false }
+    isDataFinAcknowledged = true
+    checkFinished(now: now)
+    return true
   }
 }
 

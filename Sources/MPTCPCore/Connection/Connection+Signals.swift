@@ -11,13 +11,20 @@ extension Connection {
       joinConfirmed(subflow, now: now)
     }
     guard isMultipath else {
-      if isFallback { updatePlainWindow(subflow) }
+      if isFallback { arrivedAfterFallback(segment, now: now) }
       return
+    }
+    if case .ack? = signals.join, !subflow.isInitiator {
+      // The third ACK again: the fourth was lost (RFC 8684 §3.2).
+      subflow.mustAcknowledge = true
     }
     if signals.isEmpty {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
-      if multipath == .keyed, subflow.sendUnacknowledged > 1, subflows.count == 1 {
+      guard subflow.sendUnacknowledged > 1 else { return }
+      if subflow.isInitial, subflows.count == 1, sendUnacknowledged == 1, sendNext > 1 {
         fallBack(.optionMissingOnData, now: now)
+      } else if subflow.join != nil, !subflow.hasReceivedDSS {
+        resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
       }
       return
     }
@@ -39,7 +46,9 @@ extension Connection {
   func arrivedDuplicate(_ segment: Segment, on subflow: Subflow, start: Int, now: Instant) {
     guard isMultipath, let dss = segment.options.multipath.dss, subflow.isSynchronized else { return }
     takeDataAck(dss, now: now)
-    takeDataFin(dss, now: now)
+    if let wire = dss.mapping, !usesChecksum || (wire.subflowSequenceNumber == 0 && isIntactDataFin(wire)) {
+      takeDataFin(dss, now: now)
+    }
   }
 
   private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
@@ -58,18 +67,25 @@ extension Connection {
     }
   }
 
-  private func updatePlainWindow(_ subflow: Subflow) {
+  private func arrivedAfterFallback(_ segment: Segment, now: Instant) {
+    if failureToSignal != nil {
+      // The peer has understood when it says so, or stops mapping its data (RFC 8684 §3.7).
+      let signals = segment.options.multipath
+      let hasMapping = signals.dss?.mapping.map { $0.length > 0 } ?? false
+      if signals.fail != nil || (!segment.payload.isEmpty && !hasMapping) { failureToSignal = nil }
+    }
     if sendNext < dataEnd { markDirty() }
   }
 
   // MARK: DSS (RFC 8684 §3.3)
 
   private func take(_ dss: DSS, of segment: Segment, on subflow: Subflow, now: Instant) {
+    let isFirst = !hasReceivedDSS
     hasReceivedDSS = true
-    if multipath == .keyed {
-      multipath = .confirmed
-      consult(.established, now: now)
-    }
+    subflow.hasReceivedDSS = true
+    if multipath == .keyed { multipath = .confirmed }
+    // No join before a DSS (RFC 8684 §3.1): what the policy could not open before, it can now.
+    if isFirst { consult(.established, now: now) }
     takeDataAck(dss, now: now)
     guard let wire = dss.mapping else { return }
     if case .four = wire.dsn { answersWithEightOctets = false } else { answersWithEightOctets = true }
@@ -79,6 +95,7 @@ extension Connection {
     }
     let isDataFinAlone = dss.dataFin && wire.length == 1 && wire.subflowSequenceNumber == 0
     if isDataFinAlone {
+      guard isIntactDataFin(wire) else { return }
       takeDataFin(dss, now: now)
       if segment.payload.isEmpty { subflow.mustAcknowledge = true }
       return
@@ -88,12 +105,25 @@ extension Connection {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
-    takeDataFin(dss, now: now)
+    if !usesChecksum { takeDataFin(dss, now: now) }
     guard let dataOffset = receiveDataOffset(wire.dsn) else { return }
     let mapping = ReceivedMapping(
       subflowOffset: relativeOffset(wire.subflowSequenceNumber, on: subflow), dataOffset: dataOffset,
       count: Int(wire.length) - (dss.dataFin ? 1 : 0), wireLength: wire.length, checksum: wire.checksum)
     noteMapping(mapping, on: subflow, now: now)
+  }
+
+  /// A DATA_FIN alone has a checksum over its pseudo-header (RFC 8684 §3.3.3). One that fails is dropped: the sender
+  /// repeats it.
+  private func isIntactDataFin(_ wire: DSSMapping) -> Bool {
+    guard usesChecksum else { return wire.checksum == nil }
+    guard let checksum = wire.checksum, let offset = receiveDataOffset(wire.dsn),
+      DSSChecksum().verifies(checksum, dsn: receiveDataNumber(offset), subflowSequenceNumber: 0, length: 1)
+    else {
+      endpoint.statistics.badDataChecksums += 1
+      return false
+    }
+    return true
   }
 
   private func noteMapping(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
@@ -105,6 +135,8 @@ extension Connection {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
+    hasReceivedMapping = true
+    subflow.hasReceivedMapping = true
     subflow.deliverUnmapped(now: now)
   }
 
@@ -131,8 +163,14 @@ extension Connection {
     guard !isInitiator, subflow.isInitial, capable.senderKey == remoteKey, let length = capable.dataLength else {
       return
     }
+    let isFirst = !hasReceivedDSS
     hasReceivedDSS = true
-    guard (capable.checksum != nil) == usesChecksum, length > 0 else { return }
+    guard (capable.checksum != nil) == usesChecksum else {
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    }
+    guard length > 0 else { return }
+    if isFirst { consult(.established, now: now) }
     noteMapping(
       ReceivedMapping(
         subflowOffset: 1, dataOffset: 1, count: Int(length), wireLength: length, checksum: capable.checksum),
@@ -156,6 +194,7 @@ extension Connection {
       endpoint.statistics.badAddressAuthentications += 1
       return
     }
+    guard option.address.isUnicast, !option.address.isUnspecified, option.port?.rawValue != 0 else { return }
     var echo = option
     echo.isEcho = true
     echo.hmac = nil

@@ -63,7 +63,9 @@ extension Connection {
   func openSubflow(
     from local: LocalAddress, to remote: RemoteAddress, isBackup: Bool, now: Instant
   ) throws(EndpointError) -> SubflowID {
-    guard isConfirmed, phase == .open else { throw .notMultipath }
+    // RFC 8684 §3.1: no join before a DSS, nor to where the peer's flag C forbids it.
+    guard isConfirmed, hasReceivedDSS, phase == .open else { throw .notMultipath }
+    guard !peerRefusesInitialAddress || remote.address != initialTuple.remote else { throw .refusedByPeer }
     guard subflows.count < endpoint.configuration.maximumSubflowCount else { throw .tooManyConnections }
     guard let port = endpoint.freePort(local.address, to: remote.address, preferred: nil) else { throw .noFreePort }
     let tuple = FourTuple(local: TransportAddress(local.address, port), remote: remote.address)
@@ -156,8 +158,7 @@ extension Connection {
       end(.resetByPeer, now: now)
       return
     }
-    if let fail = signals.fail, isMultipath { peerFailed(fail, on: subflow, now: now) }
-    guard subflow.state != .closed else { return }
+    // MP_FAIL on a RST says why this subflow ends, and nothing of the others (RFC 8684 §3.7).
     let reason = signals.reset.map { ResetReasonCode($0.reason.rawValue) }
     let wasHandshake = !subflow.isSynchronized
     drop(subflow, reason: wasHandshake ? .refused : .resetByPeer(reason), now: now)
@@ -236,6 +237,9 @@ extension Connection {
     if subflows.isEmpty, phase == .closed { endpoint.forget(self) }
   }
 
+  /// How long a connection without subflows waits for another (RFC 8684 §3.8.3 leaves the time open).
+  private static let orphanTimeout = Nanoseconds.seconds(60)
+
   /// The last subflow ended while the connection was not done.
   private func lastSubflowGone(_ reason: CloseReason, _ last: Subflow?, now: Instant) {
     switch phase {
@@ -252,7 +256,8 @@ extension Connection {
       if isHopeless {
         end(reason == .refused ? .resetByPeer : reason, now: now)
       } else {
-        orphanDeadline = now + .seconds(60)
+        // Attempts that fail do not buy more time.
+        if orphanDeadline == .distantFuture { orphanDeadline = now + Self.orphanTimeout }
         endpoint.reschedule(self)
       }
     }
@@ -275,6 +280,8 @@ extension Connection {
 
   /// The peer's FIN on one subflow.
   func subflowFinished(_ subflow: Subflow, now: Instant) {
+    // A peer that ends the only subflow and never sent a DSS does not know of Multipath TCP any more.
+    if isMultipath, !hasReceivedDSS, subflows.count == 1 { fallBack(.optionMissingOnData, now: now) }
     if isFallback {
       if remoteFinOffset == nil { remoteFinOffset = receiveNext }
       takeRemoteFin(now: now)

@@ -57,10 +57,17 @@ final class Connection {
   /// The peer set flag C: no joins to the address and port of the initial subflow.
   var peerRefusesInitialAddress = false
   var hasReceivedDSS = false
+  /// A mapping of the peer came through: options survive in that direction.
+  var hasReceivedMapping = false
+  /// Initiator: the third ACK with the keys has left.
+  var hasSentKeys = false
   /// The peer sends 8-octet data sequence numbers, so our DATA_ACKs have 8 octets (RFC 8684 §3.3.1).
   var answersWithEightOctets = true
   /// The next data segment carries an infinite mapping (RFC 8684 §3.7).
   var sendsInfiniteMapping = false
+  /// MP_FAIL, on every pure ACK until the peer shows that it got it: were an ACK without it to arrive, the peer would take
+  /// the missing DATA_ACK for a loss and send the data again, which plain TCP could not tell from new data.
+  var failureToSignal: MPFail?
   /// The peer's infinite mapping, or the plain TCP that follows a fallback: subflow offset and data offset that belong
   /// together from there on.
   var linearReceive: (subflowOffset: Int, dataOffset: Int)?
@@ -249,7 +256,7 @@ final class Connection {
     if announceDeadline <= now { repeatAnnouncements(now: now) }
     if orphanDeadline <= now {
       orphanDeadline = .distantFuture
-      if subflows.isEmpty { end(.noSubflows, now: now) }
+      if !subflows.contains(where: \.isFullyEstablished) { end(.noSubflows, now: now) }
     }
     if lingerDeadline <= now {
       lingerDeadline = .distantFuture

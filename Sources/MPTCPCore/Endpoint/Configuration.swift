@@ -178,8 +178,10 @@ public enum EndpointError: Error, Hashable, Sendable {
   case tooManyConnections
   /// The application has closed this direction already.
   case alreadyFinished
-  /// The connection is plain TCP: it has no subflows to control.
+  /// The connection is plain TCP, or not yet fully established as Multipath TCP: it has no subflows to control.
   case notMultipath
+  /// The peer allows no further subflows to its initial address and port (flag C, RFC 8684 §3.1): use another one.
+  case refusedByPeer
   /// The connection ended, for this reason.
   case closed(CloseReason)
 }

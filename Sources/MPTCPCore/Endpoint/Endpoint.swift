@@ -268,7 +268,7 @@ public final class Endpoint {
       timestampOffset: UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret)))
     connection.nextSubflowNumber &+= 1
     subflow.windowSlot = connection.congestion.addWindow(
-      maximumSegmentByteCount: subflow.announcedMaximumSegmentByteCount, at: now)
+      maximumSegmentByteCount: subflow.maximumSegmentByteCount, at: now)
     subflow.receiveWindowShift = Self.windowShift(for: connection.options.receiveBufferByteCount)
     connection.subflows.append(subflow)
     subflowSlots[Int(slot)] = subflow
@@ -349,17 +349,14 @@ public final class Endpoint {
 
   // MARK: Budgets
 
-  /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7), and at most two a
-  /// second on one subflow: where the ends disagree on the numbers, each challenge is the other's next reason for one.
+  /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7).
   func challenge(_ subflow: Subflow, now: Instant) {
-    guard now >= subflow.nextChallenge else { return }
     if now - challengeRefill >= .seconds(1) {
       challengeRefill = now
       challengeBudget = configuration.challengeAcknowledgmentsPerSecond
     }
     guard challengeBudget > 0 else { return }
     challengeBudget -= 1
-    subflow.nextChallenge = now + .milliseconds(500)
     statistics.challengeAcknowledgments += 1
     subflow.mustAcknowledge = true
     subflow.connection.markDirty()

@@ -133,8 +133,6 @@ extension Subflow {
       }
     }
     guard flags.contains(.ack) else { return }
-    // A keep-alive or a window probe without data wants an answer (RFC 9293 §3.8.4).
-    if length == 0, start < receiveNext { acknowledgeSoon() }
     lastReceivedAt = now
     unansweredKeepAlives = 0
     if state == .synReceived {
@@ -188,11 +186,6 @@ extension Subflow {
       acknowledgeSoon()
       if state != .synReceived { _ = processAcknowledgment(segment, now: now) }
       connection.arrivedDuplicate(segment, on: self, start: start, now: now)
-      return
-    }
-    if length > 0 {
-      // Data beyond the window, a probe of it among others, hears what the window is.
-      acknowledgeSoon()
       return
     }
     endpoint.challenge(self, now: now)
@@ -258,10 +251,11 @@ extension Subflow {
     switch state {
     case .finWait1: state = .finWait2
     case .closing: state = .timeWait
-    case .synSent, .synReceived, .established, .finWait2, .closeWait, .lastAck, .timeWait, .closed: break
+    case .lastAck: state = .closed
+    case .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait, .closed: break
     }
     if state == .finWait2 { connection.subflowHalfClosed(self, now: now) }
-    if state == .timeWait || state == .lastAck { connection.subflowDone(self, now: now) }
+    if state == .timeWait || state == .closed { connection.subflowDone(self, now: now) }
   }
 
   /// Sends the FIN when all data of this subflow has been sent (it has: data is sent when it is scheduled).

@@ -33,12 +33,8 @@ extension Subflow {
     }
     let hadHole = reassembly.intervalCount > 0
     advance(slice, now: now)
-    while state != .closed {
-      let before = reassembly.byteCount
-      let next = reassembly.pop(at: receiveNext)
-      // Bytes that came twice leave with the ones that are popped.
-      connection.notePending(reassembly.byteCount - before)
-      guard let next else { break }
+    while state != .closed, let next = reassembly.pop(at: receiveNext) {
+      connection.notePending(-next.count)
       advance(next, now: now)
     }
     guard state != .closed else { return }
@@ -73,20 +69,24 @@ extension Subflow {
     var slice = slice
     var offset = offset
     while !slice.isEmpty, state != .closed {
-      if let dataOffset = connection.unmappedDataOffset(of: offset, on: self) {
+      if let dataOffset = connection.linearDataOffset(of: offset) {
         connection.receive(slice, at: dataOffset, on: self, now: now)
         return
       }
       while let first = receivedMappings.first, first.end <= offset { receivedMappings.removeFirst() }
       guard let mapping = receivedMappings.first, mapping.subflowOffset <= offset else {
-        if connection.missingMapping(at: offset, on: self, now: now) { continue }
-        if state != .closed { hold(slice, now: now) }
-        return
+        switch connection.missingMapping(at: offset, on: self, now: now) {
+        case .isTCP: continue
+        case .isHeld:
+          hold(slice, now: now)
+          return
+        case .isReset: return
+        }
       }
       let piece = slice.prefix(mapping.end - offset)
       slice = slice.dropFirst(piece.count)
       offset += piece.count
-      if mapping.checksum != nil {
+      if mapping.checksum != nil, !connection.isFallback {
         verify(piece, endsMapping: offset == mapping.end, mapping, now: now)
       } else {
         connection.receive(
@@ -126,6 +126,18 @@ extension Subflow {
       connection.receive(slice, at: offset, on: self, now: now)
       offset += slice.count
     }
+    // Nothing of a mapping is believed before its checksum is, so neither is the DATA_FIN at its end.
+    if Int(mapping.wireLength) > mapping.count, state != .closed {
+      connection.noteRemoteFin(at: mapping.dataOffset + mapping.count, now: now)
+    }
+  }
+
+  /// No checksum will be waited for any more: the bytes that did are as good as those that no mapping covers.
+  func releaseChecksumHold() {
+    unmapped.prepend(contentsOf: checksumHold)
+    unmappedByteCount += checksumHeldByteCount
+    checksumHold.removeAll()
+    checksumHeldByteCount = 0
   }
 
   private func hold(_ slice: ByteSlice, now: Instant) {

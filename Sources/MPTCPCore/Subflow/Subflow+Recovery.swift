@@ -114,6 +114,10 @@ extension Subflow {
       retransmitSyn(now: now)
       return
     }
+    if join != nil, isInitiator, !isFullyEstablished {
+      repeatJoinProof(now: now)
+      return
+    }
     for index in sentSegments.indices { markLost(index) }
     if recovery.phase != .timeout { recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0 }
     connection.congestion.retransmissionTimeout(windowSlot, inFlight: lostByteCount, at: now)

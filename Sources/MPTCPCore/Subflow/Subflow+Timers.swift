@@ -77,6 +77,17 @@ extension Subflow {
     retransmitDeadline = now + min(.seconds(1) * (1 << Int64(synRetransmissions)), .seconds(16))
   }
 
+  /// No fourth ACK: the third goes again (RFC 8684 §3.2), as often as a SYN would.
+  func repeatJoinProof(now: Instant) {
+    guard consecutiveTimeouts <= 5 else {
+      connection.subflowFailed(self, reason: .connectTimedOut, now: now)
+      return
+    }
+    mustAcknowledge = true
+    retransmitDeadline = now + roundTrip.retransmissionTimeout
+    connection.markDirty()
+  }
+
   // MARK: Zero windows (RFC 9293 §3.8.6.1)
 
   func armPersist(now: Instant) {

@@ -43,11 +43,18 @@ extension Subflow {
     var left = 2
     repeat {
       var options = baseOptions(now: now)
-      if connection.isMultipath || !pendingOptions.isEmpty { packAcknowledgment(&options) }
+      if connection.isMultipath || connection.failureToSignal != nil || !pendingOptions.isEmpty {
+        packAcknowledgment(&options)
+      }
       packSack(&options)
       emit(offset: sendNext, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
       left -= 1
     } while left > 0 && !pendingOptions.isEmpty && isFullyEstablished
+    // The rest follows a round trip later.
+    if !pendingOptions.isEmpty, isFullyEstablished {
+      acknowledgmentDeadline = min(acknowledgmentDeadline, now + (roundTrip.smoothed ?? .milliseconds(100)))
+      endpoint.reschedule(self)
+    }
   }
 
   /// The FIN, alone.
@@ -143,6 +150,10 @@ extension Subflow {
         return
       }
     }
+    if let failure = connection.failureToSignal {
+      _ = options.append(.multipath(.fail(failure)))
+      return
+    }
     if let option = pendingOptions.first {
       var attempt = options
       if attempt.append(.multipath(option)) {
@@ -212,7 +223,10 @@ extension Subflow {
     let window = connection.receiveWindow(for: self)
     let rounding = (1 << Int(receiveWindowShift)) - 1
     let field = UInt16(clamping: (window + rounding) >> Int(receiveWindowShift))
-    receiveWindowEdge = max(receiveWindowEdge, receiveNext + (Int(field) << Int(receiveWindowShift)))
+    let advertised = Int(field) << Int(receiveWindowShift)
+    receiveWindowEdge = max(receiveWindowEdge, receiveNext + advertised)
+    // What rounding up gave away is given: the peer may use it.
+    connection.receiveWindowEdge = max(connection.receiveWindowEdge, connection.receiveNext + advertised)
     // For plain TCP every window counts; for Multipath TCP only one that a DATA_ACK accompanies (RFC 8684 §3.3.4).
     if !connection.isMultipath { lastSentDataWindowEdge = connection.receiveWindowEdge }
     mustAcknowledge = false

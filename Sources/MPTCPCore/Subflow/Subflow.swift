@@ -84,8 +84,6 @@ final class Subflow {
   var mustAcknowledge = false
   var quickAcknowledgmentsLeft = 16
   var duplicateRange: Range<Int>?
-  /// When the next challenge ACK may leave.
-  var nextChallenge = Instant.zero
   var echoesCongestion = false
   var announcesWindowReduction = false
   var optionOnlyDuplicates = 0
@@ -97,6 +95,9 @@ final class Subflow {
   var join: JoinState?
   /// Whether data may be scheduled here: the initial subflow at once, a joined one after the fourth ACK.
   var isFullyEstablished = false
+  /// A mapping, or any DSS, came on it: options survive on this path.
+  var hasReceivedMapping = false
+  var hasReceivedDSS = false
   var isBackup = false
   var isPeerBackup = false
   /// No acknowledgement for a probe time-out: the data goes over other subflows, this one is only probed.

@@ -1,0 +1,178 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// Middleboxes that remove options, and what becomes of the connection (RFC 8684 §3.7).
+@Suite struct FallbackTests {
+  enum Place: CaseIterable, Sendable {
+    case syn
+    case synAck
+    case thirdAck
+    case dataOfClient
+    case dataOfServer
+    case everythingAfterTheHandshake
+    case everythingOfClientAfterTheHandshake
+    case everythingOfServerAfterTheHandshake
+    case everything
+  }
+
+  private func isStripped(_ place: Place, side: Int, _ packet: WirePacket) -> Bool {
+    let isHandshake = packet.isSyn || packet.isSynAck || (packet.capable != nil && packet.payload.isEmpty)
+    return switch place {
+    case .syn: packet.isSyn
+    case .synAck: packet.isSynAck
+    case .thirdAck: side == 0 && packet.capable?.receiverKey != nil
+    case .dataOfClient: side == 0 && !packet.payload.isEmpty
+    case .dataOfServer: side == 1 && !packet.payload.isEmpty
+    case .everythingAfterTheHandshake: !isHandshake
+    case .everythingOfClientAfterTheHandshake: side == 0 && !isHandshake
+    case .everythingOfServerAfterTheHandshake: side == 1 && !isHandshake
+    case .everything: true
+    }
+  }
+
+  @Test(arguments: Place.allCases, [(60_000, 0), (0, 60_000), (60_000, 60_000), (10, 10), (0, 0)])
+  func wherePacketsLoseTheirOptionsTheDataIsWhole(place: Place, sizes: (Int, Int)) throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: sizes.0, serverSends: sizes.1, options: lonely)
+    pair.middlebox { side, packet in
+      if self.isStripped(place, side: side, packet) { packet.strip() }
+      return true
+    }
+    exchange.expectWhole()
+    #expect((pair.now - Instant(nanoseconds: 1_000_000_000)).seconds < 8)
+  }
+
+  @Test func aSynWithoutTheOptionMakesItTCP() throws {
+    let pair = Pair([quick, quick])
+    let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
+    pair.middlebox { _, packet in
+      if packet.isSyn { packet.strip() }
+      return true
+    }
+    exchange.expectWhole(isMultipath: false)
+    #expect(exchange.fallback(0) == .peerWithoutMultipath)
+    #expect(exchange.fallback(1) == .peerWithoutMultipath)
+  }
+
+  @Test func aThirdAckWithoutTheOptionMakesItTCP() throws {
+    let pair = Pair([quick, quick])
+    let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
+    pair.middlebox { side, packet in
+      if side == 0, packet.capable?.receiverKey != nil { packet.strip() }
+      return true
+    }
+    exchange.expectWhole()
+    #expect(exchange.isMultipath[1] == false)
+    #expect(exchange.fallback(0) == .optionMissingOnData)
+    #expect(exchange.fallback(1) == .optionMissingOnThirdAck)
+    #expect(pair.happened(0) { $0 == .fellBack(.optionMissingOnData) })
+  }
+
+  @Test func dataWithoutMappingAtTheStartMakesItTCP() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.initial.send([.ack, .psh], payload: octets(100))
+    #expect(script.fallback == .optionMissingOnData)
+    #expect(try script.endpoint.read(from: connection.id, upTo: 200, at: script.now)?.array == octets(100))
+    // One infinite mapping, then no option any more.
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    let first = try #require(connection.initial.take())
+    #expect(first.dss?.mapping?.length == 0)
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    connection.initial.send(.ack)
+    let second = try #require(connection.initial.take { !$0.payload.isEmpty })
+    #expect(second.multipath.isEmpty)
+  }
+
+  @Test func firstDataAcknowledgedWithoutDSSMakesItTCPAfterOneInfiniteMapping() throws {
+    for isInitiator in [true, false] {
+      let script = Script()
+      let connection =
+        try isInitiator
+        ? ScriptedConnection.opened(by: script, options: lonely)
+        : #require(try ScriptedConnection.accepted(by: script, options: lonely))
+      _ = script.takeAll()
+      _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+      _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+      connection.initial.send(.ack)
+      #expect(script.fallback == .optionMissingOnData)
+      _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+      let next = try #require(connection.initial.take { !$0.payload.isEmpty })
+      #expect(next.dss?.mapping?.length == 0)
+      #expect(next.dss?.mapping?.subflowSequenceNumber == 11)
+    }
+  }
+
+  @Test func anInfiniteMappingIsTakenAndAnswered() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(100), at: 1)
+    connection.initial.send(
+      [.ack, .psh],
+      [
+        .dss(
+          DSS(
+            mapping: DSSMapping(
+              dsn: .eight(connection.number(101).rawValue), subflowSequenceNumber: 101, length: 0)))
+      ],
+      payload: octets(50, from: 100))
+    #expect(script.fallback == .infiniteMapping)
+    connection.initial.send([.ack, .psh], payload: octets(50, from: 150))
+    var got: [UInt8] = []
+    while let slice = try script.endpoint.read(from: connection.id, upTo: 500, at: script.now), !slice.isEmpty {
+      got += slice.array
+    }
+    #expect(got == octets(200))
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    #expect(connection.initial.take { !$0.payload.isEmpty }?.dss?.mapping?.length == 0)
+    // A FIN ends it, as TCP has it.
+    connection.initial.send([.fin, .ack])
+    #expect(try script.endpoint.read(from: connection.id, upTo: 500, at: script.now)?.isEmpty == true)
+    script.endpoint.finish(connection.id, at: script.now)
+    let fin = try #require(connection.initial.take(where: \.isFin))
+    #expect(fin.multipath.isEmpty)
+    connection.initial.send(.ack)
+    #expect(script.closeReason == .finished)
+  }
+
+  @Test func anInfiniteMappingBesideOtherSubflowsResetsItsOwn() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(100), at: 1)
+    let second = try #require(connection.join())
+    second.send(
+      [.ack, .psh],
+      [
+        .dss(
+          DSS(
+            mapping: DSSMapping(dsn: .eight(connection.number(101).rawValue), subflowSequenceNumber: 1, length: 0)))
+      ],
+      payload: octets(50, from: 100))
+    #expect(script.take(where: \.isReset) != nil)
+    #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+  }
+
+  @Test func afterFallbackJoinsFindNoToken() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.initial.send([.ack, .psh], payload: octets(100))
+    _ = script.takeAll()
+    #expect(connection.join() == nil)
+    #expect(script.endpoint.statistics.unknownTokens == 1)
+  }
+
+  @Test func unansweredSynsAreRepeatedWithoutTheOption() throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
+    pair.middlebox { _, packet in !(packet.isSyn && packet.capable != nil) }
+    exchange.expectWhole(isMultipath: false)
+    #expect(exchange.fallback(0) == .synsLost)
+  }
+}

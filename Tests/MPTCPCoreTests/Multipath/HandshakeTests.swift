@@ -1,0 +1,254 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// MP_CAPABLE (RFC 8684 §3.1).
+@Suite struct HandshakeTests {
+  @Test func aSynCarriesNoKeyAndTheSynAckCarriesTheListeners() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    #expect(connection.engineKey != Key(0))
+    let listening = Script()
+    let accepted = try #require(try ScriptedConnection.accepted(by: listening))
+    #expect(accepted.engineKey != Key(0))
+    #expect(listening.connectionEvents.contains(.established(isMultipath: true)))
+  }
+
+  @Test func withoutDataTheThirdAckCarriesBothKeys() throws {
+    let script = Script()
+    _ = try script.endpoint.connect(to: TransportAddress(Pair.address(0, 1, .v4), 80), at: script.now)
+    let syn = try #require(script.take())
+    #expect(syn.capable == MPCapable(version: 1, flags: .hmac))
+    let subflow = ScriptedSubflow(
+      script, path: 0, local: TransportAddress(syn.destination, 80),
+      remote: TransportAddress(syn.source, syn.tcp.sourcePort))
+    subflow.note(syn)
+    let key = Key(0x1112_1314_1516_1718)
+    subflow.send([.syn, .ack], [.capable(MPCapable(senderKey: key))])
+    let third = try #require(subflow.take())
+    #expect(third.isPureAck)
+    #expect(third.capable?.receiverKey == key)
+    #expect(third.capable?.dataLength == nil)
+  }
+
+  @Test(arguments: [false, true])
+  func theFirstDataCarriesTheKeysAndItsLength(checksum: Bool) throws {
+    let script = Script()
+    var options = lonely
+    options.checksum = checksum
+    let connection = try ScriptedConnection.opened(by: script, options: options)
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    let data = try #require(connection.initial.take())
+    #expect(data.payload == octets(100))
+    #expect(data.capable?.dataLength == 100)
+    #expect((data.capable?.checksum != nil) == checksum)
+    #expect(data.dss == nil)
+    // A DSS of the peer is proof enough: what follows is mapped as usual.
+    connection.initial.send(.ack, [connection.dataAck(101)])
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    let next = try #require(connection.initial.take { !$0.payload.isEmpty })
+    #expect(next.capable == nil)
+    #expect(connection.mapped(by: next) == 101)
+    #expect(next.dss?.mapping?.subflowSequenceNumber == 101)
+  }
+
+  @Test(arguments: [false, true])
+  func dataOfMPCapableIsMappedAndDataAcknowledged(checksum: Bool) throws {
+    let script = Script()
+    let connection = try #require(
+      try ScriptedConnection.accepted(by: script, flags: checksum ? [.hmac, .checksumRequired] : .hmac))
+    connection.initial.send([.ack, .psh], [connection.thirdAcknowledgment(data: octets(50))], payload: octets(50))
+    let answer = try #require(script.takeAll().last)
+    #expect(connection.acknowledged(by: answer) == 51)
+    #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.array == octets(50))
+    // The same again, as a retransmission brings it, changes nothing.
+    connection.initial.send(
+      [.ack, .psh], at: 1, [connection.thirdAcknowledgment(data: octets(50))], payload: octets(50))
+    connection.send(octets(10), at: 51)
+    #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.array == octets(10))
+  }
+
+  @Test func dataOfAnMPCapableThatContradictsTheChecksumRuleResetsTheSubflow() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, flags: [.hmac, .checksumRequired]))
+    connection.usesChecksum = false
+    connection.initial.send([.ack, .psh], [connection.thirdAcknowledgment(data: octets(50))], payload: octets(50))
+    let reset = try #require(script.take(where: \.isReset))
+    #expect(reset.resetReason == .mptcpSpecific)
+  }
+
+  @Test(arguments: [0, 3000])
+  func aLostThirdAckIsRepeated(serverSends: Int) throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 0, serverSends: serverSends, options: lonely)
+    var lost = 0
+    pair.middlebox { side, packet in
+      guard side == 0, packet.capable?.receiverKey != nil, lost < 2 else { return true }
+      lost += 1
+      return false
+    }
+    exchange.expectWhole(isMultipath: true)
+    #expect(lost == 2)
+    #expect(exchange.fallback(0) == nil)
+    #expect(exchange.fallback(1) == nil)
+  }
+
+  @Test func lostFirstDataIsSentAgainWithTheKeys() throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 50_000, serverSends: 100, options: lonely)
+    var lost = 0
+    pair.middlebox { side, packet in
+      guard side == 0, packet.capable?.dataLength != nil, lost < 1 else { return true }
+      lost += 1
+      return false
+    }
+    exchange.expectWhole(isMultipath: true)
+    #expect(exchange.fallback(0) == nil)
+    #expect(exchange.fallback(1) == nil)
+  }
+
+  @Test func everythingButTheSynAndLaterDataMayBeLostAtFirst() throws {
+    // The third ACK and the first data are lost; the second data overtakes both.
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 50_000, serverSends: 100, options: lonely)
+    var lost = 0
+    pair.middlebox { side, packet in
+      guard side == 0, packet.capable?.receiverKey != nil, lost < 3 else { return true }
+      lost += 1
+      return false
+    }
+    exchange.expectWhole(isMultipath: true)
+    #expect(exchange.fallback(0) == nil)
+    #expect(exchange.fallback(1) == nil)
+  }
+
+  @Test func anOfferOfVersion2IsAnsweredWithVersion1() throws {
+    let script = Script()
+    _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
+    let subflow = ScriptedSubflow(
+      script, path: 0, local: TransportAddress(Pair.address(0, 1, .v4), 4000),
+      remote: TransportAddress(Pair.address(0, 0, .v4), 80))
+    subflow.send(.syn, [.capable(MPCapable(version: 2))])
+    let answer = try #require(subflow.take())
+    #expect(answer.capable?.version == 1)
+    #expect(answer.capable?.senderKey != nil)
+  }
+
+  @Test(arguments: [0, 2] as [UInt8])
+  func anAnswerOfAnotherVersionMakesItTCP(version: UInt8) throws {
+    let script = Script()
+    _ = try ScriptedConnection.opened(by: script, version: version)
+    #expect(script.connectionEvents.contains(.established(isMultipath: false)))
+  }
+
+  @Test func aVersion0SynIsAnsweredAsTCP() throws {
+    let script = Script()
+    _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
+    let subflow = ScriptedSubflow(
+      script, path: 0, local: TransportAddress(Pair.address(0, 1, .v4), 4000),
+      remote: TransportAddress(Pair.address(0, 0, .v4), 80))
+    subflow.send(.syn, [.capable(MPCapable(version: 0, senderKey: Key(77)))])
+    let answer = try #require(subflow.take())
+    #expect(answer.isSynAck)
+    #expect(answer.multipath.isEmpty)
+  }
+
+  @Test(arguments: [[.hmac, .extensibility], []] as [MPCapableFlags])
+  func anOptionWithFlagBOrWithoutFlagHIsIgnored(flags: MPCapableFlags) throws {
+    let listening = Script()
+    #expect(try ScriptedConnection.accepted(by: listening, flags: flags) == nil)
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, flags: flags)
+    #expect(script.connectionEvents.contains(.established(isMultipath: false)))
+    #expect(script.endpoint.description(of: connection.id)?.fallback == .unacceptableCapability)
+    #expect(script.takeAll().allSatisfy { $0.multipath.isEmpty })
+  }
+
+  @Test(arguments: [(true, false), (false, true), (true, true), (false, false)])
+  func checksumsAreUsedWhereEitherSideAsks(client: Bool, server: Bool) throws {
+    let pair = Pair([quick, quick])
+    var options = ConnectionOptions()
+    options.checksum = client
+    var serverOptions = ConnectionOptions()
+    serverOptions.checksum = server
+    let exchange = try Exchange(
+      pair, clientSends: 100_000, serverSends: 100_000, options: options, serverOptions: serverOptions)
+    var mappings = 0
+    var sums = 0
+    pair.middlebox { _, packet in
+      guard let mapping = packet.dss?.mapping else { return true }
+      mappings += 1
+      if mapping.checksum != nil { sums += 1 }
+      return true
+    }
+    exchange.expectWhole(isMultipath: true)
+    #expect(mappings > 0)
+    #expect(sums == (client || server ? mappings : 0))
+    #expect(exchange.description(0)?.usesChecksum == (client || server))
+    #expect(exchange.description(1)?.usesChecksum == (client || server))
+    #expect(pair.endpoints.allSatisfy { $0.statistics.badDataChecksums == 0 })
+  }
+
+  @Test func theListenersFlagCKeepsTheInitiatorFromJoiningThere() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, flags: [.hmac, .noMoreSubflows])
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    script.pass(.seconds(2))
+    #expect(!script.takeAll().contains { $0.join != nil })
+    // An address that is announced is another matter.
+    connection.initial.send(
+      .ack, [connection.announcement(Pair.address(1, 1, .v4), id: AddressID(5))])
+    #expect(script.takeAll().contains { $0.isSyn && $0.destination == Pair.address(1, 1, .v4) })
+    #expect(throws: EndpointError.self) {
+      try script.endpoint.openSubflow(connection.id, on: PathID(1), at: script.now)
+    }
+  }
+
+  @Test func ourFlagCRefusesJoinsToTheInitialAddressAndPort() throws {
+    let script = Script()
+    var options = lonely
+    options.refusesJoinsToInitialAddress = true
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: options))
+    connection.send(octets(1), at: 1)
+    _ = script.takeAll()
+    #expect(connection.join(to: connection.initial.remote) == nil)
+    #expect(connection.join(port: 4002) != nil)
+  }
+
+  @Test func keysAndTokensOfManyConnectionsDiffer() throws {
+    let script = Script()
+    var tokens = Set<Token>()
+    for _ in 0..<200 {
+      _ = try script.endpoint.connect(to: TransportAddress(Pair.address(0, 1, .v4), 80), at: script.now)
+    }
+    for _ in 0..<200 {
+      let syn = try #require(script.take(where: \.isSyn))
+      let subflow = ScriptedSubflow(
+        script, path: 0, local: TransportAddress(syn.destination, 80),
+        remote: TransportAddress(syn.source, syn.tcp.sourcePort))
+      subflow.note(syn)
+      subflow.send([.syn, .ack], [.capable(MPCapable(senderKey: Key(1)))])
+      let third = try #require(script.outgoing.last?.capable?.senderKey)
+      tokens.insert(third.token())
+    }
+    #expect(tokens.count == 200)
+  }
+
+  @Test func malformedOptionsAreCountedAndHarmNothing() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(4), at: 1)
+    let malformed: [[UInt8]] = [
+      [30, 3, 0x20, 1], [30, 2, 1, 1], [30, 1, 1, 1], [30, 40, 0x20, 0], [30, 4, 0xf0, 0], [30, 4, 0x90, 0],
+      [30, 7, 0x30, 1, 10, 0, 0, 1], [30, 12, 0x20, 5, 0, 0, 0, 1, 0, 0, 0, 1],
+    ]
+    for raw in malformed { connection.initial.send(.ack, raw: raw) }
+    #expect(script.endpoint.statistics.malformedOptions >= 6)
+    connection.send(octets(4), at: 5)
+    #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.count == 8)
+  }
+}
