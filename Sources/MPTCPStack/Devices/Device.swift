@@ -13,6 +13,19 @@ enum SendOutcome: Equatable {
   case vanished
 }
 
+/// What is left to be done for a packet on its way out.
+struct SendOffload: Equatable {
+  /// The payload of each wire packet that it is to be cut into; 0 for a single wire packet.
+  var segmentByteCount: Int
+  /// IP and TCP header together.
+  var headerByteCount: Int
+  /// Where the checksummed part begins; its checksum field, 16 octets on, holds the pseudo-header's sum.
+  var checksumStart: Int
+
+  /// Nothing: a wire packet with all checksums.
+  static let none = SendOffload(segmentByteCount: 0, headerByteCount: 0, checksumStart: 0)
+}
+
 /// A packet that a device received: the IP packet, and what the device knows of it.
 typealias Delivery = (ByteSlice, ReceiveOffload) -> Void
 
@@ -36,8 +49,8 @@ protocol Device: AnyObject {
   /// Takes a packet.
   func send(_ packet: borrowing OutgoingPacket, at now: Instant) -> SendOutcome
 
-  /// Takes one wire packet, whole and with all checksums.
-  func send(whole bytes: UnsafeRawBufferPointer, at now: Instant) -> SendOutcome
+  /// Takes a packet that lies in one piece.
+  func send(whole bytes: UnsafeRawBufferPointer, offload: SendOffload, at now: Instant) -> SendOutcome
 
   /// When ``advance(to:_:)`` has something to do without being woken by the descriptor; nil: never.
   var nextDeadline: Instant? { get }

@@ -66,8 +66,10 @@ final class MemoryDevice: Device {
     return enqueue(packet.copySlice(), offload)
   }
 
-  func send(whole bytes: UnsafeRawBufferPointer, at now: Instant) -> SendOutcome {
-    enqueue(ByteSlice(copying: RawSpan(_unsafeBytes: bytes)), .none)
+  func send(whole bytes: UnsafeRawBufferPointer, offload: SendOffload, at now: Instant) -> SendOutcome {
+    enqueue(
+      ByteSlice(copying: RawSpan(_unsafeBytes: bytes)),
+      offload == .none ? .none : ReceiveOffload(checksum: .valid, segmentByteCount: offload.segmentByteCount))
   }
 
   private func enqueue(_ bytes: ByteSlice, _ offload: ReceiveOffload) -> SendOutcome {

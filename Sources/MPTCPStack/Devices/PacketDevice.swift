@@ -20,7 +20,7 @@ final class PacketDevice: Device {
   /// A packet that waits for its neighbour's answer.
   private enum Held {
     case packet(OutgoingPacket)
-    case whole(ByteSlice)
+    case whole(ByteSlice, SendOffload)
   }
 
   var descriptor: Int32 { file.number }
@@ -93,11 +93,11 @@ final class PacketDevice: Device {
     }
   }
 
-  func send(whole bytes: UnsafeRawBufferPointer, at now: Instant) -> SendOutcome {
+  func send(whole bytes: UnsafeRawBufferPointer, offload: SendOffload, at now: Instant) -> SendOutcome {
     guard let destination = Self.destination(bytes) else { return .dropped }
     switch resolve(destination, at: now) {
-    case .address(let hardware): return write(bytes, to: hardware)
-    case .hold(let hop): return hold(.whole(ByteSlice(copying: RawSpan(_unsafeBytes: bytes))), for: hop)
+    case .address(let hardware): return write(bytes, offload, to: hardware)
+    case .hold(let hop): return hold(.whole(ByteSlice(copying: RawSpan(_unsafeBytes: bytes)), offload), for: hop)
     case .none: return .dropped
     }
   }
@@ -139,7 +139,7 @@ final class PacketDevice: Device {
     for (packet, hardware) in released {
       switch packet {
       case .packet(let packet): _ = write(packet, to: hardware)
-      case .whole(let bytes): _ = bytes.withUnsafeBytes { write($0, to: hardware) }
+      case .whole(let bytes, let offload): _ = bytes.withUnsafeBytes { write($0, offload, to: hardware) }
       }
     }
   }
@@ -175,9 +175,12 @@ final class PacketDevice: Device {
     }
   }
 
-  private func write(_ bytes: UnsafeRawBufferPointer, to destination: MACAddress) -> SendOutcome {
+  private func write(
+    _ bytes: UnsafeRawBufferPointer, _ offload: SendOffload, to destination: MACAddress
+  ) -> SendOutcome {
+    let header = VirtioNetHeader.header(for: bytes, offload, linkHeaderByteCount: EthernetHeader.byteCount)
     let isVersion4 = bytes.first.map { $0 >> 4 == 4 } ?? true
-    return withPrefix(clinux_vnet_header(), to: destination, isVersion4: isVersion4) { prefix in
+    return withPrefix(header, to: destination, isVersion4: isVersion4) { prefix in
       outcome(
         clinux_write_pieces(
           file.number, prefix.baseAddress, prefix.count, bytes.baseAddress, bytes.count, nil, 0, nil, 0))

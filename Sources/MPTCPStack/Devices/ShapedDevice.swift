@@ -4,11 +4,19 @@ import MPTCPWire
 
 /// A device behind two modelled links, one for each direction, in real time.
 ///
-/// Super-segments are cut into wire packets first, so that rate, queue and loss count what a network would count.
+/// Super-segments are cut into wire packets first, so that rate, queue and loss count what a network would count. What
+/// arrives together is put together again, as an interface with receive offload does it.
 final class ShapedDevice: Device {
+  /// The links are looked at no more often than this: interrupts of real interfaces are moderated likewise, and at
+  /// 500 Mbit/s a wake-up for each packet would cost more than the packet.
+  private static let moderation = Nanoseconds.microseconds(200)
+
   private let device: any Device
   private var outgoing: Link
   private var incoming: Link
+  private var outgoingSegments = SegmentCoalescer()
+  private var incomingSegments = SegmentCoalescer()
+  private var lastLook: Instant
 
   var configuration: PathConfiguration { device.configuration }
   var descriptor: Int32 { device.descriptor }
@@ -19,6 +27,7 @@ final class ShapedDevice: Device {
     self.device = device
     self.outgoing = Link(outgoing, at: now)
     self.incoming = Link(incoming, at: now)
+    lastLook = now
   }
 
   /// What the links did so far.
@@ -31,9 +40,7 @@ final class ShapedDevice: Device {
   }
 
   func receive(at now: Instant, limit: Int, _ deliver: Delivery) throws(SystemError) -> Int {
-    let count = try device.receive(at: now, limit: limit) { packet, offload in enter(packet, offload, at: now) }
-    advance(to: now, deliver)
-    return count
+    try device.receive(at: now, limit: limit) { packet, offload in enter(packet, offload, at: now) }
   }
 
   func send(_ packet: borrowing OutgoingPacket, at now: Instant) -> SendOutcome {
@@ -42,24 +49,50 @@ final class ShapedDevice: Device {
     try? Segmentation.forEachSegment(of: whole.bytes, segmentByteCount: packet.segmentByteCount) { bytes in
       outgoing.send(Array(bytes), at: now)
     }
-    return drainOutgoing(at: now)
+    return .sent
   }
 
-  func send(whole bytes: UnsafeRawBufferPointer, at now: Instant) -> SendOutcome {
-    outgoing.send(Array(bytes), at: now)
-    return drainOutgoing(at: now)
+  func send(whole bytes: UnsafeRawBufferPointer, offload: SendOffload, at now: Instant) -> SendOutcome {
+    try? Segmentation.forEachSegment(
+      of: RawSpan(_unsafeBytes: bytes), segmentByteCount: offload.segmentByteCount
+    ) { bytes in
+      outgoing.send(Array(bytes), at: now)
+    }
+    return .sent
   }
 
   var nextDeadline: Instant? {
-    [outgoing.nextDeadline, incoming.nextDeadline, device.nextDeadline].compactMap(\.self).min()
+    let arrival = Self.earlier(outgoing.nextDeadline, incoming.nextDeadline)
+    return Self.earlier(arrival.map { max($0, lastLook + Self.moderation) }, device.nextDeadline)
+  }
+
+  private static func earlier(_ first: Instant?, _ second: Instant?) -> Instant? {
+    guard let first else { return second }
+    return min(first, second ?? first)
   }
 
   func advance(to now: Instant, _ deliver: Delivery) {
     device.advance(to: now) { packet, offload in enter(packet, offload, at: now) }
-    _ = drainOutgoing(at: now)
-    while let packet = incoming.receive(at: now) {
-      // Nobody has looked at what a packet became on its way.
-      deliver(ByteSlice(packet.bytes), .none)
+    lastLook = now
+    while let packet = outgoing.receive(at: now) { outgoingSegments.add(packet.bytes, isChecksumValid: true) }
+    outgoingSegments.flush()
+    // What the device does not take at once is lost: the link was its queue.
+    while let packet = outgoingSegments.next() {
+      let offload =
+        packet.segmentByteCount == 0
+        ? .none
+        : SendOffload(
+          segmentByteCount: packet.segmentByteCount, headerByteCount: packet.headerByteCount,
+          checksumStart: packet.networkHeaderByteCount)
+      _ = packet.bytes.withUnsafeBytes { device.send(whole: $0, offload: offload, at: now) }
+    }
+    while let packet = incoming.receive(at: now) { incomingSegments.add(packet.bytes) }
+    incomingSegments.flush()
+    while let packet = incomingSegments.next() {
+      deliver(
+        ByteSlice(packet.bytes),
+        ReceiveOffload(
+          checksum: packet.isChecksumValid ? .valid : .unverified, segmentByteCount: packet.segmentByteCount))
     }
   }
 
@@ -73,14 +106,5 @@ final class ShapedDevice: Device {
     try? Segmentation.forEachSegment(of: packet.bytes, segmentByteCount: offload.segmentByteCount) { bytes in
       incoming.send(Array(bytes), at: now)
     }
-  }
-
-  /// Hands the device what has come out of the link. What it does not take at once is lost: the link was its queue.
-  private func drainOutgoing(at now: Instant) -> SendOutcome {
-    while let packet = outgoing.receive(at: now) {
-      let outcome = packet.bytes.withUnsafeBytes { device.send(whole: $0, at: now) }
-      if outcome == .vanished { return .vanished }
-    }
-    return .sent
   }
 }

@@ -73,9 +73,9 @@ final class TUNDevice: Device {
     return outcome(withUnsafeBytes(of: header) { packet.write(to: file.number, behind: $0) })
   }
 
-  func send(whole bytes: UnsafeRawBufferPointer, at now: Instant) -> SendOutcome {
+  func send(whole bytes: UnsafeRawBufferPointer, offload: SendOffload, at now: Instant) -> SendOutcome {
     outcome(
-      withUnsafeBytes(of: clinux_vnet_header()) { header in
+      withUnsafeBytes(of: VirtioNetHeader.header(for: bytes, offload, linkHeaderByteCount: 0)) { header in
         clinux_write_pieces(
           file.number, header.baseAddress, header.count, bytes.baseAddress, bytes.count, nil, 0, nil, 0)
       })

@@ -24,14 +24,32 @@ enum VirtioNetHeader {
     guard packet.segmentByteCount > 0 else { return header }
     header.gso_size = UInt16(truncatingIfNeeded: packet.segmentByteCount)
     header.header_length = UInt16(truncatingIfNeeded: packet.headerByteCount + linkHeaderByteCount)
-    packet.withHeader { bytes in
-      let isVersion4 = bytes.first.map { $0 >> 4 == 4 } ?? true
-      header.gso_type = UInt8(isVersion4 ? CLINUX_VNET_GSO_TCPV4 : CLINUX_VNET_GSO_TCPV6)
-      // CWR belongs on the first wire packet only (RFC 3168 §6.1.2); the kernel clears it on the rest if so told.
-      let flags = packet.checksumStart + 13
-      if bytes.indices.contains(flags), bytes[flags] & 0x80 != 0 { header.gso_type |= UInt8(CLINUX_VNET_GSO_ECN) }
-    }
+    header.gso_type = packet.withHeader { segmentationType($0, transport: packet.checksumStart) }
     return header
+  }
+
+  /// The header for a packet in one piece that goes behind `linkHeaderByteCount` octets of link-layer header.
+  static func header(
+    for packet: UnsafeRawBufferPointer, _ offload: SendOffload, linkHeaderByteCount: Int
+  ) -> clinux_vnet_header {
+    var header = clinux_vnet_header()
+    guard offload.segmentByteCount > 0 else { return header }
+    header.flags = UInt8(CLINUX_VNET_NEEDS_CHECKSUM)
+    header.checksum_start = UInt16(truncatingIfNeeded: offload.checksumStart + linkHeaderByteCount)
+    header.checksum_offset = 16
+    header.gso_size = UInt16(truncatingIfNeeded: offload.segmentByteCount)
+    header.header_length = UInt16(truncatingIfNeeded: offload.headerByteCount + linkHeaderByteCount)
+    header.gso_type = segmentationType(packet, transport: offload.checksumStart)
+    return header
+  }
+
+  private static func segmentationType(_ bytes: UnsafeRawBufferPointer, transport: Int) -> UInt8 {
+    let isVersion4 = bytes.first.map { $0 >> 4 == 4 } ?? true
+    let type = UInt8(isVersion4 ? CLINUX_VNET_GSO_TCPV4 : CLINUX_VNET_GSO_TCPV6)
+    // CWR belongs on the first wire packet only (RFC 3168 §6.1.2); the kernel clears it on the rest if so told.
+    let flags = transport + 13
+    guard bytes.indices.contains(flags), bytes[flags] & 0x80 != 0 else { return type }
+    return type | UInt8(CLINUX_VNET_GSO_ECN)
   }
 }
 

@@ -20,7 +20,7 @@ struct LinkDeviceTests {
     let (left, right) = try pair()
     for number in 0..<3 as Range<UInt8> {
       let packet = try udpPacket(from: first, to: second, [number])
-      #expect(packet.withUnsafeBytes { left.send(whole: $0, at: .zero) } == .sent)
+      #expect(packet.withUnsafeBytes { left.send(whole: $0, offload: .none, at: .zero) } == .sent)
     }
     var payloads: [[UInt8]] = []
     let count = try right.receive(at: .zero, limit: 8) { packet, _ in
@@ -35,9 +35,9 @@ struct LinkDeviceTests {
     let (left, _) = try pair()
     let packet = try udpPacket(from: first, to: second, [])
     for _ in 0..<MemoryDevice.queueLimit {
-      #expect(packet.withUnsafeBytes { left.send(whole: $0, at: .zero) } == .sent)
+      #expect(packet.withUnsafeBytes { left.send(whole: $0, offload: .none, at: .zero) } == .sent)
     }
-    #expect(packet.withUnsafeBytes { left.send(whole: $0, at: .zero) } == .dropped)
+    #expect(packet.withUnsafeBytes { left.send(whole: $0, offload: .none, at: .zero) } == .dropped)
   }
 
   @Test("A shaped device delays each direction by its own link, in the time it is told")
@@ -47,14 +47,14 @@ struct LinkDeviceTests {
       left, outgoing: LinkConfiguration(delay: .milliseconds(10)),
       incoming: LinkConfiguration(delay: .milliseconds(30)), at: .zero)
     let packet = try udpPacket(from: first, to: second, [1])
-    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, at: .zero) } == .sent)
+    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, offload: .none, at: .zero) } == .sent)
     #expect(shaped.nextDeadline == .zero + .milliseconds(10))
     #expect(try right.receive(at: .zero, limit: 8) { _, _ in } == 0)
     shaped.advance(to: .zero + .milliseconds(10)) { _, _ in }
     #expect(try right.receive(at: .zero, limit: 8) { _, _ in } == 1)
 
     let back = try udpPacket(from: second, to: first, [2])
-    _ = back.withUnsafeBytes { right.send(whole: $0, at: .zero) }
+    _ = back.withUnsafeBytes { right.send(whole: $0, offload: .none, at: .zero) }
     var arrived = 0
     _ = try shaped.receive(at: .zero + .milliseconds(10), limit: 8) { _, _ in arrived += 1 }
     #expect(arrived == 0)
@@ -69,9 +69,10 @@ struct LinkDeviceTests {
     let shaped = ShapedDevice(left, outgoing: LinkConfiguration(), incoming: LinkConfiguration(), at: .zero)
     let packet = try udpPacket(from: first, to: second, [1])
     shaped.setLinks(isUp: false, at: .zero)
-    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, at: .zero) } == .sent)
+    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, offload: .none, at: .zero) } == .sent)
     shaped.setLinks(isUp: true, at: .zero)
-    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, at: .zero) } == .sent)
+    #expect(packet.withUnsafeBytes { shaped.send(whole: $0, offload: .none, at: .zero) } == .sent)
+    shaped.advance(to: .zero) { _, _ in }
     #expect(try right.receive(at: .zero, limit: 8) { _, _ in } == 1)
   }
 }

@@ -38,7 +38,9 @@ struct PacketDeviceTests {
         // Ours first: it has to ask for the kernel's address, and holds the packet until the answer.
         let packet = try udpPacket(from: our, to: their, [4, 5])
         #expect(
-          packet.withUnsafeBytes { device.send(whole: $0, at: Instant(nanoseconds: MonotonicClock.now)) } == .sent)
+          packet.withUnsafeBytes {
+            device.send(whole: $0, offload: .none, at: Instant(nanoseconds: MonotonicClock.now))
+          } == .sent)
         try device.pump(milliseconds: 100)
         #expect(socket.receive() == [4, 5])
         try socket.send([1, 2, 3], to: our)
@@ -73,7 +75,9 @@ struct PacketDeviceTests {
         let socket = try KernelSocket(their)
         let packet = try udpPacket(from: our, to: their, [6])
         #expect(
-          packet.withUnsafeBytes { device.send(whole: $0, at: Instant(nanoseconds: MonotonicClock.now)) } == .sent)
+          packet.withUnsafeBytes {
+            device.send(whole: $0, offload: .none, at: Instant(nanoseconds: MonotonicClock.now))
+          } == .sent)
         try device.pump(milliseconds: 100)
         #expect(socket.receive() == [6])
       }
@@ -87,7 +91,7 @@ struct PacketDeviceTests {
         let device = try Self.device("10.82.0.2/24")
         let packet = try udpPacket(
           from: TransportAddress(IPAddress(v4: 0x0A52_0002), 1), to: TransportAddress(IPAddress(v4: 1), 1), [])
-        #expect(packet.withUnsafeBytes { device.send(whole: $0, at: .zero) } == .dropped)
+        #expect(packet.withUnsafeBytes { device.send(whole: $0, offload: .none, at: .zero) } == .dropped)
       }
     }
   }

@@ -20,7 +20,7 @@ struct TUNDeviceTests {
       let payload = try device.receive { packet, _ in try udpPayload(packet.bytes, from: their, to: our) }
       #expect(payload == [1, 2, 3])
       let packet = try udpPacket(from: our, to: their, [4, 5])
-      #expect(packet.withUnsafeBytes { device.send(whole: $0, at: .zero) } == .sent)
+      #expect(packet.withUnsafeBytes { device.send(whole: $0, offload: .none, at: .zero) } == .sent)
       #expect(socket.receive() == [4, 5])
     }
   }
