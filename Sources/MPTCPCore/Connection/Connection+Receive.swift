@@ -65,7 +65,8 @@ extension Connection {
 
   /// A DATA_FIN stands at `offset`.
   func noteRemoteFin(at offset: Int, now: Instant) {
-    if remoteFinOffset == nil, offset >= receiveNext { remoteFinOffset = offset }
+    // A DATA_FIN takes no room in the window, but what it ends does.
+    if remoteFinOffset == nil, offset >= receiveNext, offset <= receiveWindowEdge { remoteFinOffset = offset }
     takeRemoteFin(now: now)
   }
 

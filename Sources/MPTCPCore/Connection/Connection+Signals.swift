@@ -245,9 +245,10 @@ extension Connection {
 
   // MARK: MP_FASTCLOSE (RFC 8684 §3.5)
 
-  func takeFastClose(_ option: MPFastClose, now: Instant) {
+  /// Ends everything, with RST on each subflow but the one that a RST has ended already.
+  func takeFastClose(_ option: MPFastClose, resetting dead: Subflow? = nil, now: Instant) {
     guard option.receiverKey == localKey, phase != .closed || !subflows.isEmpty else { return }
-    for subflow in subflows where subflow.state != .closed {
+    for subflow in subflows where subflow.state != .closed && subflow !== dead {
       subflow.emitReset(reason: .mptcpSpecific, isTransient: false, now: now)
     }
     end(.resetByPeer, now: now)

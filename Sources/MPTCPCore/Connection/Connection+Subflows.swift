@@ -154,8 +154,8 @@ extension Connection {
   /// The peer sent RST.
   func subflowReset(_ subflow: Subflow, by segment: Segment, now: Instant) {
     let signals = segment.options.multipath
-    if let fastClose = signals.fastClose, fastClose.receiverKey == localKey, isMultipath {
-      end(.resetByPeer, now: now)
+    if let fastClose = signals.fastClose, isMultipath, fastClose.receiverKey == localKey {
+      takeFastClose(fastClose, resetting: subflow, now: now)
       return
     }
     // MP_FAIL on a RST says why this subflow ends, and nothing of the others (RFC 8684 §3.7).

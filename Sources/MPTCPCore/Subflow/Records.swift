@@ -71,6 +71,19 @@ struct ReceivedMapping: Equatable {
   var checksum: UInt16?
 
   var end: Int { subflowOffset + count }
+
+  /// Whether both say the same where they overlap.
+  func agrees(with other: ReceivedMapping) -> Bool {
+    self == other
+      || (checksum == nil && other.checksum == nil
+        && dataOffset - subflowOffset == other.dataOffset - other.subflowOffset)
+  }
+
+  mutating func dropFirst(_ length: Int) {
+    subflowOffset += length
+    dataOffset += length
+    count -= length
+  }
 }
 
 /// What came in, parsed: one segment or super-segment for one subflow.

@@ -251,11 +251,11 @@ extension Subflow {
     switch state {
     case .finWait1: state = .finWait2
     case .closing: state = .timeWait
-    case .lastAck: state = .closed
-    case .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait, .closed: break
+    case .lastAck, .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait, .closed: break
     }
     if state == .finWait2 { connection.subflowHalfClosed(self, now: now) }
-    if state == .timeWait || state == .closed { connection.subflowDone(self, now: now) }
+    // The connection takes it out, and that is what closes it.
+    if state == .timeWait || state == .lastAck { connection.subflowDone(self, now: now) }
   }
 
   /// Sends the FIN when all data of this subflow has been sent (it has: data is sent when it is scheduled).

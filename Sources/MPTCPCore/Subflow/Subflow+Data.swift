@@ -165,17 +165,28 @@ extension Subflow {
     }
   }
 
-  /// Notes a mapping. False if it contradicts one that is known (they are immutable) or there is no room for it.
+  /// Notes a mapping. False if it contradicts one that is known (they are immutable) or there is no room for it. One
+  /// that says the same of a part, or says more behind it, agrees (without checksums, whose span is all or nothing).
   func note(_ mapping: ReceivedMapping) -> Bool {
+    var mapping = mapping
     guard mapping.count > 0, mapping.end > receiveNext - unmappedByteCount else { return true }
     var index = receivedMappings.count
     while index > 0, receivedMappings[index - 1].subflowOffset > mapping.subflowOffset { index -= 1 }
     if index > 0 {
       let before = receivedMappings[index - 1]
       if before == mapping { return true }
-      if before.end > mapping.subflowOffset { return false }
+      if before.end > mapping.subflowOffset {
+        guard before.agrees(with: mapping) else { return false }
+        guard mapping.end > before.end else { return true }
+        mapping.dropFirst(before.end - mapping.subflowOffset)
+      }
     }
-    if index < receivedMappings.count, receivedMappings[index].subflowOffset < mapping.end { return false }
+    if index < receivedMappings.count, receivedMappings[index].subflowOffset < mapping.end {
+      guard receivedMappings[index].agrees(with: mapping) else { return false }
+      // Up to where the known one begins; what may lie behind it comes again with its data.
+      mapping.count = receivedMappings[index].subflowOffset - mapping.subflowOffset
+      guard mapping.count > 0 else { return true }
+    }
     guard receivedMappings.count < Limits.receivedMappings else { return false }
     receivedMappings.insert(mapping, at: index)
     return true

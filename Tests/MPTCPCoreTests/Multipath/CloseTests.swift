@@ -1,0 +1,272 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// DATA_FIN, FIN, MP_FASTCLOSE and RST (RFC 8684 §3.3.3, §3.5, §3.6).
+@Suite struct CloseTests {
+  private func accepted(_ script: Script) throws -> ScriptedConnection {
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(10), at: 1)
+    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
+    _ = script.takeAll()
+    return connection
+  }
+
+  private func read(_ script: Script, _ connection: ScriptedConnection) throws -> [UInt8]? {
+    try script.endpoint.read(from: connection.id, upTo: 1000, at: script.now)?.array
+  }
+
+  @Test func aDataFinAloneEndsTheStreamAndIsDataAcknowledged() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.send(.ack, [connection.dataFin(at: 11)])
+    #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 12)
+    #expect(try read(script, connection) == [])
+    // The other direction is open.
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    #expect(connection.initial.take { !$0.payload.isEmpty } != nil)
+  }
+
+  @Test func aDataFinWithDataEndsTheStreamBehindIt() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.send(
+      [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(5), fin: true)], payload: octets(5))
+    #expect(try read(script, connection) == octets(5))
+    #expect(try read(script, connection) == [])
+    #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 17)
+  }
+
+  @Test func aDataFinBeforeItsDataWaits() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.send(.ack, [connection.dataFin(at: 16)])
+    #expect(try read(script, connection) == nil)
+    connection.send(octets(5), at: 11)
+    #expect(try read(script, connection) == octets(5))
+    #expect(try read(script, connection) == [])
+    // Nothing follows it.
+    connection.send(octets(5), at: 17)
+    #expect(try read(script, connection) == [])
+  }
+
+  @Test func ourDataFinRidesOnTheLastDataOrGoesAlone() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    script.endpoint.finish(connection.id, at: script.now)
+    let alone = try #require(connection.initial.take())
+    #expect(alone.dss?.dataFin == true)
+    #expect(alone.dss?.mapping?.length == 1)
+    #expect(alone.dss?.mapping?.subflowSequenceNumber == 0)
+    #expect(alone.payload.isEmpty && !alone.isFin)
+
+    let other = Script()
+    let second = try accepted(other)
+    _ = try other.endpoint.write(ByteSlice(octets(10)), to: second.id, at: other.now)
+    other.endpoint.finish(second.id, at: other.now)
+    let joint = try #require(second.initial.take { $0.dss?.dataFin == true })
+    #expect(joint.dss?.mapping?.length == 11)
+    #expect(joint.payload.count == 10)
+  }
+
+  @Test func aLostDataFinIsRepeatedUntilItIsDataAcknowledged() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    script.endpoint.finish(connection.id, at: script.now)
+    script.pass(.seconds(3))
+    let repeats = script.takeAll().filter { $0.dss?.dataFin == true }
+    #expect(repeats.count >= 3)
+    connection.initial.send(.ack, [connection.dataAck(2)])
+    script.pass(.seconds(3))
+    #expect(!script.takeAll().contains { $0.dss?.dataFin == true })
+    connection.initial.send(.ack, [connection.dataFin(at: 11, ack: 2)])
+    #expect(script.closeReason == .finished)
+    // Both DATA_FINs are through: now the subflow's own end.
+    #expect(script.takeAll().contains { $0.isFin })
+  }
+
+  @Test func subflowsCloseOnlyWhenTheDataIsDone() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join())
+    _ = script.takeAll()
+    script.endpoint.finish(connection.id, at: script.now)
+    #expect(!script.takeAll().contains { $0.isFin })
+    connection.initial.send(.ack, [connection.dataFin(at: 11, ack: 2)])
+    let fins = script.takeAll().filter(\.isFin)
+    #expect(fins.count == 2)
+    for fin in fins { (fin.path == 0 ? connection.initial : second).note(fin) }
+    for subflow in [connection.initial, second] { subflow.send([.fin, .ack]) }
+    script.endpoint.close(connection.id, at: script.now)
+    #expect(script.endpoint.connectionCount == 0)
+  }
+
+  @Test func aDataFinMayShareASegmentWithAFIN() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.send([.ack, .fin], [connection.dataFin(at: 11)])
+    #expect(try read(script, connection) == [])
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    let data = try #require(connection.initial.take { !$0.payload.isEmpty })
+    #expect(data.payload == octets(10))
+    script.endpoint.finish(connection.id, at: script.now)
+    _ = connection.initial.take { $0.dss?.dataFin == true }
+    connection.initial.send(.ack, [connection.dataAck(12)])
+    #expect(script.closeReason == .finished)
+    _ = try #require(connection.initial.take(where: \.isFin))
+    connection.initial.send(.ack)
+    script.endpoint.close(connection.id, at: script.now)
+    #expect(script.endpoint.connectionCount == 0)
+  }
+
+  @Test(arguments: [0, 1])
+  func oneDirectionMayStayOpenAfterTheOtherEnded(side: Int) throws {
+    let pair = Pair([quick, slow])
+    let exchange = try Exchange(pair, clientSends: side == 0 ? 0 : 2_000_000, serverSends: side == 0 ? 2_000_000 : 0)
+    exchange.expectWhole(isMultipath: true)
+    exchange.closeBoth()
+    #expect(pair.endpoints.allSatisfy { $0.connectionCount == 0 })
+  }
+
+  @Test(arguments: 0..<8)
+  func endsSurviveTheLossOfAnyOneOfTheirPackets(which: Int) throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 1000, serverSends: 1000, options: lonely)
+    var count = 0
+    pair.middlebox { _, packet in
+      guard packet.dss?.dataFin == true || packet.isFin || count > 0 else { return true }
+      count += 1
+      return count != which + 1
+    }
+    exchange.expectWhole(within: .seconds(20), isMultipath: true)
+    exchange.closeBoth()
+    #expect(pair.endpoints.allSatisfy { $0.connectionCount == 0 })
+  }
+
+  @Test func closingWithUnreadDataIsAFastClose() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.send(octets(10), at: 11)
+    _ = script.takeAll()
+    script.endpoint.close(connection.id, at: script.now)
+    let reset = try #require(connection.initial.take(where: \.isReset))
+    #expect(reset.fastClose?.receiverKey == connection.key)
+    #expect(script.endpoint.connectionCount == 0)
+  }
+
+  @Test func dataForAClosedApplicationIsAFastClose() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    script.endpoint.close(connection.id, at: script.now)
+    _ = script.takeAll()
+    connection.send(octets(10), at: 11)
+    #expect(try #require(connection.initial.take(where: \.isReset)).fastClose?.receiverKey == connection.key)
+  }
+
+  @Test func abortResetsAllSubflowsWithMPFastClose() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = try #require(connection.join())
+    _ = script.takeAll()
+    script.endpoint.abort(connection.id, at: script.now)
+    let resets = script.takeAll().filter(\.isReset)
+    #expect(resets.count == 2)
+    #expect(resets.allSatisfy { $0.fastClose?.receiverKey == connection.key })
+    #expect(script.endpoint.connectionCount == 0)
+  }
+
+  @Test(arguments: [TCPFlags.ack, [.rst, .ack]])
+  func aFastCloseWithTheRightKeyEndsEverything(flags: TCPFlags) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join())
+    _ = script.takeAll()
+    second.send(flags, [.fastClose(MPFastClose(receiverKey: connection.engineKey))])
+    #expect(script.closeReason == .resetByPeer)
+    let resets = script.takeAll().filter(\.isReset)
+    // RFC 8684 §3.5: RST on every subflow; the one that brought a RST needs none.
+    #expect(Set(resets.map(\.path)) == (flags.contains(.rst) ? [0] : [0, 1]))
+    #expect(throws: EndpointError.closed(.resetByPeer)) {
+      try script.endpoint.read(from: connection.id, upTo: 1, at: script.now)
+    }
+  }
+
+  @Test func aFastCloseWithAWrongKeyIsIgnored() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join())
+    second.send(.ack, [.fastClose(MPFastClose(receiverKey: Key(99)))])
+    #expect(script.closeReason == nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+    // On a RST it is no more than a RST.
+    second.send([.rst, .ack], [.fastClose(MPFastClose(receiverKey: Key(99)))])
+    #expect(script.closeReason == nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+  }
+
+  @Test(arguments: [0, 1] as [UInt8], [true, false])
+  func theReasonOfARSTIsTold(reason: UInt8, transient: Bool) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join())
+    second.send([.rst, .ack], [.reset(MPTCPReset(transient: transient, reason: ResetReason(reason)))])
+    #expect(
+      script.connectionEvents.contains {
+        if case .subflowClosed(let description, .resetByPeer(ResetReasonCode(reason))) = $0 {
+          description.tuple.remote == second.local
+        } else {
+          false
+        }
+      })
+    connection.send(octets(5), at: 11)
+    #expect(try read(script, connection) == octets(5))
+  }
+
+  @Test func aRSTOnTheOnlySubflowLeavesTheConnectionToAnother() throws {
+    // Break before make (RFC 8684 §3.8.3).
+    let script = Script()
+    let connection = try accepted(script)
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    connection.initial.send([.rst, .ack])
+    #expect(script.closeReason == nil)
+    script.pass(.seconds(10))
+    _ = script.takeAll()
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    #expect(second.take { $0.payload == octets(100) } != nil)
+    connection.send(octets(5), at: 11, on: second)
+    #expect(try read(script, connection) == octets(5))
+    script.pass(.seconds(100))
+    #expect(script.closeReason == nil)
+  }
+
+  @Test func aConnectionWithoutSubflowsEndsInTime() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.send([.rst, .ack])
+    // Joins that come to nothing do not keep it alive.
+    for index in 0..<12 {
+      script.pass(.seconds(6))
+      let subflow = ScriptedSubflow(
+        script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), Port(7000 + UInt16(index))),
+        remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+      subflow.send(
+        .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: connection.engineKey.token(), nonce: 1))])
+    }
+    #expect(script.closeReason == .noSubflows)
+  }
+
+  @Test func aConnectionOfOursWithoutPathsEndsInTime() throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 20_000_000, serverSends: 0)
+    pair.run(for: .milliseconds(500))
+    pair.onPacket = { _, _, _ in nil }
+    #expect(pair.run(for: .seconds(900)) { exchange.closed[0] != nil })
+    #expect(exchange.closed[0] == .timedOut || exchange.closed[0] == .noSubflows)
+    exchange.closeBoth()
+    #expect(pair.endpoints.allSatisfy { $0.connectionCount == 0 })
+  }
+}

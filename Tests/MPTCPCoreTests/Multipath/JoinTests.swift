@@ -1,0 +1,309 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// MP_JOIN (RFC 8684 §3.2).
+@Suite struct JoinTests {
+  /// A connection of the engine's, with the SYN of its first join.
+  private func joining(_ script: Script) throws -> (ScriptedConnection, WirePacket) {
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    return (connection, try #require(script.take(where: \.isSyn)))
+  }
+
+  private func accepted(_ script: Script, _ options: ConnectionOptions = lonely) throws -> ScriptedConnection {
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: options))
+    connection.send(octets(1), at: 1)
+    _ = script.takeAll()
+    return connection
+  }
+
+  @Test func aJoinIsProvedByHMACsAndSendsNoDataBeforeTheFourthAck() throws {
+    let script = Script()
+    let (connection, syn) = try joining(script)
+    guard case .syn(let backup, let id, let token, let nonce)? = syn.join else {
+      Issue.record("no MP_JOIN")
+      return
+    }
+    #expect(!backup)
+    #expect(id != .initial)
+    #expect(token == connection.key.token())
+    let subflow = try #require(connection.answerJoin(syn))
+    let third = try #require(subflow.take())
+    #expect(third.multipath == [connection.proofOfEngine(nonce: nonce, theirs: 0x0506_0708)])
+    // The initial subflow is full, yet nothing goes out here.
+    _ = try script.endpoint.write(ByteSlice(octets(60_000)), to: connection.id, at: script.now)
+    #expect(subflow.take { !$0.payload.isEmpty } == nil)
+    subflow.send(.ack)
+    #expect(
+      script.connectionEvents.contains {
+        if case .subflowEstablished(let description) = $0 { !description.isInitial } else { false }
+      })
+    script.pass(.milliseconds(100))
+    #expect(script.outgoing.contains { $0.path == syn.path && !$0.payload.isEmpty })
+  }
+
+  @Test func theThirdAckIsRepeatedUntilTheFourthComes() throws {
+    let script = Script()
+    let (connection, syn) = try joining(script)
+    let subflow = try #require(connection.answerJoin(syn))
+    _ = try #require(subflow.take { $0.join != nil })
+    script.pass(.milliseconds(1500))
+    let repeated = script.takeAll().filter { $0.tcp.sourcePort == subflow.remote.port && $0.join != nil }
+    #expect(repeated.count >= 1)
+    script.pass(.seconds(60))
+    // Nobody answers: it is given up, the connection is not.
+    #expect(
+      script.endpoint.description(of: connection.id)?.subflows.contains { $0.tuple.local == subflow.remote } == false)
+    #expect(script.closeReason == nil)
+  }
+
+  @Test func aRepeatedThirdAckGetsItsFourthAgain() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let subflow = try #require(connection.join())
+    let fourth = try #require(subflow.take())
+    #expect(fourth.isPureAck)
+    #expect(fourth.join == nil)
+    subflow.send(.ack, [connection.joinProof(nonce: 0x0102_0304, theirs: 0)])
+    #expect(subflow.take()?.isPureAck == true)
+  }
+
+  @Test func aWrongHMACOnTheSynAckResetsOnlyTheJoin() throws {
+    let script = Script()
+    let (connection, syn) = try joining(script)
+    let subflow = try #require(connection.answerJoin(syn, isWrong: true))
+    let reset = try #require(subflow.take(where: \.isReset))
+    #expect(reset.resetReason == .mptcpSpecific)
+    #expect(script.endpoint.statistics.badJoinAuthentications == 1)
+    #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
+    connection.send(octets(5), at: 1)
+    #expect(try script.endpoint.read(from: connection.id, upTo: 10, at: script.now)?.count == 5)
+    // RFC 8684 §3.2: not again to the same address soon.
+    script.pass(.seconds(5))
+    #expect(!script.takeAll().contains { $0.isSyn })
+  }
+
+  @Test(arguments: [false, true])
+  func aThirdAckWithAWrongHMACOrWithoutIsReset(isMissing: Bool) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let subflow = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 4001),
+      remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+    subflow.send(
+      .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: connection.engineKey.token(), nonce: 1))])
+    _ = try #require(subflow.take(where: \.isSynAck))
+    subflow.send(.ack, isMissing ? [] : [.join(.ack(hmac: HMAC160(high: 1, middle: 2, low: 3)))])
+    let reset = try #require(subflow.take(where: \.isReset))
+    #expect(reset.resetReason == .mptcpSpecific)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+    connection.send(octets(5), at: 2)
+    #expect(script.take { connection.acknowledged(by: $0) == 7 } != nil)
+  }
+
+  @Test func anUnknownTokenIsAnsweredWithResetReason1() throws {
+    let script = Script()
+    _ = try accepted(script)
+    let subflow = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 4001),
+      remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+    subflow.send(.syn, [.join(.syn(backup: false, addressID: AddressID(3), token: Token(12345), nonce: 1))])
+    let reset = try #require(subflow.take(where: \.isReset))
+    #expect(reset.resetReason == .mptcpSpecific)
+  }
+
+  @Test func aJoinMayComeToAnyPort() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    #expect(connection.join(to: TransportAddress(Pair.address(1, 0, .v4), 9999)) != nil)
+    // The listener's address on the other path, too.
+    #expect(connection.join(port: 4005, to: TransportAddress(Pair.address(0, 0, .v4), 1234)) != nil)
+    #expect(script.endpoint.statistics.joins == 2)
+  }
+
+  @Test func joinsBeyondTheLimitAreRefusedWithAReason() throws {
+    var configuration = EndpointConfiguration()
+    configuration.maximumSubflowCount = 3
+    let script = Script(configuration: configuration)
+    let connection = try accepted(script)
+    for port in 0..<2 { #expect(connection.join(port: Port(5000 + UInt16(port))) != nil) }
+    _ = script.takeAll()
+    #expect(connection.join(port: 5010) == nil)
+    let reset = script.outgoing.isEmpty ? nil : script.take(where: \.isReset)
+    #expect(reset == nil || reset?.resetReason == .administrativelyProhibited)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 3)
+  }
+
+  @Test func joinsInFlightAreBoundedForOneToken() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    for port in 0..<40 {
+      let subflow = ScriptedSubflow(
+        script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), Port(6000 + UInt16(port))),
+        remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+      subflow.send(
+        .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: connection.engineKey.token(), nonce: 1))])
+    }
+    #expect(script.endpoint.description(of: connection.id).map { $0.subflows.count <= 9 } == true)
+  }
+
+  @Test func theBackupFlagOfAJoinIsHeard() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let subflow = try #require(connection.join(backup: true))
+    let description = try #require(script.endpoint.description(of: connection.id))
+    #expect(description.subflows.first { $0.tuple.remote == subflow.local }?.isBackup == true)
+    #expect(description.subflows.first { $0.isInitial }?.isBackup == false)
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(40_000)), to: connection.id, at: script.now)
+    script.pass(.milliseconds(1))
+    #expect(script.takeAll().allSatisfy { $0.payload.isEmpty || $0.path == 0 })
+  }
+
+  @Test func aBackupJoinOfOursSaysSo() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, options: lonely)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    _ = try script.endpoint.openSubflow(connection.id, on: PathID(1), isBackup: true, at: script.now)
+    let syn = try #require(script.take(where: \.isSyn))
+    guard case .syn(true, _, _, _)? = syn.join else {
+      Issue.record("no backup flag")
+      return
+    }
+  }
+
+  @Test func noJoinGoesOutBeforeADSSWasReceived() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    #expect(throws: EndpointError.notMultipath) {
+      try script.endpoint.openSubflow(connection.id, on: PathID(1), at: script.now)
+    }
+    script.pass(.seconds(1))
+    #expect(!script.takeAll().contains { $0.join != nil })
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    #expect(script.takeAll().contains { $0.join != nil })
+  }
+
+  @Test func bothSidesMayJoin() throws {
+    let pair = Pair([quick, quick])
+    let exchange = try Exchange(pair, clientSends: 300_000, serverSends: 300_000, options: lonely)
+    #expect(
+      pair.run(for: .seconds(2)) { (0..<2).allSatisfy { (exchange.description($0)?.receivedByteCount ?? 0) > 1000 } })
+    let client = exchange.ids[0]!
+    let server = exchange.ids[1]!
+    _ = try pair.endpoints[0].openSubflow(
+      client, on: PathID(1), to: TransportAddress(Pair.address(1, 1, .v4), 80), at: pair.now)
+    _ = try pair.endpoints[1].openSubflow(server, on: PathID(1), at: pair.now)
+    var joined = false
+    #expect(
+      pair.run(for: .seconds(20)) {
+        joined =
+          joined || (exchange.description(0)?.subflows.count == 3 && exchange.description(1)?.subflows.count == 3)
+        return exchange.isDone
+      })
+    #expect(joined)
+    #expect(pair.endpoints[0].statistics.joins == 2)
+    #expect(pair.endpoints[1].statistics.joins == 2)
+    exchange.expectWhole(isMultipath: true)
+  }
+
+  enum Stripped: CaseIterable, Sendable {
+    case syn
+    case synAck
+    case thirdAck
+    case everything
+  }
+
+  @Test(arguments: Stripped.allCases)
+  func aJoinThatLosesItsOptionsHarmsOnlyItself(place: Stripped) throws {
+    let pair = Pair([quick, quick])
+    let exchange = try Exchange(pair, clientSends: 300_000, serverSends: 300_000)
+    pair.middlebox { _, packet in
+      guard packet.path == 1 else { return true }
+      switch place {
+      case .syn: if packet.isSyn { packet.strip() }
+      case .synAck: if packet.isSynAck { packet.strip() }
+      case .thirdAck: if case .ack? = packet.join { packet.strip() }
+      case .everything: packet.strip()
+      }
+      return true
+    }
+    exchange.expectWhole(isMultipath: true)
+    #expect(exchange.description(0)?.isMultipath == true)
+  }
+
+  @Test(arguments: [0, 1, 2, 3])
+  func joinPacketsThatAreLostAreRepeated(which: Int) throws {
+    let pair = Pair([quick, quick])
+    let exchange = try Exchange(pair, clientSends: 20_000_000, serverSends: 100_000)
+    var lost: Set<Port> = []
+    var acks: [Port: Int] = [:]
+    pair.middlebox { side, packet in
+      guard packet.path == 1 else { return true }
+      let port = side == 0 ? packet.tcp.sourcePort : packet.tcp.destinationPort
+      let isIt: Bool
+      switch which {
+      case 0: isIt = packet.isSyn
+      case 1: isIt = packet.isSynAck
+      case 2: if case .ack? = packet.join { isIt = true } else { isIt = false }
+      default: isIt = side == 1 && packet.isPureAck && acks[port, default: 0] == 0
+      }
+      if side == 1, packet.isPureAck { acks[port, default: 0] += 1 }
+      return !(isIt && lost.insert(port).inserted)
+    }
+    #expect(
+      pair.run(for: .seconds(6)) {
+        (exchange.description(0)?.subflows.filter { $0.path == PathID(1) && $0.acknowledgedByteCount > 0 }.count ?? 0)
+          == 2
+      })
+    #expect(exchange.mismatch == nil)
+    #expect(lost.count >= 2)
+  }
+
+  @Test func dataOnAJoinedSubflowWithoutMappingResetsItWithReason6() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let subflow = try #require(connection.join())
+    subflow.send([.ack, .psh], payload: octets(10))
+    #expect(script.take(where: \.isReset)?.resetReason == .middleboxInterference)
+    #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
+  }
+
+  @Test func firstDataAcknowledgedWithoutDSSOnAJoinedSubflowResetsItWithReason6() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.window = 0
+    connection.initial.send(.ack)
+    let subflow = try #require(connection.join())
+    // The initial subflow asks to be spared, so the data goes here.
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    subflow.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    let other = try #require(connection.join(port: 4100))
+    connection.initial.send(.ack)
+    subflow.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = try #require(other.take { !$0.payload.isEmpty })
+    other.send(.ack)
+    #expect(script.take(where: \.isReset)?.resetReason == .middleboxInterference)
+    // The data goes over the others, for it was never DATA_ACKed.
+    script.pass(.seconds(1))
+    #expect(script.outgoing.contains { $0.payload == octets(100) })
+  }
+}
+
+extension ScriptedConnection {
+  /// The HMAC that the engine has to send on its third ACK.
+  func proofOfEngine(nonce: UInt32, theirs: UInt32) -> MultipathOption {
+    .join(
+      .ack(
+        hmac: JoinAuthentication.joinHMAC(
+          version: .v1, senderKey: engineKey, receiverKey: key, senderNonce: nonce, receiverNonce: theirs
+        ).left160))
+  }
+}
