@@ -84,7 +84,7 @@ let package = Package(
       name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
-    .testTarget(name: "MultipathTests", dependencies: ["Multipath"], swiftSettings: strict),
+    .testTarget(name: "MultipathTests", dependencies: ["Multipath", "MPTCPStack"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

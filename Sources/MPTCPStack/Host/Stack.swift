@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 import MPTCPCore
 import MPTCPPolicy
 import MPTCPWire
@@ -270,9 +271,17 @@ private actor LoopGate {
   func run<R>(_ body: () throws -> R) rethrows -> R { try body() }
 }
 
-/// The kernel's random numbers.
+/// The kernel's random numbers, fetched many at a time.
 private struct SystemEntropy: EntropySource {
-  private var generator = SystemRandomNumberGenerator()
+  private var fetched: [UInt64] = []
 
-  mutating func next() -> UInt64 { generator.next() }
+  mutating func next() -> UInt64 {
+    if let number = fetched.popLast() { return number }
+    var generator = SystemRandomNumberGenerator()
+    // getentropy gives 256 bytes at most.
+    fetched = [UInt64](repeating: 0, count: 32)
+    let result = fetched.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) }
+    if result != 0 { fetched = [generator.next()] }
+    return fetched.popLast() ?? generator.next()
+  }
 }
