@@ -184,6 +184,7 @@ package final class Exchange {
   private var mayWrite = [true, true]
   package var lastDelivery = Instant.zero
   package var longestGap = Nanoseconds.zero
+  private let listener: ListenerID
 
   package init(
     _ pair: Pair, clientSends: Int, serverSends: Int, seed: UInt64 = 7,
@@ -195,7 +196,7 @@ package final class Exchange {
     toSend = [clientSends, serverSends]
     var listen = ListenerOptions()
     listen.connection = serverOptions ?? options
-    _ = try pair.endpoints[1].listen(
+    listener = try pair.endpoints[1].listen(
       on: TransportAddress(family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: pair.now)
     ids[0] = try pair.endpoints[0].connect(
       to: TransportAddress(Pair.address(0, 1, family), 80), options: options, at: pair.now)
@@ -209,6 +210,8 @@ package final class Exchange {
       while consumed[side] < pair.events[side].count {
         let event = pair.events[side][consumed[side]]
         consumed[side] += 1
+        // Other connections of the pair are other people's.
+        guard side == 0 ? event.connection == ids[0] : event.listener == listener else { continue }
         switch event.event {
         case .established(let isMultipath):
           ids[side] = event.connection

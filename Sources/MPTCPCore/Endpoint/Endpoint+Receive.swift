@@ -122,8 +122,11 @@ extension Endpoint {
         return true
       }
     }
-    // The FIN again: our last ACK was lost.
-    guard spendChallenge(now: now) else { return false }
+    // The FIN again: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they would go on for ever.
+    guard segment.flags.contains(.fin) || segment.flags.contains(.syn) || !segment.payload.isEmpty,
+      spendChallenge(now: now)
+    else { return false }
+    if segment.flags.contains(.fin) { timeWaits.restart(slot, deadline: now + configuration.timeWait) }
     var options = TCPOptionBlock()
     if entry.usesTimestamps {
       let clock = entry.timestampOffset &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)

@@ -349,14 +349,17 @@ public final class Endpoint {
 
   // MARK: Budgets
 
-  /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7).
+  /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7), and at most two a
+  /// second on one subflow: where the ends disagree on the numbers, each challenge is the other's next reason for one.
   func challenge(_ subflow: Subflow, now: Instant) {
+    guard now >= subflow.nextChallenge else { return }
     if now - challengeRefill >= .seconds(1) {
       challengeRefill = now
       challengeBudget = configuration.challengeAcknowledgmentsPerSecond
     }
     guard challengeBudget > 0 else { return }
     challengeBudget -= 1
+    subflow.nextChallenge = now + .milliseconds(500)
     statistics.challengeAcknowledgments += 1
     subflow.mustAcknowledge = true
     subflow.connection.markDirty()

@@ -40,6 +40,13 @@ struct TimeWaitTable {
     return slot
   }
 
+  /// Lets the wait begin anew (RFC 9293 §3.10.7.4, eighth check).
+  mutating func restart(_ slot: Int32, deadline: Instant) {
+    guard entries.indices.contains(Int(slot)), let entry = entries[Int(slot)], entry.deadline < deadline else { return }
+    entries[Int(slot)]?.deadline = deadline
+    order.append((slot, deadline))
+  }
+
   mutating func remove(_ slot: Int32) {
     guard entries.indices.contains(Int(slot)), entries[Int(slot)] != nil else { return }
     entries[Int(slot)] = nil

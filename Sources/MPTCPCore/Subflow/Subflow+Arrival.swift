@@ -133,6 +133,8 @@ extension Subflow {
       }
     }
     guard flags.contains(.ack) else { return }
+    // A keep-alive or a window probe without data wants an answer (RFC 9293 §3.8.4).
+    if length == 0, start < receiveNext { acknowledgeSoon() }
     lastReceivedAt = now
     unansweredKeepAlives = 0
     if state == .synReceived {
@@ -186,6 +188,11 @@ extension Subflow {
       acknowledgeSoon()
       if state != .synReceived { _ = processAcknowledgment(segment, now: now) }
       connection.arrivedDuplicate(segment, on: self, start: start, now: now)
+      return
+    }
+    if length > 0 {
+      // Data beyond the window, a probe of it among others, hears what the window is.
+      acknowledgeSoon()
       return
     }
     endpoint.challenge(self, now: now)

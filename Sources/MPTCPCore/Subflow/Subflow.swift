@@ -84,6 +84,8 @@ final class Subflow {
   var mustAcknowledge = false
   var quickAcknowledgmentsLeft = 16
   var duplicateRange: Range<Int>?
+  /// When the next challenge ACK may leave.
+  var nextChallenge = Instant.zero
   var echoesCongestion = false
   var announcesWindowReduction = false
   var optionOnlyDuplicates = 0

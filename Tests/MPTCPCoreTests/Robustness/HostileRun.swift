@@ -1,0 +1,301 @@
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+
+@testable import MPTCPCore
+
+/// One random run: links, events of paths, and two applications, all from a seed.
+final class HostileRun {
+  let pair: Pair
+  let seed: Int
+  var story = ""
+  private var random: SeededGenerator
+  private let family: IPAddress.Family
+  private var applications: [Application] = []
+  private let patterns: [Pattern]
+  private var linkEvents: [(at: Instant, side: Int, path: Int, isUp: Bool)] = []
+  private var consumed = [0, 0]
+  private(set) var failure: String?
+
+  struct Application {
+    var id: ConnectionID?
+    var toSend = 0
+    var sent = 0
+    var received = 0
+    var writeLimit = 65_536
+    var readLimit = Int.max
+    var isEager = true
+    var finishesEarly = false
+    var closesEarly = false
+    var isEstablished = false
+    var mayWrite = true
+    var hasFinished = false
+    var hasEnded = false
+    var isReleased = false
+    var closed: CloseReason?
+  }
+
+  private static let shared = [Pattern(seed: 7), Pattern(seed: 8)]
+
+  init(seed: Int) throws {
+    self.seed = seed
+    var random = SeededGenerator(seed: UInt64(seed))
+    family = random.chance(50) ? .v4 : .v6
+    let pathCount = random.chance(75) ? 2 : 1
+    let isMultipath = random.chance(80)
+    var configurations: [LinkConfiguration] = []
+    let isHarsh = random.chance(30)
+    for _ in 0..<(2 * pathCount) { configurations.append(Self.link(&random, isHarsh: isHarsh)) }
+    let offload = random.chance(50)
+    let mtu = random.chance(70) ? 1500 : random.pick(1280...9000)
+    pair = Pair(
+      Array(configurations[..<pathCount]), backward: Array(configurations[pathCount...]), seed: UInt64(seed),
+      family: family, mtu: mtu, offload: offload)
+    patterns = Self.shared
+    var options: [ConnectionOptions] = []
+    for side in 0..<2 {
+      var option = ConnectionOptions()
+      option.multipath = isMultipath ? .enabled : .disabled
+      option.checksum = random.chance(30)
+      option.noDelay = random.chance(40)
+      option.explicitCongestionNotification = random.chance(30)
+      option.congestionControl = [CongestionAlgorithm.newReno, .cubic, .lia][random.pick(0...2)]
+      if random.chance(30) { option.receiveBufferByteCount = random.pick(4096...100_000) }
+      if random.chance(30) { option.sendBufferByteCount = random.pick(2000...100_000) }
+      options.append(option)
+      var application = Application()
+      let isCrumbs = random.chance(20)
+      application.toSend =
+        random.chance(15) ? random.pick(0...1) : isCrumbs ? random.pick(1...1500) : random.pick(1...200_000)
+      application.writeLimit = isCrumbs ? random.pick(1...3) : random.pick(1000...65_536)
+      application.isEager = random.chance(60)
+      if random.chance(30) { application.readLimit = random.pick(200...20_000) }
+      application.closesEarly = random.chance(30)
+      applications.append(application)
+      story += "side \(side): \(application) checksum \(option.checksum) ecn \(option.explicitCongestionNotification)"
+      story += " buffers \(option.receiveBufferByteCount) \(option.sendBufferByteCount)\n"
+    }
+    if random.chance(35) {
+      for _ in 0..<random.pick(1...3) {
+        let at = Instant(nanoseconds: 1_000_000_000) + .milliseconds(Int64(random.pick(0...4000)))
+        let side = random.pick(0...1)
+        let path = random.pick(0...(pathCount - 1))
+        linkEvents.append((at, side, path, false))
+        linkEvents.append((at + .milliseconds(Int64(random.pick(10...8000))), side, path, true))
+      }
+      linkEvents.sort { $0.at < $1.at }
+    }
+    story += "\(family) paths \(pathCount) multipath \(isMultipath) offload \(offload) mtu \(mtu)\n"
+    for configuration in configurations { story += "\(configuration)\n" }
+    story += "\(linkEvents)\n"
+    self.random = random
+    var listen = ListenerOptions()
+    listen.connection = options[1]
+    _ = try pair.endpoints[1].listen(
+      on: TransportAddress(family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: pair.now)
+    applications[0].id = try pair.endpoints[0].connect(
+      to: TransportAddress(Pair.address(0, 1, family), 80), options: options[0], at: pair.now)
+  }
+
+  private static func link(_ random: inout SeededGenerator, isHarsh: Bool) -> LinkConfiguration {
+    var link = LinkConfiguration(delay: .microseconds(Int64(random.pick(100...80_000))))
+    if random.chance(80) {
+      link.bitsPerSecond = random.pick(500_000...100_000_000)
+      link.queueByteCount = random.pick(20_000...300_000)
+      if random.chance(30) { link.markingByteCount = random.pick(5_000...30_000) }
+    }
+    if random.chance(50) {
+      link.jitter = .microseconds(Int64(random.pick(0...20_000)))
+      link.jitterReorders = random.chance(50)
+    }
+    if random.chance(50) { link.lossRate = .percent(Double(random.pick(0...(isHarsh ? 200 : 30))) / 10) }
+    if random.chance(30) { link.duplicationRate = .percent(Double(random.pick(0...100)) / 10) }
+    if random.chance(40) {
+      link.reorderRate = .percent(Double(random.pick(0...200)) / 10)
+      link.reorderDelay = .microseconds(Int64(random.pick(0...50_000)))
+    }
+    if random.chance(25) {
+      let down = Int64(random.pick(0...3000))
+      link.schedule = [
+        LinkEvent(after: .milliseconds(down), .down),
+        LinkEvent(after: .milliseconds(down + Int64(random.pick(10...6000))), .up),
+      ]
+    }
+    return link
+  }
+
+  var isDone: Bool { applications.allSatisfy { ($0.closed != nil && $0.hasEnded) || $0.isReleased } }
+
+  private var hasBroken: Bool {
+    applications.contains { $0.closed.map { $0 != .finished } ?? false }
+  }
+
+  /// Runs to the end; nil if all was well, else what was not.
+  func run() -> String? {
+    pair.onStep = { [unowned self] in
+      for side in 0..<2 {
+        takeEvents(side)
+        if applications[side].isEager { act(side) }
+      }
+    }
+    let end = pair.now + .seconds(600)
+    while !isDone, !hasBroken, failure == nil, pair.now < end {
+      while let event = linkEvents.first, event.at <= pair.now {
+        linkEvents.removeFirst()
+        pair.endpoints[event.side].setPath(PathID(Int32(event.path)), isUp: event.isUp, at: pair.now)
+      }
+      for side in 0..<2 { act(side) }
+      pair.run(for: .milliseconds(Int64(random.pick(1...40))))
+      checkBooks()
+    }
+    if failure == nil, !isDone, !hasBroken { failure = "not done after 600 s" }
+    for event in linkEvents {
+      pair.endpoints[event.side].setPath(PathID(Int32(event.path)), isUp: event.isUp, at: pair.now)
+    }
+    for side in 0..<2 {
+      let application = applications[side]
+      if failure == nil, let reason = application.closed, reason != .finished {
+        failure = "side \(side) closed: \(reason)"
+      }
+      if failure == nil, application.received != applications[1 - side].toSend {
+        failure = "side \(side) received \(application.received) of \(applications[1 - side].toSend)"
+      }
+      if let id = application.id { pair.endpoints[side].close(id, at: pair.now) }
+    }
+    if failure == nil {
+      pair.run(for: .seconds(150))
+      checkLeaks()
+    }
+    guard let failure else { return nil }
+    return "seed \(seed) at \(pair.now): \(failure)\n\(story)\(applications)"
+  }
+
+  private func takeEvents(_ side: Int) {
+    while consumed[side] < pair.events[side].count {
+      let event = pair.events[side][consumed[side]]
+      consumed[side] += 1
+      switch event.event {
+      case .established:
+        applications[side].id = event.connection
+        applications[side].isEstablished = true
+      case .closed(let reason): applications[side].closed = reason
+      case .writable: applications[side].mayWrite = true
+      default: break
+      }
+    }
+  }
+
+  private func act(_ side: Int) {
+    guard let id = applications[side].id, applications[side].isEstablished, !applications[side].isReleased else {
+      return
+    }
+    let endpoint = pair.endpoints[side]
+    while !applications[side].hasEnded {
+      guard let slice = try? endpoint.read(from: id, upTo: applications[side].readLimit, at: pair.now) else { break }
+      if slice.isEmpty {
+        applications[side].hasEnded = true
+        break
+      }
+      if failure == nil, let position = patterns[1 - side].mismatch(slice, at: applications[side].received) {
+        failure = "side \(side): wrong byte at \(position)"
+      }
+      applications[side].received += slice.count
+      if !applications[side].isEager { break }
+    }
+    while applications[side].mayWrite, applications[side].sent < applications[side].toSend {
+      let count = min(applications[side].writeLimit, applications[side].toSend - applications[side].sent)
+      let slice = patterns[side].slice(at: applications[side].sent, count: count)
+      let taken = (try? endpoint.write(slice, to: id, at: pair.now)) ?? 0
+      applications[side].sent += taken
+      if taken < count { applications[side].mayWrite = false }
+      if !applications[side].isEager { break }
+    }
+    if applications[side].sent == applications[side].toSend, !applications[side].hasFinished {
+      applications[side].hasFinished = true
+      endpoint.finish(id, at: pair.now)
+    }
+    if applications[side].closesEarly, applications[side].hasFinished, applications[side].hasEnded {
+      applications[side].isReleased = true
+      endpoint.close(id, at: pair.now)
+    }
+  }
+
+  // MARK: Books
+
+  private func checkBooks() {
+    guard failure == nil else { return }
+    for (side, endpoint) in pair.endpoints.enumerated() {
+      if let problem = Books.problem(in: endpoint) { failure = "side \(side): \(problem)" }
+    }
+  }
+
+  private func checkLeaks() {
+    for (side, endpoint) in pair.endpoints.enumerated() {
+      if let leak = Books.leak(in: endpoint) { failure = "side \(side): \(leak)" }
+    }
+  }
+}
+
+/// What must be true of an endpoint at any time, and of one that has come to rest.
+enum Books {
+  static func problem(in endpoint: Endpoint) -> String? {
+    var halfOpen = 0
+    for case let connection? in endpoint.connectionSlots {
+      var pending = 0
+      for subflow in connection.subflows {
+        if let problem = problem(in: subflow) { return "\(subflow.id) \(subflow.state): \(problem)" }
+        pending += subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHeldByteCount
+        if subflow.state == .synReceived, !subflow.isInitiator { halfOpen += 1 }
+      }
+      if pending != connection.pendingByteCount { return "pending \(connection.pendingByteCount), not \(pending)" }
+      if connection.sendUnacknowledged > connection.sendNext { return "acknowledged more than was sent" }
+      if connection.phase != .closed, connection.sendNext > connection.dataEnd { return "sent more than was written" }
+    }
+    return halfOpen == endpoint.halfOpenCount ? nil : "half open \(endpoint.halfOpenCount), not \(halfOpen)"
+  }
+
+  private static func problem(in subflow: Subflow) -> String? {
+    var inFlight = 0
+    var sacked = 0
+    var lost = 0
+    var position: Int?
+    for segment in subflow.sentSegments {
+      if segment.isSacked {
+        sacked += segment.count
+      } else if segment.isLost {
+        lost += segment.count
+      } else {
+        inFlight += segment.count
+      }
+      if segment.count <= 0 { return "empty segment \(segment)" }
+      if let position, position != segment.start { return "segments \(position) \(segment.start)" }
+      position = segment.end
+    }
+    if let position, position != subflow.sendNext { return "segments end at \(position), not \(subflow.sendNext)" }
+    if inFlight != subflow.inFlightByteCount { return "in flight \(subflow.inFlightByteCount), not \(inFlight)" }
+    if sacked != subflow.sackedByteCount { return "sacked \(subflow.sackedByteCount), not \(sacked)" }
+    if lost != subflow.lostByteCount { return "lost \(subflow.lostByteCount), not \(lost)" }
+    if subflow.sendUnacknowledged > subflow.sendNext { return "acknowledged \(subflow.sendUnacknowledged)" }
+    let isWaiting = !subflow.sentSegments.isEmpty || subflow.state == .synSent || subflow.state == .synReceived
+    if isWaiting, subflow.retransmitDeadline == .distantFuture { return "nothing would send it again" }
+    return nil
+  }
+
+  static func leak(in endpoint: Endpoint) -> String? {
+    if endpoint.connectionCount != 0 { return "\(endpoint.connectionCount) connections left: \(left(endpoint))" }
+    if endpoint.tuples.count != 0 { return "\(endpoint.tuples.count) tuples left" }
+    if endpoint.tokens.count != 0 { return "\(endpoint.tokens.count) tokens left" }
+    if endpoint.timeWaits.count != 0 { return "\(endpoint.timeWaits.count) in TIME-WAIT" }
+    if endpoint.halfOpenCount != 0 { return "\(endpoint.halfOpenCount) half open" }
+    if let next = endpoint.nextDeadline { return "timer at \(next)" }
+    for listener in endpoint.listeners where listener.untakenCount != 0 { return "untaken \(listener.untakenCount)" }
+    return nil
+  }
+
+  private static func left(_ endpoint: Endpoint) -> String {
+    endpoint.connectionSlots.compactMap { $0 }.map { connection in
+      "phase \(connection.phase) released \(connection.isReleased) \(connection.subflows.map(\.state))"
+    }.joined(separator: "; ")
+  }
+}
