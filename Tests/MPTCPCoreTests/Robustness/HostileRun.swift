@@ -139,6 +139,12 @@ final class HostileRun {
         if applications[side].isEager { act(side) }
       }
     }
+    if Seeds.traces {
+      pair.onPacket = { [unowned self] side, path, bytes in
+        print(side, path, pair.now.nanoseconds / 1000, packetLine(bytes))
+        return bytes
+      }
+    }
     let end = pair.now + .seconds(600)
     while !isDone, !hasBroken, failure == nil, pair.now < end {
       while let event = linkEvents.first, event.at <= pair.now {

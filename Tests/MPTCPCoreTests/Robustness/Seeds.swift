@@ -8,6 +8,9 @@ import Testing
 
 /// Which seeds a random test runs: a few in the fast suite; `ROBUSTNESS_SEEDS=FIRST-LAST` for long runs.
 enum Seeds {
+  /// Whether packets are printed (`ROBUSTNESS_TRACE`).
+  static var traces: Bool { getenv("ROBUSTNESS_TRACE") != nil }
+
   static func range(fast: Int) -> ClosedRange<Int> {
     guard let text = getenv("ROBUSTNESS_SEEDS") else { return 1...fast }
     let parts = String(cString: text).split(separator: "-").compactMap { Int($0) }

@@ -1,0 +1,219 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// RFC 9293 §3.5.
+@Suite struct OpeningTests {
+  static let link = LinkConfiguration(delay: .milliseconds(10))
+
+  @Test func aPassiveOpenAnswersWithTheOptionsThatWereOffered() throws {
+    let puppet = try Puppet()
+    puppet.send([.syn], options: [.maximumSegmentSize(1000)])
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == [.syn, .ack])
+    #expect(answer.tcp.acknowledgmentNumber == puppet.sequence + 1)
+    #expect(answer.options.maximumSegmentSize == 1460)
+    #expect(answer.options.windowScale == nil)
+    #expect(!answer.options.sackPermitted)
+    #expect(answer.options.timestamps == nil)
+  }
+
+  @Test func withoutAMaximumSegmentSizeThePeerGets536Octets() throws {
+    let puppet = try Puppet()
+    puppet.send([.syn])
+    puppet.expected = try #require(puppet.take().last).tcp.sequenceNumber + 1
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
+    puppet.write(5000)
+    #expect(puppet.takeData().map(\.payload.count).max() == 536)
+  }
+
+  @Test(arguments: [0, 1])
+  func aLostSynIsSentAgain(which: Int) throws {
+    // 0: the SYN; 1: the SYN/ACK.
+    let pair = Pair([Self.link])
+    var left = 2
+    pair.onPacket = { side, _, bytes in
+      guard side == which, left > 0 else { return bytes }
+      left -= 1
+      return nil
+    }
+    let exchange = try Exchange(pair, clientSends: 1000, serverSends: 1000)
+    #expect(pair.run(for: .seconds(20)) { exchange.isDone })
+    #expect(exchange.closed == [.finished, .finished])
+    #expect(exchange.isMultipath == [true, true])
+  }
+
+  @Test func aLostThirdAcknowledgementIsMadeUpFor() throws {
+    let pair = Pair([Self.link])
+    var count = 0
+    pair.onPacket = { side, _, bytes in
+      if side == 0 { count += 1 }
+      return side == 0 && count == 2 ? nil : bytes
+    }
+    let exchange = try Exchange(pair, clientSends: 0, serverSends: 10_000)
+    #expect(pair.run(for: .seconds(20)) { exchange.isDone })
+    #expect(exchange.closed == [.finished, .finished])
+  }
+
+  /// RFC 9293 §3.5, figure 8.
+  @Test func bothEndsMayOpenAtTheSameTime() throws {
+    let pair = Pair([Self.link])
+    var options = ConnectionOptions()
+    options.localPort = 1000
+    let one = try pair.endpoints[0].connect(
+      to: TransportAddress(Pair.address(0, 1, .v4), 2000), options: options, at: pair.now)
+    options.localPort = 2000
+    let two = try pair.endpoints[1].connect(
+      to: TransportAddress(Pair.address(0, 0, .v4), 1000), options: options, at: pair.now)
+    pair.run(for: .seconds(5))
+    for (side, id) in [one, two].enumerated() {
+      #expect(pair.endpoints[side].description(of: id)?.subflows.first?.state == .established)
+      #expect(pair.events[side].contains { if case .established = $0.event { true } else { false } })
+    }
+    _ = try pair.endpoints[0].write(ByteSlice([1, 2, 3]), to: one, at: pair.now)
+    pair.run(for: .seconds(1))
+    #expect(try pair.endpoints[1].read(from: two, upTo: 10, at: pair.now)?.array == [1, 2, 3])
+    _ = try pair.endpoints[1].write(ByteSlice([4, 5]), to: two, at: pair.now)
+    pair.run(for: .seconds(1))
+    #expect(try pair.endpoints[0].read(from: one, upTo: 10, at: pair.now)?.array == [4, 5])
+    pair.endpoints[0].close(one, at: pair.now)
+    pair.endpoints[1].close(two, at: pair.now)
+    pair.run(for: .seconds(70))
+    #expect(pair.endpoints.map(\.connectionCount) == [0, 0])
+  }
+
+  @Test func aClosedPortRefuses() throws {
+    let pair = Pair([Self.link])
+    _ = try pair.endpoints[0].connect(to: TransportAddress(Pair.address(0, 1, .v4), 9), at: pair.now)
+    pair.run(for: .seconds(1))
+    #expect(pair.events[0].contains { $0.event == .closed(.refused) })
+    #expect(pair.endpoints[1].statistics.sentResets == 1)
+  }
+
+  @Test func nobodyAnsweringTimesOut() throws {
+    let pair = Pair([Self.link])
+    var options = ConnectionOptions()
+    options.connectTimeout = .seconds(10)
+    var syns = 0
+    pair.onPacket = { _, _, _ in
+      syns += 1
+      return nil
+    }
+    let start = pair.now
+    _ = try pair.endpoints[0].connect(
+      to: TransportAddress(Pair.address(0, 1, .v4), 80), options: options, at: pair.now)
+    pair.run(for: .seconds(100)) { pair.events[0].contains { $0.event == .closed(.connectTimedOut) } }
+    #expect(pair.events[0].contains { $0.event == .closed(.connectTimedOut) })
+    #expect((pair.now - start).seconds <= 10.1)
+    // 1, 2, 4, … seconds apart (RFC 6298 §5.5).
+    #expect((3...5).contains(syns))
+  }
+
+  @Test func aSynAcknowledgementOfAnotherNumberIsReset() throws {
+    let puppet = try Puppet()
+    _ = try puppet.endpoint.connect(to: puppet.theirs, options: Puppet.plain, at: puppet.now)
+    puppet.drain()
+    let syn = try #require(puppet.take().last)
+    puppet.ours.port = syn.tcp.sourcePort
+    puppet.expected = syn.tcp.sequenceNumber + 77
+    puppet.send([.syn, .ack])
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == [.rst])
+    #expect(answer.tcp.sequenceNumber == puppet.expected)
+    #expect(puppet.closed == nil)
+    // A reset of another number is no refusal either (RFC 9293 §3.10.7.3).
+    puppet.send([.rst, .ack])
+    #expect(puppet.closed == nil)
+    puppet.expected = syn.tcp.sequenceNumber + 1
+    puppet.send([.rst, .ack])
+    #expect(puppet.closed == .refused)
+  }
+
+  @Test func theBacklogBoundsWhatTheApplicationHasNotTaken() throws {
+    let puppet = try Puppet(backlog: 2)
+    for port in 0..<4 {
+      puppet.theirs.port = Port(6000 + UInt16(port))
+      puppet.events.removeAll()
+      #expect(puppet.open() == (port < 2))
+      _ = puppet.take()
+    }
+    #expect(puppet.endpoint.connectionCount == 2)
+    let id = try #require(puppet.id)
+    // To read is to have accepted.
+    _ = try puppet.endpoint.read(from: id, upTo: 1, at: puppet.now)
+    puppet.theirs.port = 7000
+    #expect(puppet.open())
+  }
+
+  @Test func beyondTheSynQueueCookiesAnswer() throws {
+    var configuration = EndpointConfiguration()
+    configuration.maximumHalfOpenCount = 3
+    let puppet = try Puppet(configuration: configuration)
+    for port in 0..<50 {
+      puppet.theirs.port = Port(6000 + UInt16(port))
+      puppet.send([.syn], options: puppet.synOptions)
+    }
+    #expect(puppet.take().filter { $0.flags == [.syn, .ack] }.count == 50)
+    #expect(puppet.endpoint.connectionCount == 3)
+    #expect(puppet.endpoint.statistics.cookiesSent == 47)
+    puppet.theirs.port = 9000
+    #expect(puppet.open())
+    #expect(puppet.endpoint.statistics.cookiesAccepted == 1)
+    puppet.sendNext([1, 2, 3])
+    #expect(puppet.read() == [1, 2, 3])
+    puppet.write(4000)
+    #expect(puppet.takeData().reduce(0) { $0 + $1.payload.count } == 4000)
+    // A guessed cookie makes no connection.
+    puppet.theirs.port = 9001
+    puppet.expected = SequenceNumber(12345)
+    puppet.send()
+    #expect(puppet.take().last?.flags == [.rst])
+  }
+
+  @Test(arguments: [true, false])
+  func aCookieHandshakeKeepsMultipath(timestamps: Bool) throws {
+    var configuration = EndpointConfiguration()
+    configuration.maximumHalfOpenCount = 0
+    let pair = Pair([Self.link, Self.link], endpoint: configuration)
+    if !timestamps { pair.onPacket = { _, _, bytes in withoutOptions(bytes, kinds: [8]) } }
+    let exchange = try Exchange(pair, clientSends: 100_000, serverSends: 100_000)
+    #expect(pair.run(for: .seconds(20)) { exchange.isDone || exchange.mismatch != nil })
+    #expect(exchange.mismatch == nil)
+    #expect(exchange.isMultipath == [true, true])
+    #expect(exchange.closed == [.finished, .finished])
+    #expect(pair.endpoints[1].statistics.cookiesAccepted == 1)
+    #expect(pair.endpoints[1].statistics.joins > 0)
+  }
+
+  @Test func aFullPortRangeIsAnError() throws {
+    var configuration = EndpointConfiguration()
+    configuration.ephemeralPorts = 40_000...40_009
+    let puppet = try Puppet(configuration: configuration)
+    for _ in 0..<10 { _ = try puppet.endpoint.connect(to: puppet.theirs, at: puppet.now) }
+    #expect(throws: EndpointError.noFreePort) { try puppet.endpoint.connect(to: puppet.theirs, at: puppet.now) }
+    // Another destination has ports of its own.
+    let other = TransportAddress(puppet.theirs.address, 5001)
+    _ = try puppet.endpoint.connect(to: other, at: puppet.now)
+    puppet.drain()
+    #expect(Set(puppet.take().map { $0.tcp.sourcePort }).count <= 10)
+  }
+}
+
+/// A middlebox that takes options of some kinds away.
+func withoutOptions(_ bytes: [UInt8], kinds: Set<UInt8>) -> [UInt8] {
+  guard let segment = SeenSegment(bytes) else { return bytes }
+  var kept: [UInt8] = []
+  var offset = 0
+  let options = segment.optionBytes
+  while offset < options.count {
+    let kind = options[offset]
+    let length = kind <= 1 ? 1 : offset + 1 < options.count ? max(Int(options[offset + 1]), 1) : 1
+    if !kinds.contains(kind), offset + length <= options.count { kept += options[offset..<offset + length] }
+    offset += length
+  }
+  return segment.bytes(options: kept)
+}

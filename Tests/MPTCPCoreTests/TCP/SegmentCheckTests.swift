@@ -1,0 +1,188 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// What an established connection makes of segments that do not fit: RFC 9293 §3.10.7.4, RFC 5961, RFC 7323 §5.
+@Suite struct SegmentCheckTests {
+  private func opened(_ change: (Puppet) -> Void = { _ in }) throws -> Puppet {
+    let puppet = try Puppet()
+    change(puppet)
+    #expect(puppet.open())
+    _ = puppet.take()
+    return puppet
+  }
+
+  @Test func onlyAResetWithTheExactNumberEndsTheConnection() throws {
+    let puppet = try opened()
+    // In the window: a challenge (RFC 5961 §3.2).
+    puppet.send([.rst], offset: 1)
+    let challenge = try #require(puppet.take().last)
+    #expect(challenge.flags == [.ack])
+    #expect(challenge.tcp.acknowledgmentNumber == puppet.sequence)
+    #expect(puppet.closed == nil)
+    // Outside: nothing at all.
+    puppet.wait(.seconds(1))
+    for offset in [-1, -5000, 20_000_000] { puppet.send([.rst], offset: offset) }
+    #expect(puppet.take().isEmpty)
+    #expect(puppet.closed == nil)
+    puppet.send([.rst])
+    #expect(puppet.closed == .resetByPeer)
+  }
+
+  @Test func aSynInTheWindowIsChallenged() throws {
+    let puppet = try opened()
+    puppet.send([.syn], options: puppet.synOptions)
+    #expect(puppet.take().map(\.flags) == [[.ack]])
+    #expect(puppet.closed == nil)
+    puppet.sendNext([9])
+    #expect(puppet.read() == [9])
+  }
+
+  @Test func challengesAreRationed() throws {
+    var configuration = EndpointConfiguration()
+    configuration.challengeAcknowledgmentsPerSecond = 5
+    let puppet = try Puppet(configuration: configuration)
+    for port in 0..<20 {
+      puppet.theirs.port = Port(6000 + UInt16(port))
+      #expect(puppet.open())
+      puppet.sequence = puppet.sequence + 1
+    }
+    _ = puppet.take()
+    puppet.wait(.seconds(2))
+    for port in 0..<20 {
+      puppet.theirs.port = Port(6000 + UInt16(port))
+      // The numbers differ by connection; a SYN anywhere near gets a challenge.
+      puppet.send([.syn], offset: -10)
+    }
+    #expect(puppet.take().count == 5)
+    // On one connection at most two a second.
+    puppet.wait(.seconds(2))
+    for _ in 0..<20 { puppet.send([.syn]) }
+    #expect(puppet.take().count == 1)
+  }
+
+  @Test func anAcknowledgementOfDataNeverSentIsChallengedAndItsDataIgnored() throws {
+    let puppet = try opened()
+    puppet.send([.ack], acknowledging: 1, payload: [1, 2, 3])
+    #expect(puppet.take().map(\.flags) == [[.ack]])
+    #expect(puppet.read().isEmpty)
+    // Older than any window: blind injection (RFC 5961 §5.2).
+    puppet.wait(.seconds(1))
+    puppet.send([.ack], acknowledging: -70_000, payload: [1, 2, 3])
+    #expect(puppet.take().map(\.flags) == [[.ack]])
+    #expect(puppet.read().isEmpty)
+    puppet.sendNext([4])
+    #expect(puppet.read() == [4])
+  }
+
+  @Test func segmentsWithAnOldTimestampAreDropped() throws {
+    let puppet = try opened {
+      $0.usesTimestamps = true
+      $0.clock = 5
+    }
+    puppet.clock = 100
+    puppet.sendNext([1])
+    puppet.send(payload: [2], timestamp: 99)
+    #expect(puppet.read() == [1])
+    #expect(puppet.take().last?.flags == [.ack])
+    // The clock wraps: what is newer by less than half its range is newer.
+    puppet.send(payload: [3], timestamp: 101)
+    puppet.sequence = puppet.sequence + 1
+    #expect(puppet.read() == [3])
+    // After 24 days of silence an old value is no proof any more (RFC 7323 §5.5).
+    puppet.wait(.seconds(25 * 24 * 3600))
+    puppet.send(payload: [4], timestamp: 7)
+    #expect(puppet.read() == [4])
+  }
+
+  @Test func dataBeyondTheWindowIsNotTaken() throws {
+    let puppet = try opened()
+    puppet.send(offset: 30_000_000, payload: [1])
+    #expect(puppet.take().map(\.flags) == [[.ack]])
+    puppet.sendNext([7])
+    #expect(puppet.read() == [7])
+  }
+
+  @Test func overlappingAndRepeatedSegmentsGiveEachByteOnce() throws {
+    let puppet = try opened()
+    puppet.send(offset: 4, payload: [4, 5, 6])
+    puppet.send(offset: 2, payload: [2, 3, 4, 5])
+    puppet.send(offset: 0, payload: [0, 1, 2])
+    puppet.send(offset: 0, payload: [0, 1, 2, 3, 4, 5, 6, 7])
+    #expect(puppet.read() == [0, 1, 2, 3, 4, 5, 6, 7])
+    #expect(puppet.take().last?.tcp.acknowledgmentNumber == puppet.sequence + 8)
+  }
+
+  @Test func holesAreReportedByTheMostRecentBlockFirst() throws {
+    let puppet = try opened()
+    puppet.send(offset: 10, payload: [1, 1])
+    puppet.send(offset: 20, payload: [2, 2])
+    let blocks = try #require(puppet.take().last?.options.sack)
+    #expect(blocks.count == 2)
+    #expect(blocks[0].left == puppet.sequence + 20)
+    #expect(blocks[1].right == puppet.sequence + 12)
+    // A duplicate is reported first of all (RFC 2883 §4).
+    puppet.send(offset: -1, payload: [0])
+    let duplicate = try #require(puppet.take().last?.options.sack)
+    #expect(duplicate[0].left == puppet.sequence + -1)
+    #expect(duplicate[0].right == puppet.sequence)
+  }
+
+  @Test func urgentDataIsOrdinaryData() throws {
+    let puppet = try opened()
+    puppet.send([.ack, .urg], payload: [1, 2, 3], urgentPointer: 2)
+    puppet.send([.ack, .urg], offset: 3, payload: [4], urgentPointer: 60_000)
+    #expect(puppet.read() == [1, 2, 3, 4])
+  }
+
+  @Test func aStraySegmentGetsAResetThatItsSenderBelieves() throws {
+    let puppet = try Puppet()
+    puppet.send([.ack], payload: [1, 2])
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == [.rst])
+    #expect(answer.tcp.sequenceNumber == puppet.expected)
+    puppet.send([.fin], payload: [1, 2])
+    let other = try #require(puppet.take().last)
+    #expect(other.flags == [.rst, .ack])
+    #expect(other.tcp.acknowledgmentNumber == puppet.sequence + 3)
+    // Never a reset for a reset.
+    puppet.send([.rst])
+    #expect(puppet.take().isEmpty)
+  }
+
+  @Test(arguments: [IPAddress.Family.v4, .v6])
+  func badChecksumsAreCountedAndDropped(family: IPAddress.Family) throws {
+    let puppet = try Puppet(family: family)
+    #expect(puppet.open())
+    _ = puppet.take()
+    var bytes = madeSegment(
+      from: puppet.theirs, to: puppet.ours, sequence: puppet.sequence, acknowledgment: puppet.expected, flags: [.ack],
+      payload: [1, 2, 3])
+    bytes[bytes.count - 1] ^= 1
+    puppet.deliver(bytes)
+    #expect(puppet.read().isEmpty)
+    #expect(puppet.take().isEmpty)
+    #expect(puppet.endpoint.statistics.badChecksums == 1)
+  }
+
+  @Test func aResetFromAnotherPortHarmsNothing() throws {
+    let puppet = try opened()
+    var stranger = puppet.theirs
+    stranger.port = 5001
+    puppet.send([.rst], from: stranger)
+    #expect(puppet.closed == nil)
+    #expect(puppet.take().isEmpty)
+  }
+
+  @Test func aKeepAliveOfThePeerIsAnswered() throws {
+    let puppet = try opened()
+    puppet.send([.ack], offset: -1)
+    #expect(puppet.take().map(\.flags) == [[.ack]])
+    puppet.send([.ack], offset: -1, payload: [0])
+    #expect(puppet.take().map(\.flags) == [[.ack]])
+    #expect(puppet.read().isEmpty)
+  }
+}
