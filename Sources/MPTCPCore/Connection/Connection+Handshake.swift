@@ -146,7 +146,8 @@ extension Connection {
   func joinConfirmed(_ subflow: Subflow, now: Instant) {
     subflow.isFullyEstablished = true
     subflow.consecutiveTimeouts = 0
-    subflow.retransmitDeadline = .distantFuture
+    // The timer was that of the third ACK; a FIN that left meanwhile needs one of its own.
+    subflow.rearmRetransmission(now: now)
     orphanDeadline = .distantFuture
     endpoint.statistics.joins += 1
     emit(.subflowEstablished(subflow.description))

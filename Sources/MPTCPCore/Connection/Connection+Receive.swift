@@ -17,7 +17,8 @@ extension Connection {
       slice = slice.dropFirst(known)
       offset += known
     }
-    if offset + slice.count > receiveWindowEdge { slice = slice.prefix(receiveWindowEdge - offset) }
+    // As plain TCP the subflow has acknowledged these bytes: its window is the only one.
+    if !isFallback, offset + slice.count > receiveWindowEdge { slice = slice.prefix(receiveWindowEdge - offset) }
     // Nothing follows a DATA_FIN (RFC 8684 §3.3.3).
     if !isFallback, let fin = remoteFinOffset, offset + slice.count > fin { slice = slice.prefix(fin - offset) }
     guard !slice.isEmpty else { return }

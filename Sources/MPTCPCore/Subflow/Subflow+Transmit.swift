@@ -220,9 +220,9 @@ extension Subflow {
         announcesWindowReduction = false
       }
     }
-    let window = connection.receiveWindow(for: self)
-    let rounding = (1 << Int(receiveWindowShift)) - 1
-    let field = UInt16(clamping: (window + rounding) >> Int(receiveWindowShift))
+    // Rounded down: an octet beyond the connection's own edge could not be kept. What was promised before counts on
+    // (RFC 7323 §2.4).
+    let field = UInt16(clamping: connection.receiveWindow(for: self) >> Int(receiveWindowShift))
     let advertised = Int(field) << Int(receiveWindowShift)
     receiveWindowEdge = max(receiveWindowEdge, receiveNext + advertised)
     // What rounding up gave away is given: the peer may use it.
