@@ -258,10 +258,9 @@ extension Subflow {
     switch state {
     case .finWait1: state = .finWait2
     case .closing: state = .timeWait
-    case .lastAck, .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait, .closed: break
+    case .synSent, .synReceived, .established, .finWait2, .closeWait, .lastAck, .timeWait, .closed: break
     }
     if state == .finWait2 { connection.subflowHalfClosed(self, now: now) }
-    // The connection takes it out, and that is what closes it.
     if state == .timeWait || state == .lastAck { connection.subflowDone(self, now: now) }
   }
 

@@ -33,8 +33,12 @@ extension Subflow {
     }
     let hadHole = reassembly.intervalCount > 0
     advance(slice, now: now)
-    while state != .closed, let next = reassembly.pop(at: receiveNext) {
-      connection.notePending(-next.count)
+    while state != .closed {
+      let before = reassembly.byteCount
+      let next = reassembly.pop(at: receiveNext)
+      // Bytes that came twice leave with the ones that are popped.
+      connection.notePending(reassembly.byteCount - before)
+      guard let next else { break }
       advance(next, now: now)
     }
     guard state != .closed else { return }
