@@ -41,10 +41,11 @@ package final class Puppet {
     _ = try endpoint.listen(on: ours, options: listen, at: now)
   }
 
-  /// Options of plain TCP.
+  /// Options of plain TCP that sends what it has at once.
   package static var plain: ConnectionOptions {
     var options = ConnectionOptions()
     options.multipath = .disabled
+    options.noDelay = true
     return options
   }
 

@@ -216,9 +216,9 @@ extension Connection {
     return true
   }
 
-  /// A passive subflow has its third ACK.
+  /// A subflow in SYN-RECEIVED has its third ACK: a passive one, or one of a simultaneous open.
   func subflowOpened(_ subflow: Subflow, now: Instant) {
-    endpoint.halfOpenCount -= 1
+    if !subflow.isInitiator { endpoint.halfOpenCount -= 1 }
     subflow.isFullyEstablished = true
     if subflow.join != nil {
       guard phase == .open else {

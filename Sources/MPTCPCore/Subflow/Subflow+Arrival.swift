@@ -115,6 +115,13 @@ extension Subflow {
         return
       }
     }
+    if state == .synReceived, isInitiator, flags.contains([.syn, .ack]), start == 0 {
+      // The answer in a simultaneous open: its SYN is known, its acknowledgement opens (RFC 9293 §3.5, figure 8).
+      guard !flags.contains(.rst), arriveAcknowledgmentOfSyn(segment, now: now) else { return }
+      sendWindowEdge = max(sendWindowEdge, 1 + Int(segment.header.window))
+      acknowledgeSoon()
+      return
+    }
     guard isAcceptable(start: start, length: length) else {
       if !flags.contains(.rst) { answerUnacceptable(segment, start: start, length: length, now: now) }
       return
@@ -124,13 +131,9 @@ extension Subflow {
       return
     }
     if flags.contains(.syn) {
-      if state == .synReceived, flags.contains(.ack), start == 0, isInitiator {
-        // The answer in a simultaneous open.
-      } else {
-        // RFC 5961 §4.2.
-        endpoint.challenge(self, now: now)
-        return
-      }
+      // RFC 5961 §4.2.
+      endpoint.challenge(self, now: now)
+      return
     }
     guard flags.contains(.ack) else { return }
     // A keep-alive or a window probe without data wants an answer (RFC 9293 §3.8.4).
@@ -180,7 +183,8 @@ extension Subflow {
   }
 
   private func answerUnacceptable(_ segment: Segment, start: Int, length: Int, now: Instant) {
-    if length > 0, start + length <= receiveNext {
+    let isSynAgain = segment.flags.contains([.syn, .ack]) && start == 0
+    if length > 0, start + length <= receiveNext, isSynAgain || !segment.flags.contains(.syn) {
       // All of it came before: say so (RFC 2883 §4.1), its acknowledgement may have been lost.
       if isSackPermitted, !segment.payload.isEmpty {
         duplicateRange = start..<(start + segment.payload.count)
@@ -190,7 +194,7 @@ extension Subflow {
       connection.arrivedDuplicate(segment, on: self, start: start, now: now)
       return
     }
-    if length > 0 {
+    if length > 0, !segment.flags.contains(.syn) {
       // Data beyond the window, a probe of it among others, hears what the window is.
       acknowledgeSoon()
       return
@@ -205,6 +209,7 @@ extension Subflow {
 
   /// RFC 5961 §3.2: only the exact next number resets; elsewhere in the window it gets a challenge.
   private func arriveReset(_ segment: Segment, start: Int, now: Instant) {
+    guard start >= receiveNext else { return }
     guard start == receiveNext else {
       endpoint.challenge(self, now: now)
       return

@@ -61,20 +61,25 @@ extension Subflow {
   func sendSyn(now: Instant) {
     synSentAt = now
     emitSyn(now: now)
-    retransmitDeadline = now + .seconds(1)
+    retransmitDeadline = min(now + .seconds(1), connectDeadline)
+  }
+
+  /// When the application no longer wants to wait for an answer to its SYN.
+  private var connectDeadline: Instant {
+    isInitial && isInitiator ? synSentAt + connection.options.connectTimeout : .distantFuture
   }
 
   func retransmitSyn(now: Instant) {
     synRetransmissions += 1
     let limit = isInitiator ? (isInitial ? 6 : 3) : 5
-    let isLate = isInitial && isInitiator && now - synSentAt >= connection.options.connectTimeout
-    guard synRetransmissions <= limit, !isLate else {
+    guard synRetransmissions <= limit, now < connectDeadline else {
       connection.subflowFailed(self, reason: .connectTimedOut, now: now)
       return
     }
     connection.willRetransmitSyn(self)
     emitSyn(now: now)
-    retransmitDeadline = now + min(.seconds(1) * (1 << Int64(synRetransmissions)), .seconds(16))
+    retransmitDeadline = min(
+      now + min(.seconds(1) * (1 << Int64(synRetransmissions)), .seconds(16)), connectDeadline)
   }
 
   /// No fourth ACK: the third goes again (RFC 8684 §3.2), as often as a SYN would.

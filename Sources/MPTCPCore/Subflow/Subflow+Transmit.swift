@@ -223,10 +223,7 @@ extension Subflow {
     // Rounded down: an octet beyond the connection's own edge could not be kept. What was promised before counts on
     // (RFC 7323 §2.4).
     let field = UInt16(clamping: connection.receiveWindow(for: self) >> Int(receiveWindowShift))
-    let advertised = Int(field) << Int(receiveWindowShift)
-    receiveWindowEdge = max(receiveWindowEdge, receiveNext + advertised)
-    // What rounding up gave away is given: the peer may use it.
-    connection.receiveWindowEdge = max(connection.receiveWindowEdge, connection.receiveNext + advertised)
+    receiveWindowEdge = max(receiveWindowEdge, receiveNext + Int(field) << Int(receiveWindowShift))
     // For plain TCP every window counts; for Multipath TCP only one that a DATA_ACK accompanies (RFC 8684 §3.3.4).
     if !connection.isMultipath { lastSentDataWindowEdge = connection.receiveWindowEdge }
     mustAcknowledge = false
