@@ -47,7 +47,7 @@ package struct SeenSegment {
     }
     packet = Array(packet.prefix(ipByteCount + 20)) + optionBytes + payload
     packet[ipByteCount + 12] =
-      UInt8(truncatingIfNeeded: (20 + optionBytes.count) / 4 << 4) | packet[ipByteCount + 12] & 15
+      UInt8(truncatingIfNeeded: ((20 + optionBytes.count) / 4) << 4) | packet[ipByteCount + 12] & 15
     return withChecksums(packet)
   }
 
