@@ -60,7 +60,7 @@ extension Subflow {
   /// The FIN, alone.
   func emitFin(now: Instant) {
     var options = baseOptions(now: now)
-    if connection.isMultipath { packDataAck(&options, isForced: false) }
+    if connection.isMultipath { packDataAck(&options, isForced: true) }
     emit(
       offset: sentFinOffset ?? sendNext, flags: [.ack, .fin], options: options, payload: nil, segmentByteCount: 0,
       now: now)
