@@ -14,6 +14,12 @@ extension Connection {
   /// The application is done with both directions.
   func release(now: Instant) {
     guard !isReleased else { return }
+    if phase == .closed, subflows.isEmpty {
+      // Over already, whatever was read of it.
+      isReleased = true
+      endpoint.forget(self)
+      return
+    }
     if phase == .opening || !receiveQueue.isEmpty {
       isReleased = true
       abort(reason: .aborted, now: now)
@@ -24,7 +30,6 @@ extension Connection {
     // The peer may hold its direction open for as long as it likes, but not for nobody.
     lingerDeadline = now + .seconds(60)
     endpoint.reschedule(self)
-    if phase == .closed, subflows.isEmpty { endpoint.forget(self) }
     markDirty()
   }
 

@@ -203,7 +203,12 @@ extension Connection {
       if isUp {
         // It may work again: ask at once, with the time-out of a fresh path.
         subflow.roundTrip.resetBackOff()
-        if !subflow.sentSegments.isEmpty { subflow.retransmitDeadline = now }
+        if !subflow.sentSegments.isEmpty {
+          subflow.retransmitDeadline = now
+        } else if subflow.isStalled {
+          // Nothing is out whose acknowledgement could end the stall.
+          subflow.recoverFromStall(now: now)
+        }
         endpoint.reschedule(subflow)
       } else {
         subflow.noteStall(now: now)

@@ -165,7 +165,11 @@ extension Subflow {
     guard state != .closed else { return }
     if !segment.payload.isEmpty { takePayload(segment, start: start, now: now) }
     guard state != .closed else { return }
-    if flags.contains(.fin) { noteFin(at: start + segment.payload.count) }
+    if flags.contains(.fin) {
+      noteFin(at: start + segment.payload.count)
+      // Ahead of a gap it is acknowledged at once like any segment (RFC 5681 §4.2).
+      acknowledgeSoon()
+    }
     takeFin(now: now)
     advanceClosing(now: now)
     if keepAliveDeadline != .distantFuture, let keepAlive = connection.options.keepAlive {

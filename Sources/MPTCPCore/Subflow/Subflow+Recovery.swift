@@ -206,7 +206,8 @@ extension Subflow {
       guard isForced || room >= min(mss, sentSegments[index].count) else { return }
       if !isForced, !paceAllows(now) { return }
       // Cut to what the window, and one super-segment, hold.
-      let limit = max(isForced ? mss : room / mss * mss, mss)
+      let isWhole = isForced || !endpoint.offersSegmentation(path)
+      let limit = max(isWhole ? mss : room / mss * mss, mss)
       if sentSegments[index].count > limit {
         var rest = sentSegments[index]
         rest.start = sentSegments[index].start + limit

@@ -184,7 +184,15 @@ extension Subflow {
     lastSentDataWindowEdge = connection.receiveWindowEdge
   }
 
-  private var sackRangeCount: Int { reassembly.intervalCount + (duplicateRange == nil ? 0 : 1) }
+  private var sackRangeCount: Int {
+    reassembly.intervalCount + (duplicateRange == nil ? 0 : 1) + (loneFinOffset == nil ? 0 : 1)
+  }
+
+  /// Where the peer's FIN stands, when it came ahead of a gap and no bytes stand right before it.
+  private var loneFinOffset: Int? {
+    guard let finOffset, finOffset > receiveNext, reassembly.end != finOffset else { return nil }
+    return finOffset
+  }
 
   /// SACK blocks, the most recent first, a DSACK before all (RFC 2018 §4, RFC 2883 §4).
   private func packSack(_ options: inout TCPOptionBlock) {
@@ -196,13 +204,16 @@ extension Subflow {
       _ = blocks.append(sackBlock(duplicate))
       duplicateRange = nil
     }
+    // The FIN has a number of its own, and a sender wants to know that only what is before it is missing.
+    if let fin = loneFinOffset, blocks.count < room { _ = blocks.append(sackBlock(fin..<(fin + 1))) }
     let recent = reassembly.recentRanges()
     for index in 0..<recent.count where blocks.count < room { _ = blocks.append(sackBlock(recent[index])) }
     if blocks.count > 0 { _ = options.append(.sack(blocks)) }
   }
 
   private func sackBlock(_ range: Range<Int>) -> SACKBlock {
-    SACKBlock(left: receiveSequenceNumber(range.lowerBound), right: receiveSequenceNumber(range.upperBound))
+    let end = range.upperBound == finOffset ? range.upperBound + 1 : range.upperBound
+    return SACKBlock(left: receiveSequenceNumber(range.lowerBound), right: receiveSequenceNumber(end))
   }
 
   // MARK: Output

@@ -163,6 +163,18 @@ import Testing
     #expect(puppet.endpoint.connectionCount == 0)
   }
 
+  @Test func whatNobodyReadKeepsNoFinishedConnectionAlive() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    let id = try #require(puppet.id)
+    puppet.sendNext([1, 2])
+    _ = puppet.take()
+    puppet.send([.rst])
+    #expect(puppet.closed == .resetByPeer)
+    puppet.endpoint.close(id, at: puppet.now)
+    #expect(puppet.endpoint.connectionCount == 0)
+  }
+
   @Test func shortConnectionsInSequenceLeaveNothing() throws {
     let pair = Pair([LinkConfiguration()])
     var tables: [Int] = []

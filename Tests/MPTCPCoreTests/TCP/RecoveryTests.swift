@@ -1,0 +1,215 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// Loss found and repaired: RFC 6298, RFC 8985, RFC 6582, RFC 3168.
+@Suite struct RecoveryTests {
+  static let link = LinkConfiguration(bitsPerSecond: 20_000_000, delay: .milliseconds(20), queueByteCount: 400_000)
+  static var plain: ConnectionOptions {
+    var options = ConnectionOptions()
+    options.multipath = .disabled
+    return options
+  }
+
+  /// Transfers `count` bytes from the client, and gives the pair afterwards.
+  private func transfer(
+    _ count: Int, _ link: LinkConfiguration = Self.link, offload: Bool = false, options: ConnectionOptions = Self.plain,
+    onPacket: @escaping (Int, [UInt8]) -> [UInt8]? = { $1 }
+  ) throws -> (Pair, Exchange) {
+    let pair = Pair([link], offload: offload)
+    pair.onPacket = { side, _, bytes in onPacket(side, bytes) }
+    let exchange = try Exchange(pair, clientSends: count, serverSends: 0, options: options)
+    #expect(pair.run(for: .seconds(120)) { exchange.isDone || exchange.mismatch != nil })
+    #expect(exchange.mismatch == nil)
+    #expect(exchange.closed == [.finished, .finished])
+    return (pair, exchange)
+  }
+
+  @Test func retransmissionTimeoutsBackOff() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(100)
+    var times: [Instant] = []
+    for _ in 0..<2000 {
+      puppet.wait(.milliseconds(10))
+      if !puppet.take().isEmpty { times.append(puppet.now) }
+    }
+    let gaps = zip(times, times.dropFirst()).map { $1 - $0 }
+    #expect(gaps.count >= 4)
+    // Each wait is twice the one before it (RFC 6298 §5.5), up to the tick of this test.
+    for (first, second) in zip(gaps.dropFirst(2), gaps.dropFirst(3)) {
+      #expect(second >= first * 2 - .milliseconds(20) && second <= first * 2 + .milliseconds(20))
+    }
+    puppet.expected = puppet.expected + 100
+    puppet.send()
+    puppet.wait(.seconds(60))
+    #expect(puppet.take().isEmpty)
+  }
+
+  @Test func aLostTailIsRepairedByAProbeAndNotByATimeout() throws {
+    // The last data and the FIN.
+    var dropped = 0
+    let (pair, _) = try transfer(50_000) { side, bytes in
+      guard side == 0, let segment = SeenSegment(bytes), dropped < 2,
+        segment.flags.contains(dropped == 0 ? .psh : .fin)
+      else { return bytes }
+      dropped += 1
+      return nil
+    }
+    #expect(dropped == 2)
+    #expect(pair.endpoints[0].statistics.tailLossProbes >= 1)
+    #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
+  }
+
+  @Test func aFinAheadOfAGapIsReportedSoThatTheGapIsFilled() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.send([.fin, .ack], offset: 10)
+    let answer = try #require(puppet.take().last?.options.sack)
+    #expect(answer.count == 1)
+    #expect(answer[0].left == puppet.sequence + 10)
+    #expect(answer[0].right == puppet.sequence + 11)
+    puppet.send(offset: 5, payload: [1, 2, 3, 4, 5])
+    let both = try #require(puppet.take().last?.options.sack)
+    #expect(both.count == 1)
+    #expect(both[0].left == puppet.sequence + 5)
+    #expect(both[0].right == puppet.sequence + 11)
+    puppet.send(payload: [1, 2, 3, 4, 5])
+    #expect(puppet.take().last?.tcp.acknowledgmentNumber == puppet.sequence + 11)
+    #expect(puppet.state == .closeWait)
+  }
+
+  @Test func oneLostSegmentIsSentOnceMoreAndNothingElse() throws {
+    var seen = 0
+    let (pair, _) = try transfer(200_000) { side, bytes in
+      guard side == 0, let segment = SeenSegment(bytes), !segment.payload.isEmpty else { return bytes }
+      seen += 1
+      return seen == 30 ? nil : bytes
+    }
+    #expect(pair.endpoints[0].statistics.retransmittedSegments == 1)
+    #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
+  }
+
+  @Test func reorderingCostsFewRetransmissions() throws {
+    var link = Self.link
+    link.reorderRate = .percent(10)
+    link.reorderDelay = .milliseconds(4)
+    let (pair, _) = try transfer(2_000_000, link)
+    // Until reordering has been seen once, three segments overtaken look like a loss (RFC 8985 §6.2).
+    #expect(pair.endpoints[0].statistics.retransmittedSegments <= 20)
+    #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
+  }
+
+  @Test func aPeerWithoutSackRecoversFromLoss() throws {
+    var seen = 0
+    let (pair, exchange) = try transfer(400_000) { side, bytes in
+      let bytes = withoutOptions(bytes, kinds: [4, 5])
+      guard side == 0, let segment = SeenSegment(bytes), !segment.payload.isEmpty else { return bytes }
+      seen += 1
+      return seen % 50 == 20 ? nil : bytes
+    }
+    #expect(exchange.received[1] == 400_000)
+    #expect(pair.endpoints[0].statistics.retransmittedSegments < 30)
+  }
+
+  @Test(arguments: [[UInt8(3)], [8], [3, 8], [3, 4, 5, 8], [2, 3, 4, 5, 8]])
+  func whateverOptionsTheSynLosesTheDataArrives(kinds: [UInt8]) throws {
+    var seen = 0
+    let (_, exchange) = try transfer(150_000) { side, bytes in
+      let bytes = withoutOptions(bytes, kinds: Set(kinds))
+      guard let segment = SeenSegment(bytes), !segment.payload.isEmpty else { return bytes }
+      seen += 1
+      return seen % 40 == 15 ? nil : bytes
+    }
+    #expect(exchange.received[1] == 150_000)
+  }
+
+  @Test(arguments: [false, true])
+  func aMarkIsEchoedUntilTheSenderSaysThatItSlowedDown(offload: Bool) throws {
+    var link = Self.link
+    link.markingByteCount = 30_000
+    var options = Self.plain
+    options.explicitCongestionNotification = true
+    var echoes = 0
+    var reductions = 0
+    var marked = 0
+    let pair = Pair([link], backward: [Self.link], offload: offload)
+    pair.onPacket = { side, _, bytes in
+      guard let segment = SeenSegment(bytes), !segment.flags.contains(.syn) else { return bytes }
+      if side == 1, segment.flags.contains(.ece) { echoes += 1 }
+      if side == 0, segment.flags.contains(.cwr) { reductions += 1 }
+      if side == 0, !segment.payload.isEmpty, segment.ip.trafficClass & 3 == 2 { marked += 1 }
+      return bytes
+    }
+    let exchange = try Exchange(pair, clientSends: 3_000_000, serverSends: 0, options: options)
+    #expect(pair.run(for: .seconds(60)) { exchange.isDone })
+    #expect(exchange.closed == [.finished, .finished])
+    #expect(marked > 100)
+    #expect(echoes > 0)
+    #expect(reductions > 0)
+    // No packet had to be lost, and the echo ended each time.
+    #expect(pair.endpoints[0].statistics.retransmittedSegments == 0)
+    #expect((pair.now - Instant(nanoseconds: 1_000_000_000)).seconds < 2.5)
+  }
+
+  @Test func aTransferThroughABlackHoleForLargePacketsCompletes() throws {
+    var link = Self.link
+    link.maximumTransmissionUnit = 1280
+    var options = ConnectionOptions()
+    for multipath in [MultipathMode.enabled, .disabled] {
+      options.multipath = multipath
+      let (_, exchange) = try transfer(300_000, link, offload: true, options: options)
+      #expect(exchange.received[1] == 300_000)
+    }
+  }
+
+  @Test func theUserTimeoutEndsADeadConnection() throws {
+    let puppet = try Puppet()
+    var options = Puppet.plain
+    options.userTimeout = .seconds(5)
+    #expect(try puppet.accept(options: options))
+    _ = puppet.take()
+    puppet.write(10)
+    puppet.wait(.milliseconds(4900))
+    #expect(puppet.closed == nil)
+    puppet.wait(.seconds(4))
+    #expect(puppet.closed == .timedOut)
+  }
+
+  @Test func keepAliveEndsADeadConnectionAndKeepsALivingOne() throws {
+    let puppet = try Puppet()
+    var options = Puppet.plain
+    options.keepAlive = .seconds(10)
+    #expect(try puppet.accept(options: options))
+    _ = puppet.take()
+    for _ in 0..<20 {
+      puppet.wait(.seconds(10))
+      let probe = try #require(puppet.take().last)
+      #expect(probe.tcp.sequenceNumber == puppet.expected + -1)
+      puppet.send()
+    }
+    #expect(puppet.closed == nil)
+    puppet.wait(.seconds(800))
+    #expect(puppet.closed == .timedOut)
+  }
+
+  @Test func twoEndpointsKeepEachOtherAlive() throws {
+    let pair = Pair([Self.link])
+    var options = Self.plain
+    options.keepAlive = .seconds(10)
+    var listen = ListenerOptions()
+    listen.connection = options
+    _ = try pair.endpoints[1].listen(on: TransportAddress(.anyV4, 80), options: listen, at: pair.now)
+    _ = try pair.endpoints[0].connect(to: TransportAddress(Pair.address(0, 1, .v4), 80), options: options, at: pair.now)
+    pair.run(for: .seconds(300))
+    for side in 0..<2 {
+      #expect(pair.events[side].contains { if case .established = $0.event { true } else { false } })
+      #expect(pair.events[side].allSatisfy { if case .closed = $0.event { false } else { true } })
+    }
+  }
+}
