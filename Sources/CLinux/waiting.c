@@ -96,8 +96,8 @@ struct netlink_address {
 };
 _Static_assert(sizeof(struct netlink_address) == 12, "sockaddr_nl");
 
-int clinux_netlink_open(uint32_t groups, bool blocking) {
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0);
+int clinux_netlink_open(int protocol, uint32_t groups, bool blocking) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), protocol);
   if (fd < 0) return -errno;
   struct netlink_address address = {.family = AF_NETLINK, .groups = groups};
   if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0) {

@@ -100,8 +100,10 @@ void clinux_name_thread(const char *name);
 
 // MARK: - Netlink
 
-// A route netlink socket, closed on exec, subscribed to `groups` (a bit mask); `blocking` false for one to poll.
-int clinux_netlink_open(uint32_t groups, bool blocking);
+#define CLINUX_NETLINK_ROUTE 0
+#define CLINUX_NETLINK_NETFILTER 12
+// A netlink socket, closed on exec, subscribed to `groups` (a bit mask); `blocking` false for one to poll.
+int clinux_netlink_open(int protocol, uint32_t groups, bool blocking);
 
 // MARK: - Namespaces
 

@@ -12,6 +12,8 @@ final class PacketDevice: Device {
   let interface: LinkDescription?
   private let file: Descriptor
   private let hardwareAddress: MACAddress
+  /// Where we share the interface's address: what keeps the kernel quiet, as long as this lives.
+  private let ingressFilter: IngressFilter?
   private var neighbors: NeighborProtocol<Held>
   private var buffer = ReceiveBuffer(headerByteCount: prefixByteCount)
 
@@ -31,14 +33,18 @@ final class PacketDevice: Device {
   ///   - addresses: ours, with the prefixes of the link; none of them may be the kernel's.
   ///   - gateways: who takes packets to other networks, at most one of each family.
   ///   - random: 64 unpredictable bits, for the link-layer address.
-  init(name: String, addresses: [IPPrefix], gateways: [IPAddress], random: UInt64, at now: Instant) throws {
+  ///   - sharesHardwareAddress: whether to use the interface's own link-layer address; nil: only where it takes no other.
+  init(
+    name: String, addresses: [IPPrefix], gateways: [IPAddress], random: UInt64, sharesHardwareAddress: Bool? = nil,
+    at now: Instant
+  ) throws {
     let routes = try RouteSocket()
     let link = try routes.link(name)
     try Self.refuseUnusable(link, addresses, gateways, routes)
     guard let kernelAddress = MACAddress(octets: link.hardwareAddress) else {
       throw DeviceError(name, "has no Ethernet address")
     }
-    let isShared = Self.isWireless(name)
+    let isShared = sharesHardwareAddress ?? Self.isWireless(name)
     hardwareAddress = isShared ? kernelAddress : .locallyAdministered(random)
     let filter = PacketFilter(for: addresses.map(\.address), hardwareAddress: hardwareAddress).instructions
     let socket = try check(
@@ -46,7 +52,12 @@ final class PacketDevice: Device {
       remedy:
         "this needs CAP_NET_RAW: run as root, inside 'unshare -rn', or after 'setcap cap_net_raw+ep' on the program")
     file = Descriptor(socket)
-    if !isShared { try Self.join(socket, link, CLINUX_MEMBERSHIP_UNICAST, hardwareAddress) }
+    if isShared {
+      ingressFilter = try IngressFilter(interface: name, addresses: addresses.map(\.address))
+    } else {
+      ingressFilter = nil
+      try Self.join(socket, link, CLINUX_MEMBERSHIP_UNICAST, hardwareAddress)
+    }
     for address in addresses.map(\.address) where address.family == .v6 {
       guard let group = MACAddress(multicast: address.solicitedNodeMulticast) else { continue }
       try Self.join(socket, link, CLINUX_MEMBERSHIP_MULTICAST, group)

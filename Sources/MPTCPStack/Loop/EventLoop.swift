@@ -39,13 +39,14 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   private let shared = Mutex(Shared())
   private let isAsleep = Atomic(false)
+  /// The loop's thread; 0 before its start and after its end.
+  private let thread = Atomic<UInt>(0)
   private let poll: Descriptor
   private let wake: Descriptor
 
   // Confined to the loop's thread.
   private nonisolated(unsafe) var localJobs: [Job] = []
   private nonisolated(unsafe) var runningJobs: [Job] = []
-  private nonisolated(unsafe) var thread: pthread_t?
   private nonisolated(unsafe) weak var driver: (any LoopDriver)?
 
   /// Makes a loop; ``start(_:named:)`` sets it going.
@@ -60,7 +61,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
   /// Starts the thread, which keeps the loop and the driver alive until ``stop()``.
   func start(_ driver: any LoopDriver, named name: String) {
     startThread(named: name) { [self] in
-      thread = pthread_self()
+      thread.store(UInt(pthread_self()), ordering: .relaxed)
       self.driver = driver
       clinux_precise_sleep()
       run(driver)
@@ -74,10 +75,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
   }
 
   /// Whether the caller runs on the loop's thread.
-  var isCurrent: Bool {
-    guard let thread else { return false }
-    return pthread_equal(thread, pthread_self()) != 0
-  }
+  var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
   // MARK: Descriptors
 
@@ -206,7 +204,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
     driver.loopWillEnd()
     runJobs()
-    thread = nil
+    thread.store(0, ordering: .relaxed)
     let isLate = shared.withLock {
       $0.hasEnded = true
       $0.jobs += localJobs

@@ -19,7 +19,7 @@ final class LinkMonitor {
   init(interfaceIndex: Int32) throws(SystemError) {
     index = interfaceIndex
     // RTMGRP_LINK
-    file = Descriptor(try check(clinux_netlink_open(0x1, false), "watch the network interfaces"))
+    file = Descriptor(try check(clinux_netlink_open(CLINUX_NETLINK_ROUTE, 0x1, false), "watch the network interfaces"))
   }
 
   /// The latest news since the last call; nil: none.

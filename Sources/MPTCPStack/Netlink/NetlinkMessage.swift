@@ -34,7 +34,8 @@ struct NetlinkMessage {
   mutating func nest(_ type: UInt16, header: [UInt8] = [], _ body: (inout NetlinkMessage) -> Void) {
     let start = bytes.count
     append(UInt16(0))
-    append(type)
+    // NLA_F_NESTED, which newer families insist on and older ones ignore.
+    append(type | 0x8000)
     bytes += header
     align()
     body(&self)

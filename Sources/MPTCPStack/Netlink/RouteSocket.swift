@@ -30,7 +30,7 @@ package final class RouteSocket {
 
   /// Opens the conversation.
   package init() throws(SystemError) {
-    descriptor = Descriptor(try check(clinux_netlink_open(0, true), "open a netlink socket"))
+    descriptor = Descriptor(try check(clinux_netlink_open(CLINUX_NETLINK_ROUTE, 0, true), "open a netlink socket"))
   }
 
   // MARK: Links

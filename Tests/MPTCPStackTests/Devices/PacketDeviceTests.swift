@@ -1,3 +1,4 @@
+import Glibc
 import MPTCPCore
 import MPTCPWire
 import Testing
@@ -41,8 +42,7 @@ struct PacketDeviceTests {
           packet.withUnsafeBytes {
             device.send(whole: $0, offload: .none, at: Instant(nanoseconds: MonotonicClock.now))
           } == .sent)
-        try device.pump(milliseconds: 100)
-        #expect(socket.receive() == [4, 5])
+        #expect(try device.deliver(to: socket) == [4, 5])
         try socket.send([1, 2, 3], to: our)
         let payload = try device.receive { packet, _ in try udpPayload(packet.bytes, from: their, to: our) }
         #expect(payload == [1, 2, 3])
@@ -78,8 +78,7 @@ struct PacketDeviceTests {
           packet.withUnsafeBytes {
             device.send(whole: $0, offload: .none, at: Instant(nanoseconds: MonotonicClock.now))
           } == .sent)
-        try device.pump(milliseconds: 100)
-        #expect(socket.receive() == [6])
+        #expect(try device.deliver(to: socket) == [6])
       }
     }
   }
@@ -120,6 +119,50 @@ struct PacketDeviceTests {
       _ = try first.receive(at: now, limit: 8) { _, _ in }
       let error = #expect(throws: SystemError.self) { try second.receive(at: now, limit: 8) { _, _ in } }
       #expect(error?.description.contains("uses our address") == true)
+    }
+  }
+
+  @Test(
+    "Sharing the kernel's link-layer address beside a kernel that forwards, we get our packets and it keeps still",
+    arguments: networks)
+  func shared(ours: String, kernel: String) async throws {
+    try await NetworkNamespace.withNew {
+      let routes = try RouteSocket()
+      try routes.addEthernetPair("ours", "theirs")
+      // The kernel has an address of its own there, and would send our packets on, with a redirect to their sender.
+      let ourPrefix = try #require(IPPrefix(ours))
+      let beside =
+        ourPrefix.address.family == .v4 ? IPAddress(v4: 0x0A51_0009) : IPAddress(v6High: ourPrefix.address.high, low: 9)
+      try routes.addAddress(IPPrefix(beside, length: ourPrefix.length), to: "ours")
+      try routes.setLink("ours", isUp: true)
+      try routes.setLink("theirs", isUp: true)
+      for path in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        let file = open("/proc/sys/net/\(path)", O_WRONLY)
+        #expect(write(file, "1", 1) == 1)
+        close(file)
+      }
+      let our = TransportAddress(try #require(IPPrefix(ours)).address, 4_000)
+      let their = TransportAddress(try #require(IPPrefix(kernel)).address, 5_000)
+      let now = Instant(nanoseconds: MonotonicClock.now)
+      let near = try PacketDevice(
+        name: "ours", addresses: [try #require(IPPrefix(ours))], gateways: [], random: 1, sharesHardwareAddress: true,
+        at: now)
+      let far = try PacketDevice(
+        name: "theirs", addresses: [try #require(IPPrefix(kernel))], gateways: [], random: 2, at: now)
+      let packet = try udpPacket(from: their, to: our, [1, 2])
+      #expect(packet.withUnsafeBytes { far.send(whole: $0, offload: .none, at: now) } == .sent)
+      var payload: [UInt8]?
+      var strays = 0
+      for _ in 0..<100 {
+        let now = Instant(nanoseconds: MonotonicClock.now)
+        _ = try near.receive(at: now, limit: 8) { packet, _ in
+          payload = (try? udpPayload(packet.bytes, from: their, to: our)) ?? payload
+        }
+        _ = try far.receive(at: now, limit: 8) { _, _ in strays += 1 }
+        usleep(1_000)
+      }
+      #expect(payload == [1, 2])
+      #expect(strays == 0)
     }
   }
 

@@ -5,15 +5,17 @@ import MPTCPWire
 @testable import MPTCPStack
 
 extension Device {
-  /// Lets the device do its own work for a while; what it receives is thrown away.
-  func pump(milliseconds: Int64) throws {
-    let deadline = MonotonicClock.now + milliseconds * 1_000_000
+  /// Lets the device do its own work until the kernel's socket has a datagram; empty after two seconds without one.
+  func deliver(to socket: KernelSocket) throws -> [UInt8] {
+    let deadline = MonotonicClock.now + 2_000_000_000
     while MonotonicClock.now < deadline {
       let now = Instant(nanoseconds: MonotonicClock.now)
       _ = try receive(at: now, limit: 8) { _, _ in }
       advance(to: now) { _, _ in }
+      if let datagram = socket.poll() { return datagram }
       usleep(500)
     }
+    return []
   }
 
   /// Receives until `accept` gives something, or two seconds have passed.

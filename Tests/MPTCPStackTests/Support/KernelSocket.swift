@@ -25,6 +25,13 @@ final class KernelSocket: Sendable {
     try #require(sent == bytes.count, "send to \(address): \(errno)")
   }
 
+  /// The next datagram if it is there.
+  func poll() -> [UInt8]? {
+    var buffer = [UInt8](repeating: 0, count: 2_048)
+    let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+    return count < 0 ? nil : Array(buffer.prefix(count))
+  }
+
   /// The next datagram; empty after two seconds without one.
   func receive() -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: 2_048)
