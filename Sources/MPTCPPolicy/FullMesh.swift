@@ -97,7 +97,10 @@ public struct FullMesh: PathPolicy, Hashable {
     }
     let failures = index.map { attempts[$0].failures } ?? 0
     var delay = maximumRetryDelay
-    if reason != .refused { delay = min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay) }
+    // RFC 8684 §3.6: 3, administratively prohibited, will be no different in half a second.
+    if reason != .refused, reason != .resetByPeer(ResetReasonCode(3)) {
+      delay = min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
+    }
     let attempt = Attempt(
       path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: now + delay)
     if let index {

@@ -6,7 +6,7 @@ extension Connection {
   // MARK: Data
 
   /// Takes bytes that a subflow has in order. What came before, on another subflow or this one, is dropped; what lies
-  /// beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4).
+  /// far beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4).
   func receive(_ slice: ByteSlice, at offset: Int, on subflow: Subflow, now: Instant) {
     var slice = slice
     var offset = offset
@@ -17,10 +17,16 @@ extension Connection {
       slice = slice.dropFirst(known)
       offset += known
     }
-    // As plain TCP the subflow has acknowledged these bytes: its window is the only one.
-    if !isFallback, offset + slice.count > receiveWindowEdge { slice = slice.prefix(receiveWindowEdge - offset) }
-    // Nothing follows a DATA_FIN (RFC 8684 §3.3.3).
-    if !isFallback, let fin = remoteFinOffset, offset + slice.count > fin { slice = slice.prefix(fin - offset) }
+    if !isFallback {
+      // A sender keeps the larger of two windows on a subflow where nothing moved (RFC 9293 §3.10.7.4), and adds it to
+      // the DATA_ACK of that subflow's next segment, as Linux does: it may honestly believe in an edge beyond ours.
+      // Another window's worth is taken before anything is dropped; that bounds the memory. (As plain TCP the subflow
+      // has acknowledged these bytes: its window is the only one.)
+      let limit = receiveWindowEdge + receiveLimit
+      if offset + slice.count > limit { slice = slice.prefix(limit - offset) }
+      // Nothing follows a DATA_FIN (RFC 8684 §3.3.3).
+      if let fin = remoteFinOffset, offset + slice.count > fin { slice = slice.prefix(fin - offset) }
+    }
     guard !slice.isEmpty else { return }
     if isReleased {
       // RFC 9293 §3.6, RFC 2525 §2.17: data for nobody is an error that the peer must hear of.
@@ -95,19 +101,20 @@ extension Connection {
     let free = receiveLimit - receiveQueue.byteCount - max(pendingByteCount - receiveLimit, 0)
     let edge = receiveNext + max(free, 0)
     guard edge > receiveWindowEdge else { return }
-    if edge - receiveWindowEdge >= min(receiveLimit / 4, 2 * 1460) { receiveWindowEdge = edge }
+    if edge - receiveWindowEdge >= min(receiveLimit / 4, 16_384) { receiveWindowEdge = edge }
   }
 
   /// By how much the window must have opened before it is worth an acknowledgement of its own.
   func windowUpdateThreshold(_ subflow: Subflow) -> Int {
     let left = subflow.lastSentDataWindowEdge - receiveNext
-    return left < 2 * 1460 ? 2 * 1460 : receiveLimit / 4
+    return left < receiveLimit / 2 ? min(receiveLimit / 4, 65_536) : receiveLimit / 4
   }
 
-  /// Grows the window: twice what the application reads in a round trip keeps the paths full while it doubles.
+  /// Grows the window: thrice what the application reads in a round trip keeps the paths full while the sender doubles.
+  /// A round is 5 ms at least: so long an application, or the thread that serves it, may be off its processor.
   private func noteRead(_ byteCount: Int, now: Instant) {
     readInRound += byteCount
-    var longest = Nanoseconds.milliseconds(1)
+    var longest = Nanoseconds.milliseconds(5)
     for subflow in subflows { longest = max(longest, subflow.roundTrip.smoothed ?? .zero) }
     guard now - readRoundStart >= longest else { return }
     let wanted = min(readInRound, options.receiveBufferByteCount) * 3

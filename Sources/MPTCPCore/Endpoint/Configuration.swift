@@ -97,7 +97,8 @@ public struct ConnectionOptions: Sendable {
   public var connectTimeout: Nanoseconds = .seconds(60)
   /// The most bytes that the application may have written and the peer not yet acknowledged.
   public var sendBufferByteCount = 16 << 20
-  /// The largest receive window. It starts at 256 KiB and grows with what the application reads in a round trip.
+  /// The largest receive window. It starts at 256 KiB and grows with what the application reads in a round trip. Twice
+  /// as many bytes are the most that a peer can make the connection keep.
   public var receiveBufferByteCount = 16 << 20
 
   /// The defaults.

@@ -178,9 +178,18 @@ extension Subflow {
     connection.markDirty()
   }
 
+  /// Up to where data is taken. The window belongs to the connection (RFC 8684 §3.3.4): a peer may use on this subflow
+  /// what another advertised, as Linux does, and then it is not told by the edge that this subflow advertised itself.
+  var acceptanceEdge: Int {
+    let own = max(receiveWindowEdge, receiveNext)
+    guard connection.isMultipath else { return own }
+    let shared = max(connection.receiveWindowEdge - connection.receiveNext, 0) + connection.receiveLimit
+    return max(own, receiveNext + shared)
+  }
+
   /// RFC 9293 §3.10.7.4, first check. The window is what was advertised, even if the connection's has filled since.
   private func isAcceptable(start: Int, length: Int) -> Bool {
-    let edge = max(receiveWindowEdge, receiveNext)
+    let edge = acceptanceEdge
     if length == 0 { return start >= receiveNext - 1 && start <= edge }
     return start < max(edge, receiveNext + 1) && start + length > receiveNext
       && (edge > receiveNext || start < receiveNext)

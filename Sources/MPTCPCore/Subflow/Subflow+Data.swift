@@ -15,7 +15,7 @@ extension Subflow {
       start = receiveNext
       mustAcknowledge = true
     }
-    let edge = max(receiveWindowEdge, receiveNext)
+    let edge = acceptanceEdge
     if start + slice.count > edge {
       slice = slice.prefix(edge - start)
       finOffset = nil
