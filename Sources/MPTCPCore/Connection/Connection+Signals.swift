@@ -129,7 +129,7 @@ extension Connection {
 
   private func noteMapping(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     guard mapping.subflowOffset > 0, mapping.end > 0,
-      mapping.subflowOffset <= max(subflow.receiveWindowEdge, subflow.receiveNext) + 65_535
+      mapping.subflowOffset <= subflow.acceptanceEdge + 65_535
     else { return }
     guard subflow.note(mapping) else {
       // A mapping that contradicts another: mappings are immutable (RFC 8684 §3.3.1).
