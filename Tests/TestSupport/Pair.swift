@@ -17,6 +17,8 @@ package final class Pair {
   /// Called after each step with the side that may have something to do.
   package var onStep: () -> Void = {}
   package private(set) var steps = 0
+  /// Paths that were added later, and the links that they use.
+  package var aliases: [PathID: Int] = [:]
   /// Prints each packet, for a person who wants to know why a test failed.
   package var traces = false
 
@@ -61,7 +63,7 @@ package final class Pair {
       for side in 0..<2 {
         while let packet = endpoints[side].nextPacket() {
           isBusy = true
-          let path = Int(packet.path.rawValue)
+          let path = aliases[packet.path] ?? Int(packet.path.rawValue)
           guard let bytes = onPacket(side, path, packet.copyBytes()) else { continue }
           if traces {
             print(
@@ -178,6 +180,8 @@ package final class Exchange {
   package var mismatch: String?
   package var isMultipath: [Bool?] = [nil, nil]
   package var readLimit = Int.max
+  /// How much may be read from now on, where it is limited.
+  package var readBudget: Int?
   package var writeSize = 65_536
   private var consumed = [0, 0]
   private let patterns: [Pattern]
@@ -229,7 +233,8 @@ package final class Exchange {
 
   private func read(_ side: Int, _ id: ConnectionID) {
     while !ended[side] {
-      guard let slice = try? pair.endpoints[side].read(from: id, upTo: readLimit, at: pair.now) else { return }
+      let limit = min(readLimit, readBudget ?? .max)
+      guard let slice = try? pair.endpoints[side].read(from: id, upTo: limit, at: pair.now) else { return }
       if slice.isEmpty {
         ended[side] = true
         if received[side] != toSend[1 - side] { mismatch = "side \(side) ended after \(received[side]) bytes" }
@@ -239,6 +244,7 @@ package final class Exchange {
         mismatch = "side \(side) at byte \(position)"
       }
       received[side] += slice.count
+      if let budget = readBudget { readBudget = budget - slice.count }
       if lastDelivery != .zero { longestGap = max(longestGap, pair.now - lastDelivery) }
       lastDelivery = pair.now
     }

@@ -34,6 +34,7 @@ extension Connection {
       return
     }
     guard offset == receiveNext else {
+      guard reassembly.intervalCount < Limits.intervals else { return }
       let fresh = reassembly.insert(at: offset, slice)
       duplicateByteCount += slice.count - fresh
       endpoint.statistics.duplicateByteCount += slice.count - fresh
@@ -59,7 +60,7 @@ extension Connection {
   /// The application's read.
   func read(upTo limit: Int, now: Instant) -> ByteSlice? {
     guard let slice = receiveQueue.pop(upTo: limit) else {
-      if isRemoteFinished || closeReason != nil { return ByteSlice([]) }
+      if receiveQueue.isEmpty, isRemoteFinished || closeReason != nil { return ByteSlice([]) }
       wantsReadable = true
       return nil
     }

@@ -47,7 +47,9 @@ extension Connection {
       if subflow.isOpen, receiveWindowEdge - subflow.lastSentDataWindowEdge >= windowUpdateThreshold(subflow) {
         subflow.mustAcknowledge = true
       }
-      if subflow.mustAcknowledge || !subflow.pendingOptions.isEmpty { subflow.emitAcknowledgment(now: now) }
+      if subflow.mustAcknowledge || (!subflow.pendingOptions.isEmpty && subflow.optionsHeldUntil <= now) {
+        subflow.emitAcknowledgment(now: now)
+      }
       if isBlockedByWindow(subflow) { subflow.armPersist(now: now) }
     }
     armDataRetransmission(now: now)

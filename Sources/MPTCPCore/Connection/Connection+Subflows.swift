@@ -140,6 +140,19 @@ extension Connection {
     }
   }
 
+  /// Addresses that left with their path, whether announced or known from a join (RFC 8684 §3.4.2).
+  private func withdrawAddresses(of gone: [Subflow]) {
+    guard isConfirmed, phase == .open else { return }
+    var ids: [AddressID] = []
+    for subflow in gone where !endpoint.isLocal(subflow.tuple.local.address) && !ids.contains(subflow.localAddressID) {
+      ids.append(subflow.localAddressID)
+    }
+    for announcement in announcements where !endpoint.isLocal(announcement.address) && !ids.contains(announcement.id) {
+      ids.append(announcement.id)
+    }
+    for id in ids { withdraw(id) }
+  }
+
   private func withdraw(_ id: AddressID) {
     announcements.removeAll { $0.id == id }
     // Not on a subflow that uses the address, where another is to be had.
@@ -193,7 +206,9 @@ extension Connection {
 
   /// A local path is gone.
   func pathRemoved(_ path: PathID, now: Instant) {
-    for subflow in subflows where subflow.path == path { drop(subflow, reason: .pathRemoved, now: now) }
+    let gone = subflows.filter { $0.path == path }
+    for subflow in gone { drop(subflow, reason: .pathRemoved, now: now) }
+    withdrawAddresses(of: gone)
     if subflows.isEmpty, phase != .closed { lastSubflowGone(.noSubflows, nil, now: now) }
     consult(.localPathsChanged, now: now)
   }

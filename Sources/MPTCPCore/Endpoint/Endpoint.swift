@@ -268,7 +268,7 @@ public final class Endpoint {
       timestampOffset: UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret)))
     connection.nextSubflowNumber &+= 1
     subflow.windowSlot = connection.congestion.addWindow(
-      maximumSegmentByteCount: subflow.maximumSegmentByteCount, at: now)
+      maximumSegmentByteCount: subflow.announcedMaximumSegmentByteCount, at: now)
     subflow.receiveWindowShift = Self.windowShift(for: connection.options.receiveBufferByteCount)
     connection.subflows.append(subflow)
     subflowSlots[Int(slot)] = subflow

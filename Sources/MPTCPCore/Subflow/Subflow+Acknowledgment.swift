@@ -217,8 +217,14 @@ extension Subflow {
     let sample = now - segment.sentAt
     if segment.isRetransmitted {
       // Which transmission was acknowledged? An old echo, or less than the path can do, says: the first.
-      if let echo, usesTimestamps, Int32(bitPattern: echo &- timestamp(segment.sentAt)) < 0 { return nil }
-      if let minimum = roundTrip.minimum, sample < minimum { return nil }
+      // What SACK reports stands behind a gap, and the echo is that of the last segment before it (RFC 7323 §4.1).
+      if let echo, usesTimestamps, segment.end <= sendUnacknowledged,
+        Int32(bitPattern: echo &- timestamp(segment.sentAt)) < 0
+      {
+        return nil
+      }
+      // A small segment may take a little less than the least that full ones took.
+      if let minimum = roundTrip.minimum, sample < minimum - minimum / 8 { return nil }
     } else {
       roundTrip.sample(sample, at: now)
     }
@@ -314,6 +320,8 @@ enum Limits {
   static let receivedMappings = 4096
   /// Octets that arrived in order with no mapping (RFC 8684 §3.3.1): beyond it the subflow is reset.
   static let unmappedByteCount = 256 << 10
+  /// Runs of data behind holes, on a subflow and in the connection.
+  static let intervals = 16_384
   /// Announcements of the peer that a connection keeps.
   static let remoteAddresses = 32
   /// One-shot options that wait for a pure ACK.

@@ -52,7 +52,8 @@ extension Subflow {
     } while left > 0 && !pendingOptions.isEmpty && isFullyEstablished
     // The rest follows a round trip later.
     if !pendingOptions.isEmpty, isFullyEstablished {
-      acknowledgmentDeadline = min(acknowledgmentDeadline, now + (roundTrip.smoothed ?? .milliseconds(100)))
+      optionsHeldUntil = now + max(roundTrip.smoothed ?? .zero, .milliseconds(10))
+      acknowledgmentDeadline = min(acknowledgmentDeadline, optionsHeldUntil)
       endpoint.reschedule(self)
     }
   }

@@ -239,7 +239,8 @@ import Testing
 
   @Test(arguments: [0, 1, 2, 3])
   func joinPacketsThatAreLostAreRepeated(which: Int) throws {
-    let pair = Pair([quick, quick])
+    let thin = LinkConfiguration(bitsPerSecond: 4_000_000, delay: .milliseconds(10), queueByteCount: 30_000)
+    let pair = Pair([thin, quick])
     let exchange = try Exchange(pair, clientSends: 20_000_000, serverSends: 100_000)
     var lost: Set<Port> = []
     var acks: [Port: Int] = [:]

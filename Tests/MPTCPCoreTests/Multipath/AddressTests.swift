@@ -1,0 +1,302 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+/// ADD_ADDR, REMOVE_ADDR and MP_PRIO (RFC 8684 §3.4, §3.3.8), and how options share the room.
+@Suite struct AddressTests {
+  private func accepted(
+    _ script: Script, _ options: ConnectionOptions = lonely, timestamps: Bool = false
+  ) throws -> ScriptedConnection {
+    let connection = try #require(
+      try ScriptedConnection.accepted(by: script, options: options, timestamps: timestamps))
+    connection.send(octets(10), at: 1)
+    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
+    return connection
+  }
+
+  /// Asks for each announcement that a test wants.
+  private struct Announcer: PathPolicy {
+    var port: Port?
+    var count = 1
+    mutating func handle(_ event: PolicyEvent, in view: PolicyView, commands: inout [PathCommand]) {
+      for local in view.localAddresses where local.id != .initial && view.announced.count < count {
+        commands.append(.announce(local, port: port))
+      }
+    }
+  }
+
+  private func announcing(port: Port? = nil, count: Int = 8) -> ConnectionOptions {
+    var options = ConnectionOptions()
+    options.policy = .custom(Announcer(port: port, count: count))
+    return options
+  }
+
+  @Test(arguments: [nil, 8080] as [Port?])
+  func anAnnouncementIsEchoedAndTold(port: Port?) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = script.takeAll()
+    let address = Pair.address(1, 1, .v4)
+    connection.initial.send(.ack, [connection.announcement(address, id: AddressID(7), port: port)])
+    let echo = try #require(script.take { $0.addAddress != nil }?.addAddress)
+    #expect(echo == AddAddress(isEcho: true, addressID: AddressID(7), address: address, port: port))
+    // Without a port it is the one of the subflow that carried it.
+    #expect(
+      script.connectionEvents.contains(
+        .addressAnnounced(AddressID(7), TransportAddress(address, port ?? connection.initial.local.port))))
+  }
+
+  @Test func anAnnouncementWithAWrongHMACIsIgnoredInSilence() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = script.takeAll()
+    connection.initial.send(
+      .ack, [connection.announcement(Pair.address(1, 1, .v4), id: AddressID(7), isWrong: true)])
+    #expect(script.takeAll().isEmpty)
+    #expect(script.endpoint.statistics.badAddressAuthentications == 1)
+  }
+
+  @Test func addressesThatNobodyCanReachAreIgnored() throws {
+    let script = Script()
+    let connection = try accepted(script, ConnectionOptions())
+    _ = script.takeAll()
+    for (index, text) in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"].enumerated() {
+      let address = try #require(IPAddress(text))
+      connection.initial.send(.ack, [connection.announcement(address, id: AddressID(UInt8(20 + index)))])
+    }
+    #expect(!script.takeAll().contains { $0.isSyn })
+    #expect(
+      !script.connectionEvents.contains { if case .addressAnnounced = $0 { true } else { false } })
+  }
+
+  @Test func anAnnouncedAddressIsJoinedByBothSidesPolicies() throws {
+    for isInitiator in [true, false] {
+      let script = Script()
+      let connection =
+        try isInitiator ? ScriptedConnection.opened(by: script) : accepted(script, ConnectionOptions())
+      connection.initial.send(.ack, [connection.dataAck(1)])
+      script.pass(.milliseconds(10))
+      _ = script.takeAll()
+      connection.initial.send(
+        .ack, [connection.announcement(Pair.address(3, 1, .v4), id: AddressID(7), port: 8080)])
+      let syns = script.takeAll().filter { $0.isSyn && $0.destination == Pair.address(3, 1, .v4) }
+      #expect(syns.count == 2)
+      #expect(syns.allSatisfy { $0.tcp.destinationPort == 8080 && $0.join != nil })
+    }
+  }
+
+  @Test func anIDKeepsItsAddressUntilItIsRemoved() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let one = Pair.address(3, 1, .v4)
+    let two = Pair.address(4, 1, .v4)
+    connection.initial.send(.ack, [connection.announcement(one, id: AddressID(7))])
+    connection.initial.send(.ack, [connection.announcement(two, id: AddressID(7))])
+    #expect(
+      !script.connectionEvents.contains {
+        if case .addressAnnounced(_, let at) = $0 { at.address == two } else { false }
+      })
+    connection.initial.send(.ack, [.removeAddress(RemoveAddress(AddressID(7)))])
+    #expect(script.connectionEvents.contains(.addressRemoved(AddressID(7))))
+    connection.initial.send(.ack, [connection.announcement(two, id: AddressID(7))])
+    #expect(
+      script.connectionEvents.contains {
+        if case .addressAnnounced(_, let at) = $0 { at.address == two } else { false }
+      })
+  }
+
+  @Test func announcementsAreBounded() throws {
+    let script = Script()
+    let connection = try accepted(script, ConnectionOptions())
+    for id in 1...255 {
+      connection.initial.send(
+        .ack, [connection.announcement(IPAddress(v4: 0x0a01_0000 | UInt32(id)), id: AddressID(UInt8(id)))])
+    }
+    let told = script.connectionEvents.filter { if case .addressAnnounced = $0 { true } else { false } }
+    #expect(told.count <= 64)
+    #expect(script.endpoint.description(of: connection.id)!.subflows.count <= 8)
+  }
+
+  @Test(arguments: [IPAddress.Family.v4, .v6], [nil, 8080] as [Port?])
+  func ourAnnouncementIsRepeatedUntilItIsEchoed(family: IPAddress.Family, port: Port?) throws {
+    let script = Script(family: family)
+    let connection = try accepted(script, announcing(port: port), timestamps: true)
+    let first = try #require(script.take { $0.addAddress != nil })
+    let option = try #require(first.addAddress)
+    #expect(option.address == Pair.address(1, 0, family))
+    #expect(option.port == port)
+    #expect(
+      option.hmac
+        == JoinAuthentication.addAddressHMAC(
+          senderKey: connection.engineKey, receiverKey: connection.key, addressID: option.addressID,
+          address: option.address, port: port))
+    // 30 octets and 10 of timestamps just fit where neither is padded.
+    #expect(first.hasTimestamps)
+    script.pass(.seconds(4))
+    #expect(script.takeAll().filter { $0.addAddress != nil }.count == 1)
+    connection.initial.send(
+      .ack,
+      [
+        .addAddress(
+          AddAddress(isEcho: true, addressID: option.addressID, address: option.address, port: option.port))
+      ])
+    script.pass(.seconds(20))
+    #expect(!script.takeAll().contains { $0.addAddress != nil })
+  }
+
+  @Test func anAnnouncementThatIsNeverEchoedIsGivenUp() throws {
+    let script = Script()
+    _ = try accepted(script, announcing())
+    script.pass(.seconds(100))
+    #expect(script.takeAll().filter { $0.addAddress != nil }.count == 3)
+  }
+
+  @Test func moreOptionsThanFitFollowInLaterAcksNeverMoreThanTwoAtOnce() throws {
+    let script = Script(paths: 6)
+    let connection = try accepted(script, announcing(), timestamps: true)
+    // Each acknowledgement number comes with two of them at most.
+    var perNumber: [SequenceNumber: Int] = [:]
+    let burst = script.takeAll()
+    for packet in burst where packet.addAddress != nil { perNumber[packet.tcp.acknowledgmentNumber, default: 0] += 1 }
+    #expect(perNumber.values.allSatisfy { $0 <= 2 })
+    script.pass(.milliseconds(100))
+    let later = script.takeAll()
+    #expect(Set((burst + later).compactMap { $0.addAddress?.addressID }).count == 5)
+    connection.send(octets(5), at: 11)
+    #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 16)
+  }
+
+  @Test func duplicateAcksWithOtherOptionsAreNoSignOfLoss() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(8000)), to: connection.id, at: script.now)
+    _ = script.takeAll()
+    for id in 1...6 {
+      connection.initial.send(
+        .ack, [connection.announcement(IPAddress(v4: 0x0a01_0000 | UInt32(id)), id: AddressID(UInt8(id)))])
+    }
+    #expect(!script.takeAll().contains { !$0.payload.isEmpty })
+    #expect(script.endpoint.statistics.retransmittedSegments == 0)
+  }
+
+  @Test func removalOfAnUnknownIDIsIgnored() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = script.takeAll()
+    connection.initial.send(.ack, [.removeAddress(RemoveAddress(AddressID(77), AddressID(78)))])
+    #expect(script.takeAll().isEmpty)
+    #expect(!script.connectionEvents.contains { if case .addressRemoved = $0 { true } else { false } })
+  }
+
+  @Test(arguments: [true, false])
+  func removalOfAnAddressInUseAsksThePathFirst(answers: Bool) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join(addressID: AddressID(9)))
+    second.send(.ack)
+    _ = script.takeAll()
+    connection.initial.send(.ack, [.removeAddress(RemoveAddress(AddressID(9)))])
+    let question = try #require(second.take())
+    #expect(second.offset(of: question) == second.expected - 1)
+    #expect(script.connectionEvents.contains(.addressRemoved(AddressID(9))))
+    if answers { second.send(.ack) }
+    script.pass(.seconds(3))
+    let count = script.endpoint.description(of: connection.id)?.subflows.count
+    #expect(count == (answers ? 2 : 1))
+    #expect((second.take(where: \.isReset) != nil) == !answers)
+  }
+
+  @Test func aRemovedAddressIsNotJoinedAgain() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    connection.initial.send(.ack, [connection.announcement(Pair.address(3, 1, .v4), id: AddressID(7))])
+    _ = script.takeAll()
+    connection.initial.send(.ack, [.removeAddress(RemoveAddress(AddressID(7)))])
+    script.pass(.seconds(60))
+    // The SYNs under way end; no new ones begin.
+    let ports = script.takeAll().filter { $0.isSyn && $0.destination == Pair.address(3, 1, .v4) }.map(\.tcp.sourcePort)
+    #expect(Set(ports).count <= 2)
+  }
+
+  @Test func aPathThatIsTakenAwayTakesItsAddressBack() throws {
+    for isInitiator in [true, false] {
+      let script = Script()
+      let connection =
+        try isInitiator ? ScriptedConnection.opened(by: script) : accepted(script, ConnectionOptions())
+      connection.initial.send(.ack, [connection.dataAck(1)])
+      let second: ScriptedSubflow?
+      let id: AddressID?
+      if isInitiator {
+        let syn = try #require(script.take { $0.isSyn && $0.path == 1 })
+        guard case .syn(_, let theirs, _, _)? = syn.join else { return }
+        id = theirs
+        second = connection.answerJoin(syn)
+        second?.send(.ack)
+      } else {
+        id = script.takeAll().compactMap(\.addAddress).first?.addressID
+        second = connection.join()
+      }
+      #expect(second != nil)
+      _ = script.takeAll()
+      script.endpoint.removePath(PathID(1), at: script.now)
+      let removal = try #require(script.take { $0.removeAddress != nil })
+      #expect(removal.path == 0)
+      #expect(removal.removeAddress?[0] == id)
+    }
+  }
+
+  @Test func aPriorityOfThePeerIsToldAndHeeded() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join())
+    second.send(.ack, [.priority(MPPriority(backup: true))])
+    #expect(script.connectionEvents.contains(.priorityChanged(SubflowID(1), isBackup: true)))
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(30_000)), to: connection.id, at: script.now)
+    #expect(script.takeAll().allSatisfy { $0.payload.isEmpty || $0.path == 0 })
+    second.send(.ack, [.priority(MPPriority(backup: false))])
+    #expect(script.connectionEvents.contains(.priorityChanged(SubflowID(1), isBackup: false)))
+    script.pass(.milliseconds(50))
+    #expect(script.takeAll().contains { !$0.payload.isEmpty && $0.path == 1 })
+  }
+
+  @Test func ourPriorityIsSentOnItsSubflow() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join())
+    second.send(.ack)
+    _ = script.takeAll()
+    try script.endpoint.setBackup(connection.id, SubflowID(1), true, at: script.now)
+    #expect(try #require(second.take()).priority == MPPriority(backup: true))
+    try script.endpoint.setBackup(connection.id, SubflowID(1), false, at: script.now)
+    #expect(try #require(second.take()).priority == MPPriority(backup: false))
+  }
+
+  @Test func aBackupCarriesDataWhenNothingElseWorks() throws {
+    let pair = Pair([quick, quick])
+    let exchange = try Exchange(pair, clientSends: 3_000_000, serverSends: 0, options: lonely)
+    pair.run(for: .milliseconds(100))
+    let id = exchange.ids[0]!
+    let backup = try pair.endpoints[0].openSubflow(id, on: PathID(1), isBackup: true, at: pair.now)
+    pair.run(for: .milliseconds(200))
+    let before = try #require(exchange.description(0)).subflows.first { $0.id == backup }
+    #expect(before?.isBackup == true)
+    #expect(before?.sentByteCount == 0)
+    pair.middlebox { _, packet in packet.path != 0 }
+    exchange.expectWhole(isMultipath: true)
+    #expect(exchange.longestGap < .milliseconds(400), "\(exchange.longestGap.milliseconds) ms")
+  }
+
+  @Test func theAnnouncementsOfAKernelLikeListenerGiveAFullMesh() throws {
+    let pair = Pair([quick, slow], family: .v6)
+    let exchange = try Exchange(pair, clientSends: 200_000, serverSends: 200_000, family: .v6)
+    exchange.runUntilJoined(4)
+    exchange.expectWhole(isMultipath: true)
+    #expect(pair.endpoints.allSatisfy { $0.statistics.badAddressAuthentications == 0 })
+  }
+}
