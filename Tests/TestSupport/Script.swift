@@ -155,14 +155,15 @@ package final class ScriptedSubflow {
 /// The script's end of a connection: keys and the numbers that follow from them.
 package final class ScriptedConnection {
   package let script: Script
-  package let key = Key(0x1112_1314_1516_1718)
+  package let key: Key
   package private(set) var engineKey = Key(0)
   package let initial: ScriptedSubflow
   package private(set) var id: ConnectionID
   package var usesChecksum = false
 
-  private init(_ script: Script, _ initial: ScriptedSubflow, id: ConnectionID) {
+  private init(_ script: Script, _ initial: ScriptedSubflow, id: ConnectionID, key: Key) {
     self.script = script
+    self.key = key
     self.initial = initial
     self.id = id
   }
@@ -172,7 +173,7 @@ package final class ScriptedConnection {
   /// The engine listens on port 80 and the script connects. nil when the engine's SYN/ACK has no MP_CAPABLE.
   package static func accepted(
     by script: Script, options: ConnectionOptions = ConnectionOptions(), flags: MPCapableFlags = .hmac,
-    timestamps: Bool = false
+    timestamps: Bool = false, key: Key = Key(0x1112_1314_1516_1718)
   ) throws -> ScriptedConnection? {
     var listen = ListenerOptions()
     listen.connection = options
@@ -183,9 +184,9 @@ package final class ScriptedConnection {
       remote: TransportAddress(Pair.address(0, 0, script.family), 80))
     subflow.usesTimestamps = timestamps
     subflow.send(.syn, [.capable(MPCapable(flags: flags))], plain: synOptions)
-    guard let answer = subflow.take(where: \.isSynAck), let key = answer.capable?.senderKey else { return nil }
-    let connection = ScriptedConnection(script, subflow, id: ConnectionID(0))
-    connection.engineKey = key
+    guard let answer = subflow.take(where: \.isSynAck), let engineKey = answer.capable?.senderKey else { return nil }
+    let connection = ScriptedConnection(script, subflow, id: ConnectionID(0), key: key)
+    connection.engineKey = engineKey
     connection.usesChecksum =
       flags.contains(.checksumRequired) || answer.capable?.flags.contains(.checksumRequired) == true
     subflow.send(.ack, [connection.thirdAcknowledgment()])
@@ -204,7 +205,7 @@ package final class ScriptedConnection {
     let subflow = ScriptedSubflow(
       script, path: 0, local: TransportAddress(Pair.address(0, 1, script.family), 80),
       remote: TransportAddress(Pair.address(0, 0, script.family), syn?.tcp.sourcePort ?? 0))
-    let connection = ScriptedConnection(script, subflow, id: id)
+    let connection = ScriptedConnection(script, subflow, id: id, key: Key(0x1112_1314_1516_1718))
     if let syn { subflow.note(syn) }
     connection.usesChecksum =
       flags.contains(.checksumRequired) || syn?.capable?.flags.contains(.checksumRequired) == true

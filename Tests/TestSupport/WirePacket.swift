@@ -122,6 +122,11 @@ package struct WirePacket {
 }
 
 extension Pair {
+  /// Puts a packet of a middlebox on a link, as if `side` had sent it.
+  package func send(_ packet: WirePacket, from side: Int) {
+    links[packet.path][side].send(superSegment: packet.bytes.span.bytes, segmentByteCount: 0, at: now)
+  }
+
   /// Puts a middlebox on all paths: it sees each packet taken apart and may change it; false drops it.
   package func middlebox(_ body: @escaping (_ side: Int, _ packet: inout WirePacket) -> Bool) {
     onPacket = { side, path, bytes in

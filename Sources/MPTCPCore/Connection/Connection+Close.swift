@@ -107,7 +107,11 @@ extension Connection {
       sendsInfiniteMapping = true
       emit(.fellBack(reason))
     }
-    guard let only = subflows.first else { return }
+    guard let only = subflows.first(where: \.isFullyEstablished) ?? subflows.first else { return }
+    // Joins that are under way have nothing to join any more.
+    for other in subflows where other !== only {
+      resetSubflow(other, reason: .mptcpSpecific, isTransient: false, now: now, as: .connectionClosed)
+    }
     only.pendingOptions.removeAll()
     // From here on subflow acknowledgements free the send buffer (PROTOCOL: after an infinite mapping).
     if let first = only.sentMappings.first {
@@ -124,7 +128,7 @@ extension Connection {
 
   /// The peer declared that everything from here on is plain TCP.
   func takeInfiniteMapping(_ wire: DSSMapping, on subflow: Subflow, now: Instant) {
-    guard subflows.count == 1, let dataOffset = receiveDataOffset(wire.dsn) else {
+    guard isOnlySubflow(subflow), let dataOffset = receiveDataOffset(wire.dsn) else {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
@@ -140,7 +144,7 @@ extension Connection {
   func checksumFailed(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     let fail = MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue)
     // With another subflow to take over, or with a gap that only a retransmission on another one could fill.
-    guard subflows.count == 1, mapping.dataOffset <= receiveNext else {
+    guard isOnlySubflow(subflow), mapping.dataOffset <= receiveNext else {
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now,
         as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: .fail(fail))
@@ -155,7 +159,7 @@ extension Connection {
 
   /// MP_FAIL of the peer: its data ends here for the other subflows, and on the only one plain TCP begins.
   func peerFailed(_ option: MPFail, on subflow: Subflow, now: Instant) {
-    guard isMultipath, subflows.count == 1, subflow.isSynchronized else { return }
+    guard isMultipath, isOnlySubflow(subflow), subflow.isSynchronized else { return }
     guard isContiguous(subflow) else {
       // What is in flight would not make sense to plain TCP.
       resetSubflow(

@@ -149,6 +149,14 @@ extension Connection {
     case isReset
   }
 
+  /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the reason.
+  /// On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
+  func passesUnmapped(on subflow: Subflow, now: Instant) -> Bool {
+    guard hasOtherUsableSubflow(than: subflow) else { return true }
+    resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
+    return false
+  }
+
   /// In-order data without a mapping (RFC 8684 §3.7).
   func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Unmapped {
     if isFallback {
@@ -158,7 +166,7 @@ extension Connection {
     }
     guard !subflow.hasReceivedMapping else { return .isHeld }
     // No DSS on a subflow's first data means that something on the way removes options.
-    if subflow.isInitial, subflows.count == 1, !hasReceivedMapping {
+    if subflow.isInitial, isOnlySubflow(subflow), !hasReceivedMapping {
       linearReceive = (offset, receiveNext)
       fallBack(.optionMissingOnData, now: now)
       return .isTCP

@@ -22,7 +22,7 @@ extension Connection {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
       guard subflow.sendUnacknowledged > 1 else { return }
       // One with SACK blocks proves nothing: they may have needed the room.
-      if subflow.isInitial, subflows.count == 1, sendUnacknowledged == 1, sendNext > 1, segment.options.sack == nil {
+      if subflow.isInitial, isOnlySubflow(subflow), sendUnacknowledged == 1, sendNext > 1, segment.options.sack == nil {
         fallBack(.optionMissingOnData, now: now)
       } else if subflow.join != nil, !subflow.hasReceivedDSS, segment.options.sack == nil {
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)

@@ -301,7 +301,7 @@ extension Connection {
   /// The peer's FIN on one subflow.
   func subflowFinished(_ subflow: Subflow, now: Instant) {
     // A peer that ends the only subflow and never sent a DSS does not know of Multipath TCP any more.
-    if isMultipath, !hasReceivedDSS, subflows.count == 1 { fallBack(.optionMissingOnData, now: now) }
+    if isMultipath, !hasReceivedDSS, isOnlySubflow(subflow) { fallBack(.optionMissingOnData, now: now) }
     if isFallback {
       if remoteFinOffset == nil { remoteFinOffset = receiveNext }
       takeRemoteFin(now: now)

@@ -226,6 +226,11 @@ final class Connection {
 
   func subflow(_ id: SubflowID) -> Subflow? { subflows.first { $0.id == id } }
 
+  /// Whether `subflow` is the only one, joins under way not counted: then the connection can fall back (RFC 8684 §3.7).
+  func isOnlySubflow(_ subflow: Subflow) -> Bool {
+    subflows.allSatisfy { $0 === subflow || !$0.isFullyEstablished }
+  }
+
   func hasOtherUsableSubflow(than subflow: Subflow) -> Bool {
     subflows.contains { $0 !== subflow && $0.acceptsData && !$0.isStalled }
   }

@@ -71,6 +71,9 @@ extension Subflow {
   private func deliver(_ slice: ByteSlice, at offset: Int, now: Instant) {
     if unmappedByteCount > 0 {
       hold(slice, now: now)
+      if state != .closed, let next = receivedMappings.first, next.subflowOffset < receiveNext {
+        deliverUnmapped(now: now)
+      }
       return
     }
     var slice = slice
@@ -85,8 +88,16 @@ extension Subflow {
         switch connection.missingMapping(at: offset, on: self, now: now) {
         case .isTCP: continue
         case .isHeld:
-          hold(slice, now: now)
-          return
+          guard let next = receivedMappings.first, next.subflowOffset < receiveNext else {
+            hold(slice, now: now)
+            return
+          }
+          // A mapping touches its segment (RFC 8684 §3.3.1): once data behind these bytes is mapped, they never will be.
+          guard connection.passesUnmapped(on: self, now: now) else { return }
+          let skipped = min(next.subflowOffset - offset, slice.count)
+          slice = slice.dropFirst(skipped)
+          offset += skipped
+          continue
         case .isReset: return
         }
       }
