@@ -12,6 +12,8 @@ package final class Pair {
   package let endpoints: [Endpoint]
   package var now = Instant(nanoseconds: 1_000_000_000)
   package var events: [[EndpointEvent]] = [[], []]
+  /// Until when each side takes no packets: its host is off the processor.
+  package var awayUntil = [Instant.zero, Instant.zero]
   /// Called for each wire packet before it enters a link; nil drops it.
   package var onPacket: (_ side: Int, _ path: Int, _ bytes: [UInt8]) -> [UInt8]? = { $2 }
   /// Called after each step with the side that may have something to do.
@@ -86,7 +88,12 @@ package final class Pair {
     var next: Instant?
     for endpoint in endpoints { if let deadline = endpoint.nextDeadline { next = min(next ?? deadline, deadline) } }
     for pair in links {
-      for link in pair { if let deadline = link.nextDeadline { next = min(next ?? deadline, deadline) } }
+      for side in 0..<2 {
+        guard let deadline = pair[side].nextDeadline else { continue }
+        // A host that is off its processor takes its packets when it is back.
+        let taken = max(deadline, awayUntil[1 - side])
+        next = min(next ?? taken, taken)
+      }
     }
     return next
   }
@@ -106,7 +113,7 @@ package final class Pair {
       now = max(now, next)
       steps += 1
       for path in links.indices {
-        for side in 0..<2 {
+        for side in 0..<2 where now >= awayUntil[1 - side] {
           while let packet = links[path][side].receive(at: now) {
             endpoints[1 - side].receive(
               ByteSlice(packet.bytes), on: PathID(Int32(path)), offload: .none, at: now)

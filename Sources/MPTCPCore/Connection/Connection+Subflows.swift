@@ -285,6 +285,15 @@ extension Connection {
 
   // MARK: Stalls
 
+  /// Whether the silence of one subflow is its path's and not the peer's: another one was heard since, or has nothing
+  /// under way that could have been answered. A peer that is off its processor is silent everywhere.
+  func showsLife(besides silent: Subflow) -> Bool {
+    subflows.contains {
+      $0 !== silent && $0.acceptsData && !$0.isStalled
+        && ($0.sentSegments.isEmpty || $0.lastReceivedAt > silent.lastReceivedAt + .milliseconds(5))
+    }
+  }
+
   func subflowStalled(_ subflow: Subflow, now: Instant) {
     guard phase == .open else { return }
     emit(.pathStalled(subflow.id))

@@ -78,4 +78,19 @@ import Testing
     #expect(exchange.closed == [.finished, .finished])
     #expect((pair.now - Instant(nanoseconds: 1_000_000_000)).seconds < 9.5)
   }
+
+  @Test func aPeerThatIsAwayForAMomentIsNoDeadPath() throws {
+    // Large queues: nothing is lost, so whatever is sent twice was sent twice for nothing.
+    let link = LinkConfiguration(bitsPerSecond: 100_000_000, delay: .milliseconds(1), queueByteCount: 8_000_000)
+    let pair = Pair([link, link])
+    let exchange = try Exchange(pair, clientSends: 20_000_000, serverSends: 0)
+    for _ in 0..<10 {
+      pair.run(for: .milliseconds(60)) { false }
+      pair.awayUntil[1] = pair.now + .milliseconds(30)
+    }
+    #expect(pair.run(for: .seconds(60)) { exchange.isDone || exchange.mismatch != nil })
+    #expect(exchange.mismatch == nil)
+    #expect(pair.endpoints[0].statistics.reinjectedByteCount == 0)
+    #expect(!pair.events[0].contains { if case .pathStalled = $0.event { true } else { false } })
+  }
 }
