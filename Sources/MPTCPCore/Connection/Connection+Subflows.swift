@@ -285,12 +285,17 @@ extension Connection {
 
   // MARK: Stalls
 
-  /// Whether the silence of one subflow is its path's and not the peer's: another one was heard since, or has nothing
-  /// under way that could have been answered. A peer that is off its processor is silent everywhere.
-  func showsLife(besides silent: Subflow) -> Bool {
-    subflows.contains {
+  /// Whether the silence of one subflow is its path's and not the peer's: another one was heard since, or the silence is
+  /// long and the others have nothing under way that could break it. A peer that is off its processor is silent
+  /// everywhere, and soon back.
+  func showsLife(besides silent: Subflow, now: Instant) -> Bool {
+    guard silent.unacknowledgedSince != .distantFuture else { return false }
+    let isLong = now - silent.unacknowledgedSince >= .milliseconds(100)
+    // When an answer was due at the latest.
+    let due = silent.unacknowledgedSince + (silent.roundTrip.smoothed ?? .milliseconds(100)) + .milliseconds(2)
+    return subflows.contains {
       $0 !== silent && $0.acceptsData && !$0.isStalled
-        && ($0.sentSegments.isEmpty || $0.lastReceivedAt > silent.lastReceivedAt + .milliseconds(5))
+        && ($0.sentSegments.isEmpty ? isLong : $0.lastReceivedAt > due)
     }
   }
 

@@ -181,7 +181,7 @@ extension Subflow {
     }
     resend(sentSegments.count - 1, now: now)
     retransmitDeadline = now + cappedTimeout
-    if connection.showsLife(besides: self) { noteStall(now: now) }
+    if connection.showsLife(besides: self, now: now) { noteStall(now: now) }
   }
 
   func endProbeEpisode(_ acknowledgment: Int) {
