@@ -125,15 +125,19 @@ extension Subflow {
     recovery.end = sendNext
     if consecutiveTimeouts == 2 { suspectBlackHole() }
     noteStall(now: now)
-    retransmitDeadline = now + cappedTimeout
+    retransmitDeadline = now + cappedTimeout(now)
     sendLost(now: now, isForced: true)
   }
 
-  /// With other subflows at work a dead one is probed at least every two seconds, so that a path that comes back is used
-  /// again soon; a probe is one segment, so this cannot congest the path. Alone it backs off as RFC 6298 §5.5 has it.
-  private var cappedTimeout: Nanoseconds {
-    connection.hasOtherUsableSubflow(than: self)
-      ? min(roundTrip.retransmissionTimeout, .seconds(2)) : roundTrip.retransmissionTimeout
+  /// With other subflows at work a dead one is probed at least every 400 ms for ten seconds, then every two, so that a
+  /// path that comes back is used again soon; a probe is one segment, so this cannot congest the path. Alone it backs off
+  /// as RFC 6298 §5.5 has it.
+  private func cappedTimeout(_ now: Instant) -> Nanoseconds {
+    let timeout = roundTrip.retransmissionTimeout
+    guard connection.hasOtherUsableSubflow(than: self) else { return timeout }
+    let isRecent = unacknowledgedSince == .distantFuture || now - unacknowledgedSince < .seconds(10)
+    let base = max((roundTrip.smoothed ?? .zero) * 2, .milliseconds(400))
+    return min(timeout, isRecent ? base : max(base, .seconds(2)))
   }
 
   /// Repeated time-outs of full segments while nothing comes back: ICMP may be filtered and the path's MTU smaller
@@ -180,7 +184,7 @@ extension Subflow {
       sentSegments.append(tail)
     }
     resend(sentSegments.count - 1, now: now)
-    retransmitDeadline = now + cappedTimeout
+    retransmitDeadline = now + cappedTimeout(now)
     if connection.showsLife(besides: self, now: now) { noteStall(now: now) }
   }
 
