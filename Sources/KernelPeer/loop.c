@@ -34,7 +34,7 @@ static struct connection *add(struct loop *loop, int fd, bool connecting) {
   connection->first_difference = -1;
   connection->send_seed = loop->options->send_seed;
   connection->receive_seed = loop->options->receive_seed;
-  if (!loop->is_server && loop->options->connections > 1) {
+  if (loop->options->own_seeds && loop->options->connections > 1) {
     connection->send_seed += (uint64_t)connection->number;
     connection->receive_seed += (uint64_t)connection->number;
   }
@@ -197,7 +197,7 @@ static void print_totals(const struct loop *loop, double seconds) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   printf("{\"event\":\"done\",\"connections\":%lld,\"failed\":%lld,\"unfinished\":%lld,\"seconds\":%.6f,"
-         "\"connectionsPerSecond\":%.1f,\"sent\":%lld,\"received\":%lld,\"multipath\":%lld,\"longestGap\":%.6f,"
+         "\"connectionsPerSecond\":%.1f,\"sent\":%lld,\"received\":%lld,\"multipathConnections\":%lld,\"longestGap\":%.6f,"
          "\"userSeconds\":%.3f,\"systemSeconds\":%.3f}\n",
          (long long)loop->finished, (long long)loop->failed, (long long)loop->live_count, seconds,
          seconds > 0 ? (double)loop->finished / seconds : 0, (long long)loop->sent, (long long)loop->received,

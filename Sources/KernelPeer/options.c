@@ -64,7 +64,7 @@ static const char help[] =
   "       mptcp-peer server [options] ADDRESS:PORT...\n"
   "       mptcp-peer pattern BYTES [SEED] | mptcp-peer check BYTES [SEED] | mptcp-peer relay TUN[@NETNS] TUN[@NETNS]...\n"
   "  --send BYTES  --receive BYTES  --send-seed N  --receive-seed N   the pattern each way (default seeds: client 1, server 2)\n"
-  "  --echo  --raw  --tcp  --no-delay  --send-after-eof  --keep-writing-open  --expect-reset  --each  --verbose\n"
+  "  --echo  --raw  --tcp  --no-delay  --send-after-eof  --keep-writing-open  --expect-reset  --each\n"
   "  --connections N  --in-flight N  --bytes BYTES (client: so many each way, against --echo)\n"
   "  --write-size BYTES  --read-size BYTES  --read-delay-us N  --read-pause-us N  --write-pause-us N  --close-delay-us N\n"
   "  --abort-after BYTES  --report-every BYTES  --source ADDRESS[:PORT]  --congestion NAME  --send-buffer BYTES  --receive-buffer BYTES\n"
@@ -96,7 +96,6 @@ int parse_options(int argc, char **argv, bool is_server, struct options *options
     {"--keep-writing-open", &options->keep_writing_open},
     {"--expect-reset", &options->expect_reset},
     {"--each", &options->each},
-    {"--verbose", &options->verbose},
   };
   int64_t bytes = -1, write_size = 1 << 16, read_size = 1 << 16, send_seed = -1, receive_seed = -1, deadline = 600,
           send_buffer = 0, receive_buffer = 0;
@@ -154,6 +153,7 @@ int parse_options(int argc, char **argv, bool is_server, struct options *options
   if (bytes >= 0) {
     options->send_bytes = options->receive_bytes = bytes;
     options->receive_seed = options->send_seed;
+    options->own_seeds = true;
   }
   if (send_seed >= 0) options->send_seed = (uint64_t)send_seed;
   if (receive_seed >= 0) options->receive_seed = (uint64_t)receive_seed;

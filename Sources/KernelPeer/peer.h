@@ -35,7 +35,7 @@ struct options {
   bool keep_writing_open; // never call shutdown(SHUT_WR): close ends both directions
   bool expect_reset;      // the connection must end by a reset
   bool each;              // a line for each connection, even if there are many
-  bool verbose;
+  bool own_seeds;         // each of many connections has a pattern of its own: against an echo only
   struct endpoint endpoints[max_endpoints]; // listening addresses, or the servers in turn
   int endpoint_count;
   struct endpoint source;

@@ -56,9 +56,8 @@ final class PeerConnection: Sendable {
   init(_ connection: MultipathConnection, _ workload: Workload, isServer: Bool, number: Int) {
     self.connection = connection
     self.workload = workload
-    // The seeds of mptcp-peer: a client sends 1 and expects 2; against an echo it expects what it sent, and each of
-    // many connections has its own.
-    let offset = !isServer && workload.connections > 1 ? UInt64(number) : 0
+    // The seeds of mptcp-peer: a client sends 1 and expects 2; against an echo (--bytes) each connection has its own.
+    let offset = workload.bytes >= 0 ? UInt64(number) : 0
     let sendSeed = workload.sendSeed ?? (isServer ? 2 : 1)
     let receiveSeed = workload.receiveSeed ?? (workload.bytes >= 0 ? sendSeed : isServer ? 1 : 2)
     sendPattern = SeededPattern(seed: sendSeed &+ offset)
@@ -87,7 +86,8 @@ final class PeerConnection: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
           group.addTask(executorPreference: connection.stack.executor) { try await self.send() }
           group.addTask(executorPreference: connection.stack.executor) { try await self.receive() }
-          try await group.waitForAll()
+          // Not waitForAll: it lets the other direction run on after the first error.
+          while try await group.next() != nil {}
         }
       }
     } catch {

@@ -129,7 +129,7 @@ final class PeerRun: Sendable {
         """
         {"event":"done","connections":\(totals.finished),"failed":\(totals.failed),"unfinished":0,"seconds":\(elapsed),\
         "connectionsPerSecond":\(Double(totals.finished) / max(elapsed, 1e-9)),"sent":\(totals.sent),\
-        "received":\(totals.received),"multipath":\(totals.multipath),"longestGap":\(totals.longestGap),\
+        "received":\(totals.received),"multipathConnections":\(totals.multipath),"longestGap":\(totals.longestGap),\
         "userSeconds":\(seconds(usage.ru_utime)),"systemSeconds":\(seconds(usage.ru_stime)),\
         "retransmittedSegments":\(statistics.retransmittedSegments),"sentPackets":\(statistics.sentPackets),\
         "receivedPackets":\(statistics.receivedPackets),"duplicateByteCount":\(statistics.duplicateByteCount),\

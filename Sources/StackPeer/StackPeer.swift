@@ -78,7 +78,6 @@ struct Workload: ParsableArguments {
   @Flag var keepWritingOpen = false
   @Flag var expectReset = false
   @Flag var each = false
-  @Flag var verbose = false
 
   var options: ConnectionOptions {
     get throws {

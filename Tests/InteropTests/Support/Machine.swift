@@ -13,10 +13,12 @@ enum Machine {
   static let mptcp = binaries.appending(path: "mptcp").path
   /// The kernel's side.
   static let peer = binaries.appending(path: "mptcp-peer").path
+  /// Our stack's side, where netcat does not suffice.
+  static let stackPeer = binaries.appending(path: "stack-peer").path
 
   /// Why the suite cannot run here; `nil` where it can.
   static let obstacle: String? = {
-    for binary in [mptcp, peer] where access(binary, X_OK) != 0 {
+    for binary in [mptcp, peer, stackPeer] where access(binary, X_OK) != 0 {
       return "\(binary) is missing: make test builds it"
     }
     for tool in ["ip", "nsenter", "unshare"] where !isInstalled(tool) { return "\(tool) is missing: scripts/setup" }
@@ -35,6 +37,9 @@ enum Machine {
   /// Whether packets can be captured and dissected.
   static let hasTShark = isInstalled("tcpdump") && isInstalled("tshark")
   /// Whether packet filters can be set.
+  /// Whether to run what has not been seen to pass yet.
+  static let runsUnproven = ProcessInfo.processInfo.environment["INTEROP_ALL"] != nil
+
   static let hasNFTables = isInstalled("nft")
 
   private static func isInstalled(_ tool: String) -> Bool {

@@ -74,6 +74,16 @@ final class NetworkNamespace: @unchecked Sendable {
     try await run("ip", "link", "set", interface, "netns", "\(other.holder.identifier)")
   }
 
+  /// Bytes that an interface has carried so far; 0 for one that is not there.
+  func byteCount(of interface: String) async throws -> (received: Int, sent: Int) {
+    let text = try await run("cat", "/proc/net/dev")
+    for line in text.split(separator: "\n") {
+      let fields = line.split(whereSeparator: { $0 == " " || $0 == ":" }).map(String.init)
+      if fields.first == interface, fields.count > 9 { return (Int(fields[1]) ?? 0, Int(fields[9]) ?? 0) }
+    }
+    return (0, 0)
+  }
+
   /// The kernel's counters of this namespace, by name: those of Multipath TCP begin with `MPTcpExt`, of TCP with
   /// `TcpExt` or `Tcp`.
   func counters() throws -> Counters {

@@ -5,6 +5,7 @@ struct PeerReport: Decodable {
   struct Subflow: Decodable {
     var local, remote: String?
     var bytesSent, bytesReceived, retransmittedSegments, sentSegments, receivedSegments, duplicates: Int
+    var reinjectedBytes, retransmittedBytes: Int?
   }
 
   var event: String
@@ -21,6 +22,7 @@ struct PeerReport: Decodable {
   // Of a `done` line.
   var connections, failed, unfinished: Int?
   var connectionsPerSecond: Double?
+  var multipathConnections, joins, retransmittedSegments, malformed: Int?
   // Of a `checked` line.
   var verified: Bool?
   var expected, firstDifference: Int?

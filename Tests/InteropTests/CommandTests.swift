@@ -1,0 +1,179 @@
+import Foundation
+import Glibc
+import Testing
+
+extension InteropSuite {
+  /// `mptcp` as scripts and people meet it.
+  @Suite(
+    "Commands", .serialized,
+    .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
+    .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
+  struct CommandTests {
+    @Test(
+      "A wrong argument is one line that names it, and status 64", .timeLimit(.minutes(1)),
+      arguments: [
+        (["nc"], "no path"), (["nc", "--tun", "t0"], "--tun t0"), (["nc", "--tun", "t0=10.0.0.2/24"], "HOST"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "10.0.0.1"], "PORT"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "10.0.0.1", "0"], "'0'"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "10.0.0.1", "http"], "'http'"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "-l"], "-l"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "-k", "10.0.0.1", "1"], "-k"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "-4", "-6", "10.0.0.1", "1"], "-4 and -6"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "--congestion", "vegas", "10.0.0.1", "1"], "vegas"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "--scheduler", "best", "10.0.0.1", "1"], "best"),
+        (["nc", "--tun", "t0=10.0.0.2/24", "-w", "soon", "10.0.0.1", "1"], "soon"),
+        (["nc", "--frobnicate"], "--frobnicate"), (["frobnicate"], "frobnicate"),
+      ])
+    func wrongArguments(arguments: [String], named: String) async throws {
+      let outcome = try await ChildProcess([Machine.mptcp] + arguments).finish(within: 10)
+      #expect(outcome.status == 64, "\(outcome.summary)")
+      #expect(outcome.output.isEmpty)
+      #expect(outcome.errors.contains(named) && outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+    }
+
+    @Test(
+      "A missing permission is named, with the way to get it, and status 77", .enabled(if: geteuid() == 0),
+      .timeLimit(.minutes(1)))
+    func missingPermission() async throws {
+      for path in ["--tun t0=10.0.0.2/24,host=10.0.0.1", "--packet lo=10.0.0.2/24"] {
+        let outcome = try await ChildProcess([
+          "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c",
+          "cp \(Machine.mptcp) /tmp/mptcp-$$ 2>/dev/null; exec \(Machine.mptcp) nc \(path) 10.0.0.1 1",
+        ]).finish(within: 10)
+        #expect(outcome.status == 77, "\(outcome.summary)")
+        #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+        #expect(outcome.errors.contains("root") || outcome.errors.contains("CAP_"), "\(outcome.errors)")
+      }
+    }
+
+    @Test("Nobody listens: status 1 at once", .timeLimit(.minutes(1)), arguments: TransferTests.places)
+    func refused(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let outcome = try await arena.netcat("nc \(arena.kernelAddress(1)) 4999 < /dev/null").finish(within: 20)
+      #expect(outcome.status == 1, "\(outcome.summary)")
+      #expect(outcome.errors.contains("\(4999)"))
+    }
+
+    @Test("Nobody answers: -w ends it, status 1", .timeLimit(.minutes(1)))
+    func unanswered() async throws {
+      let arena = try await Arena()
+      let outcome = try await arena.netcat("nc -w 1 10.0.1.77 5000 < /dev/null").finish(within: 20)
+      #expect(outcome.status == 1, "\(outcome.summary)")
+      #expect(outcome.seconds < 5)
+    }
+
+    @Test("Nothing moves: -w ends it, status 3", .timeLimit(.minutes(1)))
+    func idle() async throws {
+      let arena = try await Arena()
+      let server = try await arena.kernelServer("--receive", "1g")
+      let outcome = try await arena.netcat("sleep 5 | nc -w 1 \(arena.kernelAddress(1)) 5000").finish(within: 20)
+      #expect(outcome.status == 3, "\(outcome.summary)")
+      server.send(SIGTERM)
+    }
+
+    @Test("-z finds what listens, and says nothing else", .timeLimit(.minutes(1)))
+    func scan() async throws {
+      let arena = try await Arena()
+      let server = try await arena.kernelServer("--echo")
+      let found = try await arena.netcat("nc -z -v \(arena.kernelAddress(1)) 4999-5001").finish(within: 20)
+      #expect(found.status == 0, "\(found.summary)")
+      #expect(found.errors.contains("port 5000 answers, with Multipath TCP"), "\(found.errors)")
+      let missed = try await arena.netcat("nc -z \(arena.kernelAddress(1)) 4999").finish(within: 20)
+      #expect(missed.status == 1 && missed.errors.isEmpty, "\(missed.summary)")
+      server.send(SIGTERM)
+    }
+
+    @Test("-k serves one connection after another", .timeLimit(.minutes(1)))
+    func keepsListening() async throws {
+      let arena = try await Arena()
+      let listener = try arena.netcat("nc -l -k -d -v -p 5000")
+      try await listener.waits(for: "listening")
+      for _ in 0..<3 {
+        let client = try await arena.kernelClient("--send", "1000").finish(within: 20)
+        #expect(client.status == 0, "\(client.summary)")
+      }
+      listener.send(SIGINT)
+      let outcome = try await listener.finish(within: 10)
+      #expect(outcome.errors.components(separatedBy: "received 1000 bytes").count == 4, "\(outcome.errors)")
+    }
+
+    @Test(
+      "-v names each subflow, and --pcap has an interface for each path", .timeLimit(.minutes(1)),
+      arguments: Arena.Device.available)
+    func verboseAndCapture(device: Arena.Device) async throws {
+      let arena = try await Arena(device)
+      let file = FileManager.default.temporaryDirectory.appending(path: "mptcp-interop-\(UUID().uuidString).pcapng")
+        .path
+      defer { try? FileManager.default.removeItem(atPath: file) }
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "3m")
+      let outcome = try await arena.netcat(
+        "\(Machine.peer) pattern 3m | nc -v --pcap \(file) \(arena.kernelAddress(1)) 5000"
+      ).finish(within: 30)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+      #expect(outcome.errors.contains("subflow 0") && outcome.errors.contains("subflow 1"), "\(outcome.errors)")
+      #expect(outcome.errors.contains(arena.ourAddress(2)), "\(outcome.errors)")
+      guard Machine.hasTShark else { return }
+      let interfaces = try await run("tshark", "-r", file, "-T", "fields", "-e", "frame.interface_id", "-Y", "tcp")
+      #expect(Set(interfaces.split(separator: "\n")) == ["0", "1"])
+      let wrong = try await run(
+        "tshark", "-r", file, "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-d",
+        "tcp.port==1-65535,data", "-Y", "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0")
+      #expect(wrong == "")
+    }
+
+    @Test(
+      "After SIGINT, and after SIGKILL, nothing of ours remains", .timeLimit(.minutes(1)),
+      arguments: [SIGINT, SIGTERM, SIGKILL])
+    func nothingRemains(signal: Int32) async throws {
+      for device in Arena.Device.available {
+        let arena = try await Arena(device)
+        func state() async throws -> String {
+          try await arena.ours.run(
+            script:
+              "ip -br link; ip -br address; ip rule; nft list ruleset 2>/dev/null; ls /run/netns 2>/dev/null || true")
+        }
+        let before = try await state()
+        let listener = try arena.netcat(
+          "exec \(Machine.mptcp) nc -l \(arena.pathArguments.joined(separator: " ")) -v -p 5000")
+        try await listener.waits(for: "listening")
+        listener.send(signal)
+        let outcome = try await listener.finish(within: 10)
+        #expect(outcome.status == (signal == SIGKILL ? 137 : 130), "\(outcome.summary)")
+        // The kernel takes a killed process's devices away a moment later.
+        for _ in 0..<100 where try await state() != before { try await Task.sleep(for: .milliseconds(20)) }
+        let after = try await state()
+        #expect(after == before)
+      }
+    }
+
+    @Test("The demonstration proves itself against the kernel within 45 seconds", .timeLimit(.minutes(2)))
+    func demonstration() async throws {
+      let outcome = try await ChildProcess([Machine.mptcp, "demo", "--json"]).finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(outcome.seconds < 45)
+      let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
+      #expect(report?["isProven"] as? Bool == true && report?["peerIsKernel"] as? Bool == true)
+      let transfers = try #require(report?["transfers"] as? [[String: Any]])
+      let uploads = transfers.filter { $0["direction"] as? String == "upload" }.compactMap { $0["seconds"] as? Double }
+      try #require(uploads.count == 2)
+      print("demonstration: the upload over both paths is \(uploads[0] / uploads[1]) × the better path alone")
+      #expect(uploads[0] / uploads[1] >= 1.2)
+    }
+
+    @Test("An ordinary user gets the demonstration too", .enabled(if: geteuid() == 0), .timeLimit(.minutes(2)))
+    func demonstrationAsUser() async throws {
+      // Where the binary is may be closed to others.
+      let copy = "/tmp/mptcp-interop-\(getpid())"
+      try? FileManager.default.removeItem(atPath: copy)
+      try FileManager.default.copyItem(atPath: Machine.mptcp, toPath: copy)
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      chmod(copy, 0o755)
+      let outcome = try await ChildProcess([
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "demo",
+      ]).finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(outcome.output.contains("Every byte arrived."), "\(outcome.summary)")
+    }
+  }
+}

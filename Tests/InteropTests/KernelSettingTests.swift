@@ -1,0 +1,215 @@
+import Foundation
+import Testing
+
+extension InteropSuite {
+  /// The kernel in all its settings: checksums, no Multipath TCP, endpoints that come and go.
+  @Suite(
+    "Kernel settings", .serialized,
+    .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
+    .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
+  struct KernelSettingTests {
+    /// Moves bytes both ways over a connection of ours and returns what the kernel said of it.
+    @discardableResult
+    private func exchange(
+      _ arena: Arena, byteCount: String = "20m", kernel: [String] = [], ours: [String] = [],
+      location: SourceLocation = #_sourceLocation
+    ) async throws -> PeerReport {
+      let server = try arena.kernel.start(
+        [Machine.peer, "server", "--connections", "1", "--receive", byteCount, "--send", byteCount] + kernel
+          + [arena.family == .v4 ? "0.0.0.0:5000" : "[::]:5000"])
+      try await server.waits(for: "listening")
+      let client = try arena.ours.start(
+        [Machine.stackPeer, "client"] + arena.pathArguments + ["--receive", byteCount, "--send", byteCount] + ours
+          + [arena.kernelSocket()])
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)", sourceLocation: location)
+      let other = try await server.finish(within: 20)
+      #expect(other.status == 0, "\(other.summary)", sourceLocation: location)
+      return try other.connection
+    }
+
+    @Test("The kernel asks for DSS checksums", .timeLimit(.minutes(1)), arguments: TransferTests.places)
+    func kernelChecksums(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      try await arena.kernel.run("sysctl", "-q", "net.mptcp.checksum_enabled=1")
+      let before = try arena.kernel.counters()
+      let connection = try await exchange(arena)
+      #expect(connection.checksum == true && connection.multipath == true)
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtMPJoinAckRx"] == 1)
+      #expect(counted.troubles == [:])
+    }
+
+    @Test("We ask for DSS checksums", .timeLimit(.minutes(1)))
+    func ourChecksums() async throws {
+      let arena = try await Arena()
+      let before = try arena.kernel.counters()
+      let connection = try await exchange(arena, ours: ["--checksum"])
+      #expect(connection.checksum == true && connection.multipath == true)
+      let troubles = try arena.kernel.counters().since(before).troubles
+      #expect(troubles == [:])
+    }
+
+    @Test(
+      "A kernel without Multipath TCP gets plain TCP from us, data intact", .timeLimit(.minutes(1)),
+      arguments: TransferTests.places)
+    func switchedOff(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      try await arena.kernel.run("sysctl", "-q", "net.mptcp.enabled=0")
+      let connection = try await exchange(arena, kernel: ["--tcp"])
+      #expect(connection.multipath == false)
+      // And as server.
+      let server = try await arena.server("--connections", "1", "--receive", "20m", "--send", "20m")
+      let client = try await arena.kernelClient("--tcp", "--receive", "20m", "--send", "20m").finish()
+      #expect(client.status == 0, "\(client.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test("Plain TCP on our side", .timeLimit(.minutes(1)), arguments: TransferTests.places)
+    func plainTCP(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let connection = try await exchange(arena, ours: ["--tcp"])
+      #expect(connection.multipath == false)
+      let server = try await arena.server("--tcp", "--connections", "1", "--receive", "20m", "--send", "20m")
+      let client = try await arena.kernelClient("--receive", "20m", "--send", "20m").finish()
+      #expect(client.status == 0, "\(client.summary)")
+      #expect(try client.connection.multipath == false)
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test(
+      "The kernel announces its second address, and we join there", .timeLimit(.minutes(1)),
+      arguments: TransferTests.places)
+    func announced(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      try await arena.kernel.run("ip", "mptcp", "endpoint", "add", arena.kernelAddress(2), "signal")
+      let before = try arena.kernel.counters()
+      let connection = try await exchange(arena)
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtAddAddrTx"] >= 1 && counted["MPTcpExtEchoAdd"] >= 1, "\(counted.summary)")
+      #expect(
+        connection.subflows?.contains { $0.local?.contains(arena.kernelAddress(2)) == true } == true, "\(connection)")
+      #expect(counted.troubles == [:])
+    }
+
+    @Test("The kernel announces an address with a port, and we join there", .timeLimit(.minutes(1)))
+    func announcedWithPort() async throws {
+      // Its listener needs the address at once: on Ethernet it is there before us.
+      let arena = try await Arena(.packet)
+      try await arena.kernel.run("ip", "mptcp", "endpoint", "add", arena.kernelAddress(1), "signal", "port", "6000")
+      let before = try arena.kernel.counters()
+      try await exchange(arena)
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtMPJoinPortAckRx"] >= 1, "\(counted.summary)")
+      #expect(counted.troubles == [:])
+    }
+
+    @Test(
+      "The kernel joins our first address over its second path", .timeLimit(.minutes(1)),
+      arguments: Arena.Device.available)
+    func joinOnSecondPath(device: Arena.Device) async throws {
+      let arena = try await Arena(device, links: ["200mbit,5ms"])
+      let server = try await arena.server("--connections", "1", "--receive", "20m", "--send", "20m")
+      try await arena.kernel.run(
+        script: """
+          ip mptcp limits set subflow 8 add_addr_accepted 0
+          ip rule add from \(arena.kernelAddress(2)) table 2
+          ip route add default \(device == .packet ? "via \(arena.ourAddress(2))" : "") dev \(arena.kernelDevice(2)) table 2
+          ip mptcp endpoint add \(arena.kernelAddress(2)) dev \(arena.kernelDevice(2)) subflow
+          """)
+      let client = try await arena.kernelClient("--receive", "20m", "--send", "20m").finish()
+      #expect(client.status == 0, "\(client.summary)")
+      let served = try await server.finish(within: 20)
+      #expect(served.status == 0, "\(served.summary)")
+      let subflows = try client.connection.subflows ?? []
+      #expect(
+        subflows.contains {
+          $0.local?.contains(arena.kernelAddress(2)) == true && $0.remote?.contains(arena.ourAddress(1)) == true
+        },
+        "\(client.summary)")
+      #expect(subflows.allSatisfy { $0.bytesReceived > 0 }, "\(client.summary)")
+    }
+
+    @Test(
+      "An announced address is taken back while the transfer runs", .timeLimit(.minutes(1)),
+      arguments: ["delete", "flush"])
+    func takenBack(how: String) async throws {
+      let arena = try await Arena(links: ["100mbit,5ms"])
+      try await arena.kernel.run("ip", "mptcp", "endpoint", "add", arena.kernelAddress(2), "id", "7", "signal")
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "30m", "--report-every", "1m")
+      let client = try arena.client("--send", "30m")
+      try await server.waits(for: "progress")
+      try await Task.sleep(for: .milliseconds(500))
+      try await arena.kernel.run(script: how == "flush" ? "ip mptcp endpoint flush" : "ip mptcp endpoint delete id 7")
+      let outcome = try await client.finish(within: 40)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      let received = try await server.finish(within: 20)
+      #expect(received.status == 0, "\(received.summary)")
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtRmAddrTx"] >= 1, "\(counted.summary)")
+      #expect(counted.troubles == [:])
+    }
+
+    @Test("A backup of the kernel's stays idle while another path works", .timeLimit(.minutes(1)))
+    func backup() async throws {
+      let arena = try await Arena(links: ["100mbit,5ms"])
+      let server = try await arena.server("--connections", "1", "--receive", "16m", "--send", "16m")
+      try await arena.kernel.run(
+        script: """
+          ip mptcp limits set subflow 8 add_addr_accepted 0
+          ip rule add from \(arena.kernelAddress(2)) table 2
+          ip route add default dev \(arena.kernelDevice(2)) table 2
+          ip mptcp endpoint add \(arena.kernelAddress(2)) dev \(arena.kernelDevice(2)) subflow backup
+          """)
+      let client = try await arena.kernelClient("--receive", "16m", "--send", "16m").finish()
+      #expect(client.status == 0, "\(client.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+      let second = try client.connection.subflows?.first { $0.local?.contains(arena.kernelAddress(2)) == true }
+      let idle = try #require(second, "\(client.summary)").bytesReceived
+      #expect(idle < 1 << 20, "\(client.summary)")
+    }
+
+    @Test("Our backup path stays idle, and takes over when the other dies", .timeLimit(.minutes(1)))
+    func ourBackup() async throws {
+      let arena = try await Arena(links: ["100mbit,5ms", "100mbit,5ms,backup"])
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "24m", "--report-every", "1m")
+      let client = try arena.client("--send", "24m")
+      while (PeerReport.all(in: server.output).last?.received ?? 0) < 8 << 20 {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      let idle = try await arena.kernel.byteCount(of: "t2").received
+      #expect(idle < 1 << 20)
+      try await arena.kernel.run("ip", "link", "set", "t1", "down")
+      let outcome = try await client.finish(within: 40)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test(
+      "The kernel refuses joins to its first address (flag C); we join the one it announces", .timeLimit(.minutes(1)))
+    func noJoinToInitialAddress() async throws {
+      let arena = try await Arena()
+      try await arena.kernel.run("sysctl", "-q", "net.mptcp.allow_join_initial_addr_port=0")
+      let before = try arena.kernel.counters()
+      let lonely = try await exchange(arena)
+      #expect(lonely.multipath == true)
+      #expect(try arena.kernel.counters().since(before)["MPTcpExtMPJoinSynRx"] == 0)
+      try await arena.kernel.run("ip", "mptcp", "endpoint", "add", arena.kernelAddress(2), "signal")
+      try await exchange(arena)
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtMPJoinAckRx"] >= 1, "\(counted.summary)")
+      #expect(counted.troubles == [:])
+    }
+
+    @Test("Eight subflows share a connection", .timeLimit(.minutes(1)), arguments: TransferTests.places)
+    func eightSubflows(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family, paths: 8)
+      let before = try arena.kernel.counters()
+      try await exchange(arena, byteCount: "64m")
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtMPJoinAckRx"] == 7, "\(counted.summary)")
+      #expect(counted.troubles == [:])
+    }
+  }
+}

@@ -1,0 +1,249 @@
+import Foundation
+import Testing
+
+extension InteropSuite {
+  /// Bulk and patterns of use on clean paths, our stack as client and as server.
+  @Suite("Transfers", .serialized, .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
+  struct TransferTests {
+    /// Every kind of device with every family.
+    static let places: [(Arena.Device, Arena.Family)] = Arena.Device.available.flatMap { device in
+      Arena.Family.allCases.map { (device, $0) }
+    }
+
+    /// What the kernel counted must be free of trouble, and nearly free of duplicates and retransmissions.
+    private func expectClean(_ counted: Counters, byteCount: Int, location: SourceLocation = #_sourceLocation) {
+      #expect(counted.troubles == [:], sourceLocation: location)
+      let segments = byteCount / 1400
+      #expect(
+        counted["MPTcpExtDuplicateData"] <= segments / 1000 + 1, "\(counted.summary)", sourceLocation: location)
+      #expect(counted["TcpRetransSegs"] <= counted["TcpOutSegs"] / 1000 + 1, sourceLocation: location)
+    }
+
+    @Test("netcat sends 1 GiB over two paths", .timeLimit(.minutes(3)), arguments: places)
+    func netcatUpload(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "1g")
+      let client = try arena.netcat("\(Machine.peer) pattern 1g 1 | nc -v \(arena.kernelAddress(1)) 5000")
+      let outcome = try await client.finish(within: 120)
+      let received = try await server.finish(within: 20)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(received.status == 0, "\(received.summary)")
+      let connection = try received.connection
+      #expect(connection.subflowsTotal == 2, "\(received.summary)")
+      #expect(connection.subflows?.allSatisfy { $0.bytesReceived > 1 << 20 } == true, "\(received.summary)")
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtMPJoinAckRx"] == 1, "\(counted.summary)")
+      expectClean(counted, byteCount: 1 << 30)
+    }
+
+    @Test("netcat receives 1 GiB over two paths as a listener", .timeLimit(.minutes(3)), arguments: places)
+    func netcatListener(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let listener = try arena.netcat("nc -l -d -v -p 5000 | \(Machine.peer) check 1g 1")
+      try await listener.waits(for: "listening")
+      if family == .v6 { try await Task.sleep(for: .seconds(1)) }
+      let before = try arena.kernel.counters()
+      let client = try arena.kernelClient("--send", "1g")
+      let outcome = try await client.finish(within: 120)
+      let received = try await listener.finish(within: 20)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(received.status == 0, "\(received.summary)")
+      #expect(received.reports("checked").first?.verified == true, "\(received.summary)")
+      expectClean(try arena.kernel.counters().since(before), byteCount: 1 << 30)
+    }
+
+    @Test("Both directions at once over two paths", .timeLimit(.minutes(2)), arguments: places)
+    func bothDirections(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "256m", "--send", "256m")
+      let client = try arena.client("--receive", "256m", "--send", "256m")
+      let outcome = try await client.finish(within: 90)
+      let other = try await server.finish(within: 20)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(other.status == 0, "\(other.summary)")
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["MPTcpExtMPJoinAckRx"] == 1)
+      expectClean(counted, byteCount: 512 << 20)
+    }
+
+    @Test(
+      "The kernel sends 1 GiB to a client of ours",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: Arena.Device.available)
+    func download(device: Arena.Device) async throws {
+      let arena = try await Arena(device)
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer("--connections", "1", "--send", "1g")
+      let client = try arena.client("--receive", "1g")
+      let outcome = try await client.finish(within: 90)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+      expectClean(try arena.kernel.counters().since(before), byteCount: 1 << 30)
+    }
+
+    @Test(
+      "tshark finds nothing malformed in what crosses the paths",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
+      .enabled(if: Machine.hasTShark),
+      .timeLimit(.minutes(2)), arguments: places)
+    func wellFormed(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family, links: ["200mbit,5ms", "100mbit,10ms"])
+      let capture = try await PacketCapture(on: "any", in: arena.kernel)
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "5m", "--send", "5m")
+      let client = try arena.client("--receive", "5m", "--send", "5m")
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+      let malformed = try await capture.malformed()
+      #expect(malformed == [])
+    }
+
+    @Test(
+      "10,000 connections of 1 KiB, one after another",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: Arena.Device.available)
+    func sequence(device: Arena.Device) async throws {
+      let arena = try await Arena(device, paths: 1)
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer("--connections", "10000", "--echo")
+      let client = try arena.client("--connections", "10000", "--bytes", "1024")
+      let outcome = try await client.finish(within: 100)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try outcome.totals.connections == 10_000)
+      #expect(try outcome.totals.multipathConnections == 10_000)
+      #expect(try await server.finish(within: 20).status == 0)
+      let troubles = try arena.kernel.counters().since(before).troubles
+      #expect(troubles == [:])
+    }
+
+    @Test(
+      "10,000 connections of 1 KiB to a server of ours",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: Arena.Device.available)
+    func sequenceToUs(device: Arena.Device) async throws {
+      let arena = try await Arena(device, paths: 1)
+      let server = try await arena.server("--connections", "10000", "--echo")
+      let before = try arena.kernel.counters()
+      let client = try arena.kernelClient("--connections", "10000", "--bytes", "1024")
+      let outcome = try await client.finish(within: 100)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try outcome.totals.multipathConnections == 10_000)
+      #expect(try await server.finish(within: 20).status == 0)
+      let troubles = try arena.kernel.counters().since(before).troubles
+      #expect(troubles == [:])
+    }
+
+    @Test(
+      "500 connections at once, either way",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: places)
+    func manyAtOnce(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let echo = try await arena.kernelServer("--connections", "500", "--echo")
+      let client = try arena.client("--connections", "500", "--in-flight", "500", "--bytes", "1024")
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await echo.finish(within: 20).status == 0)
+      let server = try await arena.server("--connections", "500", "--echo")
+      let other = try await arena.kernelClient("--connections", "500", "--in-flight", "500", "--bytes", "1024").finish()
+      #expect(other.status == 0, "\(other.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test(
+      "100 bulk connections at once, either way",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: Arena.Device.available)
+    func manyBulk(device: Arena.Device) async throws {
+      let arena = try await Arena(device)
+      let sink = try await arena.kernelServer("--connections", "100", "--receive", "8m")
+      let client = try arena.client("--connections", "100", "--in-flight", "100", "--send", "8m")
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      let received = try await sink.finish(within: 20)
+      #expect(received.status == 0, "\(received.summary)")
+      let server = try await arena.server("--connections", "100", "--receive", "8m")
+      let other = try await arena.kernelClient("--connections", "100", "--in-flight", "100", "--send", "8m").finish()
+      #expect(other.status == 0, "\(other.summary)")
+      let sunk = try await server.finish(within: 20)
+      #expect(sunk.status == 0, "\(sunk.summary)")
+    }
+
+    @Test("One byte at a time, either way", .timeLimit(.minutes(2)), arguments: places)
+    func byteByByte(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let server = try await arena.kernelServer(
+        "--connections", "1", "--receive", "20000", "--send", "20000", "--write-size", "1", "--no-delay")
+      let client = try arena.client("--receive", "20000", "--send", "20000", "--write-size", "1", "--no-delay")
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      let other = try await server.finish(within: 20)
+      #expect(other.status == 0, "\(other.summary)")
+    }
+
+    @Test("The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(2)), arguments: places)
+    func slowKernel(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer(
+        "--connections", "1", "--receive", "3m", "--read-delay-us", "700000", "--read-pause-us", "20000",
+        "--receive-buffer", "100000")
+      let client = try arena.client("--send", "3m", "--write-size", "65536")
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["TcpExtTCPWantZeroWindowAdv"] + counted["TcpExtTCPToZeroWindowAdv"] > 0, "\(counted.summary)")
+      #expect(counted.troubles == [:])
+    }
+
+    @Test(
+      "We read slowly: the kernel waits and goes on",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: places)
+    func slowUs(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let server = try await arena.kernelServer("--connections", "1", "--send", "24m")
+      let client = try arena.client(
+        "--receive", "24m", "--read-delay-us", "1500000", "--read-pause-us", "2000", "--read-size", "65536")
+      let outcome = try await client.finish(within: 60)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test("Half-close: the other direction goes on, either way", .timeLimit(.minutes(2)), arguments: places)
+    func halfClose(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      // We close first; the kernel sends afterwards.
+      let late = try await arena.kernelServer(
+        "--connections", "1", "--receive", "2m", "--send", "5m", "--send-after-eof")
+      let first = try await arena.client("--send", "2m", "--receive", "5m").finish()
+      #expect(first.status == 0, "\(first.summary)")
+      #expect(try await late.finish(within: 20).status == 0)
+      // The kernel closes first.
+      let early = try await arena.kernelServer("--connections", "1", "--receive", "5m", "--send", "2m")
+      let second = try await arena.client("--send", "5m", "--receive", "2m", "--send-after-eof").finish()
+      #expect(second.status == 0, "\(second.summary)")
+      #expect(try await early.finish(within: 20).status == 0)
+    }
+
+    @Test("Fast close by either side ends the connection at the other", .timeLimit(.minutes(1)), arguments: places)
+    func fastClose(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
+      let before = try arena.kernel.counters()
+      let server = try await arena.kernelServer("--connections", "1", "--expect-reset")
+      let aborting = try await arena.client("--send", "20m", "--abort-after", "10m").finish()
+      #expect(aborting.status == 0, "\(aborting.summary)")
+      let cut = try await server.finish(within: 20)
+      #expect(cut.status == 0, "\(cut.summary)")
+      #expect(try arena.kernel.counters().since(before)["MPTcpExtMPFastcloseRx"] >= 1)
+      let aborter = try await arena.kernelServer("--connections", "1", "--send", "20m", "--abort-after", "10m")
+      let client = try await arena.client("--expect-reset").finish()
+      #expect(client.status == 0, "\(client.summary)")
+      #expect(try await aborter.finish(within: 20).status == 0)
+      #expect(try arena.kernel.counters().since(before)["MPTcpExtMPFastcloseTx"] >= 1)
+    }
+  }
+}
