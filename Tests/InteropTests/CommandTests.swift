@@ -35,15 +35,27 @@ extension InteropSuite {
       "A missing permission is named, with the way to get it, and status 77", .enabled(if: geteuid() == 0),
       .timeLimit(.minutes(1)))
     func missingPermission() async throws {
-      for path in ["--tun t0=10.0.0.2/24,host=10.0.0.1", "--packet lo=10.0.0.2/24"] {
-        let outcome = try await ChildProcess([
-          "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c",
-          "cp \(Machine.mptcp) /tmp/mptcp-$$ 2>/dev/null; exec \(Machine.mptcp) nc \(path) 10.0.0.1 1",
-        ]).finish(within: 10)
+      let arena = try await Arena(.packet, paths: 1)
+      // Where the binary is may be closed to others.
+      let copy = try copyForOthers()
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      for (path, word) in [
+        ("--tun t0=10.0.0.2/24,host=10.0.0.1", "/dev/net/tun"), ("--packet p1=10.0.1.2/24", "CAP_NET_RAW"),
+      ] {
+        let outcome = try await arena.ours.start(
+          script: "exec setpriv --reuid=65534 --regid=65534 --clear-groups \(copy) nc \(path) 10.0.1.1 1"
+        ).finish(within: 10)
         #expect(outcome.status == 77, "\(outcome.summary)")
-        #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
-        #expect(outcome.errors.contains("root") || outcome.errors.contains("CAP_"), "\(outcome.errors)")
+        #expect(outcome.errors.split(separator: "\n").count == 1 && outcome.errors.contains(word), "\(outcome.errors)")
       }
+    }
+
+    private func copyForOthers() throws -> String {
+      let copy = "/tmp/mptcp-interop-\(getpid())"
+      try? FileManager.default.removeItem(atPath: copy)
+      try FileManager.default.copyItem(atPath: Machine.mptcp, toPath: copy)
+      chmod(copy, 0o755)
+      return copy
     }
 
     @Test("Nobody listens: status 1 at once", .timeLimit(.minutes(1)), arguments: TransferTests.places)
@@ -163,12 +175,8 @@ extension InteropSuite {
 
     @Test("An ordinary user gets the demonstration too", .enabled(if: geteuid() == 0), .timeLimit(.minutes(2)))
     func demonstrationAsUser() async throws {
-      // Where the binary is may be closed to others.
-      let copy = "/tmp/mptcp-interop-\(getpid())"
-      try? FileManager.default.removeItem(atPath: copy)
-      try FileManager.default.copyItem(atPath: Machine.mptcp, toPath: copy)
+      let copy = try copyForOthers()
       defer { try? FileManager.default.removeItem(atPath: copy) }
-      chmod(copy, 0o755)
       let outcome = try await ChildProcess([
         "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "demo",
       ]).finish(within: 60)

@@ -37,7 +37,7 @@ struct Demonstration {
   ]
 
   /// How long the fast path stays dead.
-  private static let outage = Duration.milliseconds(1200)
+  private static let outage = Duration.milliseconds(1000)
 
   func run() async throws -> DemonstrationReport {
     let (stack, peer) = try await usesKernel ? kernelSetting() : processSetting()
@@ -88,8 +88,10 @@ struct Demonstration {
       }
       stack = try MultipathStack(
         paths: try Self.plans.map { plan in
-          MultipathPath.packet(plan.name, addresses: [try prefix(plan.ours)])
-            .shaped(outgoing: plan.link, incoming: plan.link)
+          // The kernel's address on the first path is reached over the second too: by way of its address there.
+          MultipathPath.packet(
+            plan.name, addresses: [try prefix(plan.ours)], gateways: [try prefix(plan.theirs).address]
+          ).shaped(outgoing: plan.link, incoming: plan.link)
         }, capture: capture)
     }
     let address = try prefix(Self.plans[0].theirs).address
