@@ -115,6 +115,11 @@ int clinux_packet_open(int interface_index, const struct clinux_bpf_instruction 
   return fd;
 }
 
+int clinux_packet_filter(int fd, const struct clinux_bpf_instruction *filter, size_t count) {
+  struct filter_program program = {.count = (uint16_t)count, .instructions = filter};
+  return setsockopt(fd, SOL_SOCKET, SOCKET_OPTION_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+}
+
 int clinux_packet_join(int fd, int interface_index, int kind, const uint8_t address[6]) {
   struct membership request = {.interface_index = interface_index, .kind = (uint16_t)kind};
   if (address) {

@@ -53,6 +53,8 @@ struct clinux_bpf_instruction {
 // A raw packet socket on one interface, not blocking, closed on exec, with virtio headers, without copies of what is
 // sent, and filtered from its first packet on.
 int clinux_packet_open(int interface_index, const struct clinux_bpf_instruction *filter, size_t count);
+// Puts another filter in the place of the socket's, at once.
+int clinux_packet_filter(int fd, const struct clinux_bpf_instruction *filter, size_t count);
 
 #define CLINUX_MEMBERSHIP_MULTICAST 0
 #define CLINUX_MEMBERSHIP_PROMISCUOUS 1

@@ -52,6 +52,9 @@ protocol Device: AnyObject {
   /// Takes a packet that lies in one piece.
   func send(whole bytes: UnsafeRawBufferPointer, offload: SendOffload, at now: Instant) -> SendOutcome
 
+  /// Lets packets for these addresses in too: we have them on other paths, and a peer may send there by this one.
+  func accept(packetsTo addresses: [IPAddress]) throws(SystemError)
+
   /// When ``advance(to:_:)`` has something to do without being woken by the descriptor; nil: never.
   var nextDeadline: Instant? { get }
 
@@ -62,6 +65,7 @@ protocol Device: AnyObject {
 extension Device {
   var interface: LinkDescription? { nil }
   var nextDeadline: Instant? { nil }
+  func accept(packetsTo addresses: [IPAddress]) {}
   func advance(to now: Instant, _ deliver: Delivery) {}
 }
 

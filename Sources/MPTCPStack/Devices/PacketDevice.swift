@@ -13,7 +13,7 @@ final class PacketDevice: Device {
   private let file: Descriptor
   private let hardwareAddress: MACAddress
   /// Where we share the interface's address: what keeps the kernel quiet, as long as this lives.
-  private let ingressFilter: IngressFilter?
+  private var ingressFilter: IngressFilter?
   private var neighbors: NeighborProtocol<Held>
   private var buffer = ReceiveBuffer(headerByteCount: prefixByteCount)
 
@@ -118,6 +118,18 @@ final class PacketDevice: Device {
   func advance(to now: Instant, _ deliver: Delivery) {
     _ = neighbors.advance(to: now)
     sendFrames()
+  }
+
+  func accept(packetsTo others: [IPAddress]) throws(SystemError) {
+    let own = configuration.addresses.map(\.address)
+    let others = others.filter { !own.contains($0) }
+    // The kernel is kept away first, so that it answers none of what we take in.
+    if ingressFilter != nil {
+      ingressFilter = try IngressFilter(interface: configuration.name, addresses: own + others)
+    }
+    let filter = PacketFilter(for: own, others: others, hardwareAddress: hardwareAddress).instructions
+    try check(
+      clinux_packet_filter(file.number, filter, filter.count), "filter what arrives on \(configuration.name)")
   }
 
   // MARK: Receiving

@@ -16,9 +16,11 @@ struct PacketFilter {
   private static let etherType: UInt32 = 12
   private static let network: UInt32 = 14
 
-  /// Lets pass, of the frames to `hardwareAddress` or to a group: ARP that is about one of `addresses`, and IP packets
-  /// to one of them, to its solicited-node group, or to all nodes.
-  init(for addresses: [IPAddress], hardwareAddress: MACAddress) {
+  /// Lets pass, of the frames to `hardwareAddress` or to a group: ARP that is about one of `addresses`, IP packets to
+  /// one of them, to its solicited-node group, or to all nodes, and IP packets to one of `others`.
+  ///
+  /// - Parameter others: addresses that we have on other links; here nobody asks for them, but packets may come.
+  init(for addresses: [IPAddress], others: [IPAddress] = [], hardwareAddress: MACAddress) {
     let octets = hardwareAddress.octets
     let high = octets[0..<4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
     let low = octets[4..<6].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
@@ -32,17 +34,24 @@ struct PacketFilter {
         // The target of a question or answer, and the sender: a stranger who claims our address is a conflict.
         accept(type: 0x0806, words: [(Self.network + 24, address.v4)])
         accept(type: 0x0806, words: [(Self.network + 14, address.v4)])
-        accept(type: 0x0800, words: [(Self.network + 16, address.v4)])
+        accept(packetsTo: address)
       case .v6:
-        let field = Self.network + 24
-        for target in [address, address.solicitedNodeMulticast, .allNodes] {
-          let words = [target.high >> 32, target.high, target.low >> 32, target.low].map(
-            UInt32.init(truncatingIfNeeded:))
-          accept(type: 0x86DD, words: words.enumerated().map { (field + 4 * UInt32($0.offset), $0.element) })
-        }
+        for target in [address, address.solicitedNodeMulticast, .allNodes] { accept(packetsTo: target) }
       }
     }
+    for address in others { accept(packetsTo: address) }
     append(Self.giveBack, 0)
+  }
+
+  private mutating func accept(packetsTo address: IPAddress) {
+    switch address.family {
+    case .v4: accept(type: 0x0800, words: [(Self.network + 16, address.v4)])
+    case .v6:
+      let field = Self.network + 24
+      let words = [address.high >> 32, address.high, address.low >> 32, address.low].map(
+        UInt32.init(truncatingIfNeeded:))
+      accept(type: 0x86DD, words: words.enumerated().map { (field + 4 * UInt32($0.offset), $0.element) })
+    }
   }
 
   private mutating func append(_ code: UInt16, _ operand: UInt32, true: UInt8 = 0, false: UInt8 = 0) {

@@ -39,6 +39,8 @@ final class ShapedDevice: Device {
     incoming.set(isUp: isUp, at: now)
   }
 
+  func accept(packetsTo addresses: [IPAddress]) throws(SystemError) { try device.accept(packetsTo: addresses) }
+
   func receive(at now: Instant, limit: Int, _ deliver: Delivery) throws(SystemError) -> Int {
     try device.receive(at: now, limit: limit) { packet, offload in enter(packet, offload, at: now) }
   }

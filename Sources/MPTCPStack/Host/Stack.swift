@@ -93,6 +93,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
       if let monitor = path.monitor {
         try loop.watch(monitor.descriptor, events: UInt32(CLINUX_READABLE), tag: Self.tag(id, isMonitor: true))
       }
+      try shareAddresses()
     } catch {
       detach(id)
       throw error
@@ -107,6 +108,13 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     if let monitor = attachment.monitor { loop.unwatch(monitor.descriptor) }
     attachments[Int(id.rawValue)] = nil
     endpoint.removePath(id, at: Self.now)
+  }
+
+  /// Any path takes packets for any of our addresses: a peer may join our first address by way of another path.
+  private func shareAddresses() throws(SystemError) {
+    let devices = attachments.compactMap { $0?.device }
+    let addresses = devices.flatMap { $0.configuration.addresses.map(\.address) }
+    for device in devices { try device.accept(packetsTo: addresses) }
   }
 
   /// Takes all paths away.

@@ -64,6 +64,46 @@ struct PacketDeviceTests {
     }
   }
 
+  @Test(
+    "Packets for an address that we have on another link are taken in",
+    arguments: [("10.81.0.2/24", "10.81.0.3/24", "10.87.0.2"), ("fd81::2/64", "fd81::3/64", "fd87::2")],
+    [false, true])
+  func otherLinksAddress(link: (ours: String, theirs: String, other: String), isShared: Bool) async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair("10.81.0.1/24") { _ in
+        let now = Instant(nanoseconds: MonotonicClock.now)
+        let device = try PacketDevice(
+          name: "ours", addresses: [try #require(IPPrefix(link.ours))], gateways: [], random: 1,
+          sharesHardwareAddress: isShared, at: now)
+        let far = try PacketDevice(
+          name: "theirs", addresses: [try #require(IPPrefix(link.theirs))],
+          gateways: [try #require(IPPrefix(link.ours)).address], random: 2, at: now)
+        let other = TransportAddress(try #require(IPAddress(link.other)), 4_000)
+        let their = TransportAddress(far.configuration.addresses[0].address, 5_000)
+        func arrives(_ octet: UInt8) throws -> Bool {
+          let packet = try udpPacket(from: their, to: other, [octet])
+          let outcome = packet.withUnsafeBytes {
+            far.send(whole: $0, offload: .none, at: Instant(nanoseconds: MonotonicClock.now))
+          }
+          #expect(outcome == .sent)
+          var payload: [UInt8]?
+          for _ in 0..<100 where payload == nil {
+            let now = Instant(nanoseconds: MonotonicClock.now)
+            _ = try device.receive(at: now, limit: 8) { packet, _ in
+              payload = (try? udpPayload(packet.bytes, from: their, to: other)) ?? payload
+            }
+            _ = try far.receive(at: now, limit: 8) { _, _ in }
+            usleep(1_000)
+          }
+          return payload == [octet]
+        }
+        #expect(try !arrives(1))
+        try device.accept(packetsTo: [other.address])
+        #expect(try arrives(2))
+      }
+    }
+  }
+
   @Test("Packets to other networks go by way of the gateway")
   func gateway() async throws {
     try await NetworkNamespace.withNew {
