@@ -8,7 +8,12 @@ func numbered(_ number: Int, byteCount: Int = 1500) -> [UInt8] {
   return packet
 }
 
-extension LinkPacket {
+extension LinkPacket: Equatable {
+  /// Wire packets are the same when their bytes and times are.
+  public static func == (lhs: LinkPacket, rhs: LinkPacket) -> Bool {
+    lhs.bytes == rhs.bytes && lhs.sent == rhs.sent && lhs.arrival == rhs.arrival
+  }
+
   /// The number that ``numbered(_:byteCount:)`` put in.
   var number: Int { (0..<8).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) } }
 }

@@ -61,22 +61,42 @@ extension Connection {
 
   // MARK: Scheduling
 
-  /// What a subflow can take right now, in bytes of payload; 0 where it cannot.
-  private func room(on subflow: Subflow, now: Instant) -> Int {
+  /// What a subflow can take of `wanted` bytes right now, in bytes of payload; 0 where it cannot.
+  private func room(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
     guard subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
       subflow.sentSegments.count < Limits.sentSegments
     else { return 0 }
     let window = min(
       subflow.congestionWindow - subflow.inFlightByteCount, subflow.sendWindowEdge - subflow.sendNext)
     guard window > 0, subflow.paceAllows(now) else { return 0 }
-    return window
+    return window < wanted && isCrumb(window, of: subflow) ? 0 : window
+  }
+
+  /// Acknowledgements open the window by what each covers. While nearly all of it is in flight nothing is lost by waiting
+  /// for a few more; sent at once, each crumb would come back as the next one, and segments stay small for ever. At rates
+  /// where that costs nobody much, a smooth flow is worth more to the queues.
+  private func isCrumb(_ window: Int, of subflow: Subflow) -> Bool {
+    let share = (subflow.inFlightByteCount + window) / 8
+    guard window < share, subflow.recovery.phase == .open else { return false }
+    let burst = burstLimit(subflow)
+    return window < min(share, burst) && burst >= 8 * subflow.fullPayloadByteCount
+  }
+
+  /// The most that goes out as one segment: what one super-segment holds, and at most a millisecond's worth at the pacing
+  /// rate so that queues see no great bursts.
+  private func burstLimit(_ subflow: Subflow) -> Int {
+    let mss = subflow.fullPayloadByteCount
+    guard endpoint.offersSegmentation(subflow.path) else { return mss }
+    let limit = subflow.largestSuperSegmentByteCount / mss * mss
+    let rate = subflow.pacingRate
+    return rate > 0 ? min(limit, max(rate / 1000 / mss * mss, 2 * mss)) : limit
   }
 
   /// Lowest round-trip time first; backups only when no regular subflow works (RFC 8684 §3.3.8).
   private func choose(now: Instant, wanted: Int, avoiding origin: SubflowID? = nil) -> (Subflow, Int)? {
     if subflows.count == 1 {
       let only = subflows[0]
-      let room = room(on: only, now: now)
+      let room = room(on: only, wanted: wanted, now: now)
       return room > 0 && only.id != origin ? (only, room) : nil
     }
     let onlyBackups = !subflows.contains {
@@ -84,7 +104,7 @@ extension Connection {
     }
     var best: (Subflow, Int)?
     for subflow in subflows where subflow.id != origin && (onlyBackups || !(subflow.isBackup || subflow.isPeerBackup)) {
-      let room = room(on: subflow, now: now)
+      let room = room(on: subflow, wanted: wanted, now: now)
       guard room >= min(wanted, subflow.fullPayloadByteCount) || (room > 0 && subflow.sentSegments.isEmpty) else {
         continue
       }
@@ -110,13 +130,10 @@ extension Connection {
   }
 
   /// How much goes out as one (super-)segment: sender's silly window avoidance and Nagle's algorithm (RFC 9293 §3.8.6.2
-  /// and §3.7.4), at most a millisecond's worth at the pacing rate so that queues see no great bursts.
+  /// and §3.7.4).
   private func segmentLength(available: Int, waiting: Int, room: Int, _ subflow: Subflow) -> Int {
     let mss = subflow.fullPayloadByteCount
-    var limit = subflow.largestSuperSegmentByteCount / mss * mss
-    if !endpoint.offersSegmentation(subflow.path) { limit = mss }
-    let rate = subflow.pacingRate
-    if rate > 0 { limit = min(limit, max(rate / 1000 / mss * mss, 2 * mss)) }
+    var limit = burstLimit(subflow)
     // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
     if isInitiator, multipath == .keyed, sendNext == 1 { limit = mss - 4 }
     var length = min(available, min(room, limit))

@@ -97,8 +97,9 @@ extension Connection {
     let isDataFinAlone = dss.dataFin && wire.length == 1 && wire.subflowSequenceNumber == 0
     if isDataFinAlone {
       guard isIntactDataFin(wire) else { return }
-      takeDataFin(dss, now: now)
+      // Where this was the last thing to wait for, the FIN that follows at once is the acknowledgement.
       if segment.payload.isEmpty { subflow.mustAcknowledge = true }
+      takeDataFin(dss, now: now)
       return
     }
     guard (wire.checksum != nil) == usesChecksum else {

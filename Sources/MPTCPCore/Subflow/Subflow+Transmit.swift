@@ -129,6 +129,7 @@ extension Subflow {
     }
     if mapping.isImplied && !connection.isConfirmed {
       _ = options.append(.multipath(connection.capableWithData(mapping)))
+      noteWindowSent()
       return
     }
     let wire = DSSMapping(
@@ -142,6 +143,7 @@ extension Subflow {
   private func packAcknowledgment(_ options: inout TCPOptionBlock) {
     if let option = connection.thirdAcknowledgmentOption(for: self) {
       _ = options.append(.multipath(option))
+      noteWindowSent()
       return
     }
     // On a subflow whose join is not confirmed nothing else may go out.
@@ -182,8 +184,11 @@ extension Subflow {
 
   private func noteDataAckSent() {
     lastSentDataAck = connection.receiveNext
-    lastSentDataWindowEdge = connection.receiveWindowEdge
+    noteWindowSent()
   }
+
+  /// Until there is a DATA_ACK, the window counts from the beginning of the data: it need not be said once more.
+  private func noteWindowSent() { lastSentDataWindowEdge = connection.receiveWindowEdge }
 
   private var sackRangeCount: Int {
     reassembly.intervalCount + (duplicateRange == nil ? 0 : 1) + (loneFinOffset == nil ? 0 : 1)

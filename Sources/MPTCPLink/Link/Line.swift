@@ -17,6 +17,11 @@ struct Line: Sendable {
   /// The first whole nanosecond at which the line is idle.
   var idle: Instant { fraction == 0 ? free : free + Nanoseconds(1) }
 
+  /// How long the bits of `byteCount` bytes take, to the nanosecond below.
+  func duration(of byteCount: Int) -> Nanoseconds {
+    bitsPerSecond.map { Nanoseconds((Nanoseconds(8_000_000_000) * Int64(byteCount)).count / $0) } ?? .zero
+  }
+
   /// When the last bit of a packet of `byteCount` bytes will have left, if the packet is there no later than `earliest`
   /// or the line's being idle, whichever is later.
   func departure(of byteCount: Int, notBefore earliest: Instant) -> Instant {

@@ -11,7 +11,7 @@ import MPTCPWire
 ///
 /// A host calls in this order, with times that never go back (an earlier time counts as the latest one given):
 ///
-/// 1. ``send(_:at:)`` or ``send(superSegment:segmentByteCount:at:)`` for what enters the link;
+/// 1. `send` for what enters the link: wire packets, or super-segments that are cut or stay whole;
 /// 2. at ``nextDeadline``, or sooner, ``receive(at:)`` until it returns `nil`.
 ///
 /// ```swift
@@ -37,7 +37,10 @@ public struct Link: Sendable {
   // On their way: those that arrive in the order of sending, and those that may not.
   private var inOrder = Ring<LinkPacket>()
   private var outOfOrder = ArrivalHeap()
+  private var travellingPacketCount = 0
   private var latestArrival: Instant
+  /// Whether all packets of a run meet with the same.
+  private let isUniform: Bool
   private var nextOrder: UInt64 = 0
 
   private var lossGenerator: SeededGenerator
@@ -50,6 +53,10 @@ public struct Link: Sendable {
     self.configuration = configuration
     self.now = now
     latestArrival = now
+    isUniform =
+      configuration.lossRate == .never && configuration.duplicationRate == .never
+      && configuration.reorderRate == .never && configuration.jitter == .zero && configuration.markingByteCount == nil
+      && configuration.maximumTransmissionUnit == nil
     queue = TailDropQueue(configuration)
     line = Line(bitsPerSecond: configuration.bitsPerSecond, at: now)
     // Last event first: the next one is taken from the end.
@@ -65,14 +72,14 @@ public struct Link: Sendable {
   /// Hands the link one wire packet: a whole IP packet that goes out as it is.
   public mutating func send(_ packet: [UInt8], at time: Instant) {
     advance(to: time)
-    counters.sent.count(packet.count)
-    guard isUp else { return counters.drop(packet.count, .linkDown) }
-    guard packet.count <= configuration.maximumTransmissionUnit ?? .max else {
-      return counters.drop(packet.count, .tooLarge)
-    }
     var packet = LinkPacket(bytes: packet, sent: now)
+    counters.sent.count(packet)
+    guard isUp else { return counters.drop(packet, .linkDown) }
+    guard packet.bytes.count <= configuration.maximumTransmissionUnit ?? .max else {
+      return counters.drop(packet, .tooLarge)
+    }
     guard line.idle > now else { return transmit(packet) }
-    guard queue.hasRoom(for: packet.bytes.count) else { return counters.drop(packet.bytes.count, .queueFull) }
+    guard queue.hasRoom(for: packet) else { return counters.drop(packet, .queueFull) }
     if let threshold = configuration.markingByteCount, queue.byteCount &+ packet.bytes.count > threshold,
       CongestionMark.mark(&packet.bytes)
     {
@@ -98,6 +105,31 @@ public struct Link: Sendable {
     }
   }
 
+  /// Hands the link a super-segment that stays whole: its wire packets arrive together, when the last of them would
+  /// have, as an interface with receive offload hands them over. It counts as its wire packets.
+  ///
+  /// - Returns: False, with nothing done, where something would tell its wire packets apart: on a line that has chance,
+  ///   marks packets or refuses long ones, when the queue has no room for all of it, or when the line would take longer
+  ///   than ``burst`` for it. Then it is to be cut (``send(superSegment:segmentByteCount:at:)``).
+  public mutating func send(_ run: PacketRun, at time: Instant) -> Bool {
+    advance(to: time)
+    let packet = LinkPacket(run: run, sent: now)
+    guard isUniform, line.duration(of: run.wireByteCount) <= Self.burst, line.idle <= now || queue.hasRoom(for: packet)
+    else { return false }
+    counters.sent.count(packet)
+    if !isUp {
+      counters.drop(packet, .linkDown)
+    } else if line.idle <= now {
+      transmit(packet)
+    } else {
+      queue.append(packet)
+    }
+    return true
+  }
+
+  /// The longest time on the line for which wire packets are kept together.
+  public static let burst = Nanoseconds.milliseconds(2)
+
   /// The next packet that has arrived at `time` or before, in the order of arrival; `nil` when there is none.
   public mutating func receive(at time: Instant) -> LinkPacket? {
     advance(to: time)
@@ -111,7 +143,10 @@ public struct Link: Sendable {
       guard let ordered, ordered.arrival <= now else { return nil }
       packet = inOrder.popFirst()
     }
-    if let packet { counters.delivered.count(packet.bytes.count) }
+    if let packet {
+      counters.delivered.count(packet)
+      travellingPacketCount -= packet.wirePacketCount
+    }
     return packet
   }
 
@@ -124,7 +159,7 @@ public struct Link: Sendable {
     if let other = outOfOrder.first?.arrival { deadline = min(deadline ?? other, other) }
     // What waits for the line arrives no sooner than what has left it in order, so it matters only without such.
     if inOrder.isEmpty, let waiting = queue.first {
-      let arrival = line.departure(of: waiting.bytes.count, notBefore: now) + configuration.delay
+      let arrival = line.departure(of: waiting.wireByteCount, notBefore: now) + configuration.delay
       deadline = min(deadline ?? arrival, arrival)
     }
     return deadline
@@ -146,7 +181,7 @@ public struct Link: Sendable {
   public var queuedByteCount: Int { queue.byteCount }
 
   /// How many packets are in the link: waiting, on their way, or arrived and not yet asked for.
-  public var packetCount: Int { queue.packetCount + inOrder.count + outOfOrder.count }
+  public var packetCount: Int { queue.packetCount + travellingPacketCount }
 }
 
 extension Link {
@@ -176,29 +211,34 @@ extension Link {
   }
 
   private mutating func discardEverything() {
-    while let packet = queue.popFirst() { counters.drop(packet.bytes.count, .linkDown) }
+    while let packet = queue.popFirst() { counters.drop(packet, .linkDown) }
     line.reset(at: now)
     while let packet = inOrder.last, packet.arrival > now {
       _ = inOrder.popLast()
-      counters.drop(packet.bytes.count, .linkDown)
+      lose(packet)
     }
     var arrived: [LinkPacket] = []
     while let packet = outOfOrder.popFirst() {
-      if packet.arrival <= now { arrived.append(packet) } else { counters.drop(packet.bytes.count, .linkDown) }
+      if packet.arrival <= now { arrived.append(packet) } else { lose(packet) }
     }
     for packet in arrived { outOfOrder.insert(packet) }
     latestArrival = min(latestArrival, now)
   }
 
+  private mutating func lose(_ packet: LinkPacket) {
+    counters.drop(packet, .linkDown)
+    travellingPacketCount -= packet.wirePacketCount
+  }
+
   /// Puts a packet on the line, which is idle or becomes so now.
   private mutating func transmit(_ packet: LinkPacket) {
-    let departure = line.send(packet.bytes.count, notBefore: packet.sent)
+    let departure = line.send(packet.wireByteCount, notBefore: packet.sent)
     if configuration.lossRate.happens(&lossGenerator) {
-      return counters.drop(packet.bytes.count, .randomLoss)
+      return counters.drop(packet, .randomLoss)
     }
     launch(packet, departure: departure)
     if configuration.duplicationRate.happens(&duplicationGenerator) {
-      counters.duplicated.count(packet.bytes.count)
+      counters.duplicated.count(packet)
       launch(packet, departure: departure)
     }
   }
@@ -206,6 +246,7 @@ extension Link {
   /// Lets a packet that has left the line travel to the other end.
   private mutating func launch(_ packet: LinkPacket, departure: Instant) {
     var packet = packet
+    travellingPacketCount += packet.wirePacketCount
     packet.order = nextOrder
     nextOrder &+= 1
     packet.arrival = departure + configuration.delay
@@ -214,7 +255,7 @@ extension Link {
     }
     if !configuration.jitterReorders { packet.arrival = max(packet.arrival, latestArrival) }
     if configuration.reorderRate.happens(&reorderGenerator) {
-      counters.heldBack.count(packet.bytes.count)
+      counters.heldBack.count(packet)
       packet.arrival = packet.arrival + configuration.reorderDelay
       outOfOrder.insert(packet)
     } else if configuration.jitterReorders {

@@ -13,6 +13,11 @@ public struct PacketTally: Hashable, Sendable {
     self.byteCount &+= byteCount
   }
 
+  mutating func count(_ packet: LinkPacket) {
+    packetCount &+= packet.wirePacketCount
+    byteCount &+= packet.wireByteCount
+  }
+
   /// The sum of two tallies.
   public static func + (lhs: PacketTally, rhs: PacketTally) -> PacketTally {
     var sum = lhs
@@ -70,12 +75,12 @@ public struct LinkCounters: Hashable, Sendable {
   /// Packets dropped for any reason.
   public var dropped: PacketTally { queueFull + randomLoss + linkDown + tooLarge }
 
-  mutating func drop(_ byteCount: Int, _ cause: LinkDropCause) {
+  mutating func drop(_ packet: LinkPacket, _ cause: LinkDropCause) {
     switch cause {
-    case .queueFull: queueFull.count(byteCount)
-    case .randomLoss: randomLoss.count(byteCount)
-    case .linkDown: linkDown.count(byteCount)
-    case .tooLarge: tooLarge.count(byteCount)
+    case .queueFull: queueFull.count(packet)
+    case .randomLoss: randomLoss.count(packet)
+    case .linkDown: linkDown.count(packet)
+    case .tooLarge: tooLarge.count(packet)
     }
   }
 }

@@ -1,9 +1,11 @@
 import MPTCPWire
 
-/// One wire packet that came out of a link.
-public struct LinkPacket: Hashable, Sendable {
-  /// The whole IP packet.
+/// One wire packet that came out of a link, or a super-segment that crossed it whole.
+public struct LinkPacket: Sendable {
+  /// The whole IP packet; empty for a super-segment.
   public var bytes: [UInt8]
+  /// The super-segment that crossed the link whole; nil for a wire packet.
+  public let run: PacketRun?
   /// When it was handed to the link.
   public let sent: Instant
   /// When it arrived. A host that asks late learns here how late it is.
@@ -14,9 +16,23 @@ public struct LinkPacket: Hashable, Sendable {
 
   init(bytes: [UInt8], sent: Instant) {
     self.bytes = bytes
+    run = nil
     self.sent = sent
     arrival = sent
   }
+
+  init(run: PacketRun, sent: Instant) {
+    bytes = []
+    self.run = run
+    self.sent = sent
+    arrival = sent
+  }
+
+  /// How many wire packets it stands for.
+  var wirePacketCount: Int { run?.wirePacketCount ?? 1 }
+
+  /// How many bytes these have, headers included.
+  var wireByteCount: Int { run?.wireByteCount ?? bytes.count }
 
   func arrivesBefore(_ other: LinkPacket) -> Bool {
     arrival == other.arrival ? order < other.order : arrival < other.arrival

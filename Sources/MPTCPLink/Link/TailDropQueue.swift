@@ -4,28 +4,29 @@ struct TailDropQueue: Sendable {
   private let packetLimit: Int
   private var packets = Ring<LinkPacket>()
   private(set) var byteCount = 0
+  private(set) var packetCount = 0
 
   init(_ configuration: LinkConfiguration) {
     byteLimit = configuration.queueByteCount ?? .max
     packetLimit = configuration.queuePacketCount ?? .max
   }
 
-  var packetCount: Int { packets.count }
-
   var first: LinkPacket? { packets.first }
 
-  func hasRoom(for packetByteCount: Int) -> Bool {
-    packets.count < packetLimit && packetByteCount <= byteLimit &- byteCount
+  func hasRoom(for packet: LinkPacket) -> Bool {
+    packet.wirePacketCount <= packetLimit &- packetCount && packet.wireByteCount <= byteLimit &- byteCount
   }
 
   mutating func append(_ packet: LinkPacket) {
-    byteCount &+= packet.bytes.count
+    byteCount &+= packet.wireByteCount
+    packetCount &+= packet.wirePacketCount
     packets.append(packet)
   }
 
   mutating func popFirst() -> LinkPacket? {
     guard let packet = packets.popFirst() else { return nil }
-    byteCount &-= packet.bytes.count
+    byteCount &-= packet.wireByteCount
+    packetCount &-= packet.wirePacketCount
     return packet
   }
 }

@@ -58,6 +58,9 @@ protocol Device: AnyObject {
   /// When ``advance(to:_:)`` has something to do without being woken by the descriptor; nil: never.
   var nextDeadline: Instant? { get }
 
+  /// Whether ``advance(to:_:)`` has something to do for a loop that is awake anyway.
+  func isDue(at now: Instant) -> Bool
+
   /// Does what is due: repeats questions, lets packets go that a link model held.
   func advance(to now: Instant, _ deliver: Delivery)
 }
@@ -66,6 +69,7 @@ extension Device {
   var interface: LinkDescription? { nil }
   var nextDeadline: Instant? { nil }
   func accept(packetsTo addresses: [IPAddress]) {}
+  func isDue(at now: Instant) -> Bool { nextDeadline.map { $0 <= now } ?? false }
   func advance(to now: Instant, _ deliver: Delivery) {}
 }
 

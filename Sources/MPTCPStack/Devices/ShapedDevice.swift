@@ -4,12 +4,15 @@ import MPTCPWire
 
 /// A device behind two modelled links, one for each direction, in real time.
 ///
-/// Super-segments are cut into wire packets first, so that rate, queue and loss count what a network would count. What
-/// arrives together is put together again, as an interface with receive offload does it.
+/// Rate, queue and loss count wire packets, as a network would: super-segments are cut into them first, or stay whole
+/// where that makes no difference (`PacketRun`). What arrives together is put together
+/// again, as an interface with receive offload does it.
 final class ShapedDevice: Device {
-  /// The links are looked at no more often than this: interrupts of real interfaces are moderated likewise, and at
-  /// 500 Mbit/s a wake-up for each packet would cost more than the packet.
+  /// The loop wakes up for the links no more often than this: interrupts of real interfaces are moderated likewise, and
+  /// at 500 Mbit/s a wake-up for each packet would cost more than the packet.
   private static let moderation = Nanoseconds.microseconds(200)
+  /// What arrives this soon is taken at once: a small packet on a fast line is worth no sleep.
+  private static let slack = Nanoseconds.microseconds(20)
 
   private let device: any Device
   private var outgoing: Link
@@ -46,6 +49,12 @@ final class ShapedDevice: Device {
   }
 
   func send(_ packet: borrowing OutgoingPacket, at now: Instant) -> SendOutcome {
+    if packet.segmentByteCount > 0 {
+      let run = PacketRun(
+        copy packet, headerByteCount: packet.headerByteCount,
+        payloadByteCount: packet.totalByteCount - packet.headerByteCount, segmentByteCount: packet.segmentByteCount)
+      if outgoing.send(run, at: now) { return .sent }
+    }
     let whole = packet.copySlice()
     // What the engine writes is always a whole packet, so that nothing is refused here.
     try? Segmentation.forEachSegment(of: whole.bytes, segmentByteCount: packet.segmentByteCount) { bytes in
@@ -63,9 +72,14 @@ final class ShapedDevice: Device {
     return .sent
   }
 
+  private var nextArrival: Instant? { Self.earlier(outgoing.nextDeadline, incoming.nextDeadline) }
+
   var nextDeadline: Instant? {
-    let arrival = Self.earlier(outgoing.nextDeadline, incoming.nextDeadline)
-    return Self.earlier(arrival.map { max($0, lastLook + Self.moderation) }, device.nextDeadline)
+    Self.earlier(nextArrival.map { max($0, lastLook + Self.moderation) }, device.nextDeadline)
+  }
+
+  func isDue(at now: Instant) -> Bool {
+    nextArrival.map { $0 <= now + Self.slack } ?? false || device.isDue(at: now)
   }
 
   private static func earlier(_ first: Instant?, _ second: Instant?) -> Instant? {
@@ -76,9 +90,34 @@ final class ShapedDevice: Device {
   func advance(to now: Instant, _ deliver: Delivery) {
     device.advance(to: now) { packet, offload in enter(packet, offload, at: now) }
     lastLook = now
-    while let packet = outgoing.receive(at: now) { outgoingSegments.add(packet.bytes, isChecksumValid: true) }
-    outgoingSegments.flush()
     // What the device does not take at once is lost: the link was its queue.
+    while let packet = Self.next(from: &outgoing, at: now) {
+      if let run = packet.run?.content as? OutgoingPacket {
+        sendSegments(at: now)
+        _ = device.send(run, at: now)
+      } else {
+        outgoingSegments.add(packet.bytes, isChecksumValid: true)
+      }
+    }
+    sendSegments(at: now)
+    while let packet = Self.next(from: &incoming, at: now) {
+      if let run = packet.run?.content as? Arrival {
+        deliverSegments(deliver)
+        deliver(run.packet, run.offload)
+      } else {
+        incomingSegments.add(packet.bytes)
+      }
+    }
+    deliverSegments(deliver)
+  }
+
+  private static func next(from link: inout Link, at now: Instant) -> LinkPacket? {
+    guard let arrival = link.nextDeadline, arrival <= now + slack else { return nil }
+    return link.receive(at: max(arrival, now))
+  }
+
+  private func sendSegments(at now: Instant) {
+    outgoingSegments.flush()
     while let packet = outgoingSegments.next() {
       let offload =
         packet.segmentByteCount == 0
@@ -88,7 +127,9 @@ final class ShapedDevice: Device {
           checksumStart: packet.networkHeaderByteCount)
       _ = packet.bytes.withUnsafeBytes { device.send(whole: $0, offload: offload, at: now) }
     }
-    while let packet = incoming.receive(at: now) { incomingSegments.add(packet.bytes) }
+  }
+
+  private func deliverSegments(_ deliver: Delivery) {
     incomingSegments.flush()
     while let packet = incomingSegments.next() {
       deliver(
@@ -98,11 +139,25 @@ final class ShapedDevice: Device {
     }
   }
 
+  /// A super-segment from the device, on its way through the link.
+  private struct Arrival {
+    var packet: ByteSlice
+    var offload: ReceiveOffload
+  }
+
   private func enter(_ packet: ByteSlice, _ offload: ReceiveOffload, at now: Instant) {
     guard offload.checksum == .valid else {
       // Its checksum is the sender's: filled in anew, a damaged packet would come out whole.
       incoming.send(packet.array, at: now)
       return
+    }
+    if offload.segmentByteCount > 0, let ip = try? IPHeader(parsing: packet.bytes),
+      let tcp = try? TCPHeader(parsing: ip.payload(in: packet.bytes))
+    {
+      let run = PacketRun(
+        Arrival(packet: packet, offload: offload), headerByteCount: ip.headerByteCount + tcp.headerByteCount,
+        payloadByteCount: ip.payloadByteCount - tcp.headerByteCount, segmentByteCount: offload.segmentByteCount)
+      if incoming.send(run, at: now) { return }
     }
     // A packet that is not even IP has no wire form; the engine would drop it too.
     try? Segmentation.forEachSegment(of: packet.bytes, segmentByteCount: offload.segmentByteCount) { bytes in

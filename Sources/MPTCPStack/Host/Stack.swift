@@ -192,12 +192,15 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     }
   }
 
-  func turn(at now: Instant) {
-    for case let attachment? in attachments {
-      guard let deadline = attachment.device.nextDeadline, deadline <= now else { continue }
+  func tell(at now: Instant) {
+    for case let attachment? in attachments where attachment.device.isDue(at: now) {
       attachment.device.advance(to: now) { packet, offload in receive(packet, offload, on: attachment.path, at: now) }
     }
     if let deadline = endpoint.nextDeadline, deadline <= now { endpoint.advance(to: now) }
+    while let event = endpoint.nextEvent() { pass(event) }
+  }
+
+  func turn(at now: Instant) {
     while let packet = endpoint.nextPacket() { send(packet, at: now) }
     while let event = endpoint.nextEvent() { pass(event) }
     if !vanished.isEmpty { removeVanished() }

@@ -7,7 +7,10 @@ import Synchronization
 protocol LoopDriver: AnyObject, Sendable {
   /// A descriptor that is being watched under `tag` became ready.
   func descriptorIsReady(tag: UInt64, events: UInt32, at now: Instant)
-  /// Inputs and jobs have been handled: does what is due, and hands out what came of all that.
+  /// Inputs have been handled: does what is due, and tells the application of what came of all that. Its jobs run
+  /// before ``turn(at:)``, so that its answer and our acknowledgement are one packet.
+  func tell(at now: Instant)
+  /// Jobs have been handled too: hands out what is to be sent.
   func turn(at now: Instant)
   /// When ``turn(at:)`` must be called at the latest; nil: when something happens.
   var nextDeadline: Instant? { get }
@@ -187,6 +190,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     let ready = UnsafeMutablePointer<clinux_ready>.allocate(capacity: capacity)
     defer { ready.deallocate() }
     while true {
+      driver.tell(at: Self.now)
       runJobs()
       driver.turn(at: Self.now)
       if localJobs.isEmpty && mayEnd() { break }

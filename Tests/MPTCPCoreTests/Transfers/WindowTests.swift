@@ -24,4 +24,14 @@ import Testing
     #expect(pair.endpoints[0].statistics.reinjectedByteCount - before == 0)
     #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
   }
+
+  /// Each acknowledgement opens the window by a wire packet or two. Sent at once they would be all that a segment holds.
+  @Test func segmentsStayLargeThoughAcknowledgementsOpenTheWindowByCrumbs() throws {
+    let link = LinkConfiguration(bitsPerSecond: 500_000_000, delay: .milliseconds(5), queueByteCount: 4_000_000)
+    let pair = Pair([link, link])
+    let exchange = try Exchange(pair, clientSends: 20_000_000, serverSends: 0)
+    #expect(pair.run(for: .seconds(5)) { exchange.isDone || exchange.mismatch != nil })
+    #expect(exchange.mismatch == nil)
+    #expect(pair.endpoints[0].statistics.sentPackets < 20_000_000 / 10_000)
+  }
 }

@@ -63,6 +63,40 @@ struct LinkDeviceTests {
     #expect(arrived == 1)
   }
 
+  @Test("A super-segment crosses a fast even link whole, and a slow or lossy one in wire packets put together again")
+  func shapedSuperSegments() throws {
+    for (rate, loss, isWhole) in [(500_000_000, 0.0, true), (10_000_000, 0, false), (500_000_000, 1e-9, false)] {
+      let (left, right) = try pair()
+      let link = LinkConfiguration(bitsPerSecond: rate, lossRate: Probability(loss))
+      let shaped = ShapedDevice(left, outgoing: LinkConfiguration(), incoming: link, at: .zero)
+      let tcp = TCPHeader(
+        sourcePort: Port(1), destinationPort: Port(2), sequenceNumber: SequenceNumber(7),
+        acknowledgmentNumber: SequenceNumber(9), flags: [.ack], window: 100)
+      let ip = IPHeader(
+        source: second.address, destination: first.address, protocolNumber: IPProtocol.tcp,
+        payloadByteCount: 20 + 30_000)
+      var packet = [UInt8](repeating: 5, count: 30_040)
+      try packet.withUnsafeMutableBytes { bytes in
+        _ = try ip.write(into: bytes)
+        _ = try tcp.write(
+          options: TCPOptionBlock(), into: UnsafeMutableRawBufferPointer(rebasing: bytes[20...]))
+      }
+      let offload = SendOffload(segmentByteCount: 1_000, headerByteCount: 40, checksumStart: 20)
+      _ = packet.withUnsafeBytes { right.send(whole: $0, offload: offload, at: .zero) }
+      _ = try shaped.receive(at: .zero, limit: 8) { _, _ in }
+      let duration = Nanoseconds(Int64(30 * 1_040 * 8) * 1_000_000_000 / Int64(rate))
+      var arrived: [(byteCount: Int, segmentByteCount: Int)] = []
+      var now = Instant.zero
+      while let deadline = shaped.nextDeadline {
+        now = deadline
+        shaped.advance(to: now) { arrived.append(($0.count, $1.segmentByteCount)) }
+      }
+      #expect(arrived.reduce(0) { $0 + $1.byteCount - 40 } == 30_000)
+      #expect(now >= .zero + duration)
+      #expect((arrived.count == 1) == isWhole)
+    }
+  }
+
   @Test("Links that are cut swallow packets silently until they are back")
   func shapedCut() throws {
     let (left, right) = try pair()

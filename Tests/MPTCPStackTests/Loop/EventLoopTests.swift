@@ -12,6 +12,7 @@ struct EventLoopTests {
     let hasEnded = Atomic(false)
 
     func descriptorIsReady(tag: UInt64, events: UInt32, at now: Instant) {}
+    func tell(at now: Instant) {}
     func turn(at now: Instant) {
       turns.add(1, ordering: .relaxed)
       deadline.withLock { if let due = $0, due <= now { $0 = nil } }
