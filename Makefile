@@ -1,7 +1,7 @@
 # make demo     the demonstration: two paths, one dies, every byte arrives
 # make test     everything: style, the fast suite, the interop suite against this machine's kernel
 # make bench    goodput and connection rates beside the kernel's
-# make setup    checks Swift, and installs (as root) or names the Debian packages that tests want
+# make setup    checks Swift; the others see to the Debian packages that they want: installed as root, named otherwise
 # make format   rewrites the sources in the project's style; make lint only checks it
 
 SWIFT ?= swift
@@ -9,9 +9,9 @@ SOURCES := Package.swift Sources Tests
 # A traceback in a pipe helps nobody and takes seconds.
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench setup setup-tests format lint
+.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench setup setup-tests setup-bench format lint
 
-demo: tools-mptcp
+demo: setup tools-mptcp
 	.build/release/mptcp demo $(DEMO)
 
 test: setup-tests lint tools test-fast test-interop
@@ -31,7 +31,7 @@ tools: tools-mptcp tools-mptcp-peer tools-stack-peer
 tools-mptcp tools-mptcp-peer tools-stack-peer: tools-%:
 	$(SWIFT) build -c release --product $*
 
-bench: tools
+bench: setup-bench tools
 	scripts/bench $(BENCH)
 
 setup:
@@ -39,6 +39,9 @@ setup:
 
 setup-tests:
 	scripts/setup --tests
+
+setup-bench:
+	scripts/setup --bench
 
 format:
 	$(SWIFT) format format --in-place --parallel --recursive $(SOURCES)

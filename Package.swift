@@ -9,17 +9,21 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+#if os(Linux)
+  let api: [Target.Dependency] = ["Multipath"]
+#else
+  let api: [Target.Dependency] = []
+#endif
+
 let package = Package(
   name: "swift-multipath",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Multipath", targets: ["Multipath"]),
     .library(name: "MPTCPWire", targets: ["MPTCPWire"]),
     .library(name: "MPTCPPolicy", targets: ["MPTCPPolicy"]),
     .library(name: "MPTCPLink", targets: ["MPTCPLink"]),
     .library(name: "MPTCPCapture", targets: ["MPTCPCapture"]),
     .library(name: "MPTCPCore", targets: ["MPTCPCore"]),
-    .executable(name: "mptcp", targets: ["mptcp"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -36,7 +40,6 @@ let package = Package(
     .target(name: "MPTCPPolicy", dependencies: ["MPTCPWire"], swiftSettings: strict),
     .target(name: "MPTCPLink", dependencies: ["MPTCPWire"], swiftSettings: strict),
     .target(name: "MPTCPCapture", dependencies: ["MPTCPWire"], swiftSettings: strict),
-    .target(name: "CLinux"),
 
     // Engine
     .target(
@@ -47,31 +50,10 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    // Hosts
-    .target(
-      name: "MPTCPStack",
-      dependencies: [
-        "MPTCPCore", "MPTCPLink", "MPTCPCapture",
-        .target(name: "CLinux", condition: .when(platforms: [.linux])),
-      ],
-      swiftSettings: strict),
-
-    // API
-    .target(name: "Multipath", dependencies: ["MPTCPStack"], swiftSettings: strict),
-
-    // Tools
+    // Tools: what they share
     .target(
       name: "MPTCPTools",
-      dependencies: ["Multipath", .product(name: "Crypto", package: "swift-crypto")],
-      swiftSettings: strict),
-    .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
-    .executableTarget(
-      name: "mptcp",
-      dependencies: [
-        "Multipath", "MPTCPTools",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
-      ],
+      dependencies: ["MPTCPLink", "MPTCPWire", .product(name: "Crypto", package: "swift-crypto")] + api,
       swiftSettings: strict),
 
     .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
@@ -83,20 +65,33 @@ let package = Package(
     .testTarget(
       name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
       swiftSettings: strict),
-    .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
-    .testTarget(name: "MultipathTests", dependencies: ["Multipath", "MPTCPStack"], swiftSettings: strict),
+    .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
 
 #if os(Linux)
-  // Both sides of the interop tests and benchmarks, and those tests: they need network namespaces and Linux's
-  // Multipath TCP.
+  // The hosts, and what stands on them: Linux's devices, and its Multipath TCP as the other side.
   package.products += [
+    .library(name: "Multipath", targets: ["Multipath"]),
+    .executable(name: "mptcp", targets: ["mptcp"]),
     .executable(name: "mptcp-peer", targets: ["KernelPeer"]),
     .executable(name: "stack-peer", targets: ["StackPeer"]),
   ]
   package.targets += [
+    .target(name: "CLinux"),
+    .target(
+      name: "MPTCPStack", dependencies: ["MPTCPCore", "MPTCPLink", "MPTCPCapture", "CLinux"], swiftSettings: strict),
+    .target(name: "Multipath", dependencies: ["MPTCPStack"], swiftSettings: strict),
+    .executableTarget(
+      name: "mptcp",
+      dependencies: [
+        "Multipath", "MPTCPTools",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    // Both sides of the interop tests and benchmarks.
     .executableTarget(
       name: "KernelPeer",
       cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")]),
@@ -104,6 +99,8 @@ let package = Package(
       name: "StackPeer",
       dependencies: ["MPTCPTools", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: strict),
+    .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
+    .testTarget(name: "MultipathTests", dependencies: ["Multipath", "MPTCPStack"], swiftSettings: strict),
     .testTarget(name: "InteropTests", swiftSettings: strict),
   ]
 #endif

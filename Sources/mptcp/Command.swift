@@ -38,7 +38,10 @@ enum Program {
         print(Command.fullMessage(for: error))
       } else {
         let words = Command.message(for: error).split(separator: "\n").joined(separator: " ")
-        StandardError.say("\(words) (see mptcp --help, mptcp help nc)")
+        let tool = CommandLine.arguments.dropFirst().first { word in
+          Command.configuration.subcommands.contains { $0.configuration.commandName == word }
+        }
+        StandardError.say("\(words) (see mptcp help\(tool.map { " " + $0 } ?? ""))")
       }
       exit(status.rawValue)
     }

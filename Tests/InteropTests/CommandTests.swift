@@ -4,41 +4,15 @@ import Testing
 
 extension InteropSuite {
   /// `mptcp` as scripts and people meet it.
-  @Suite(
-    "Commands", .serialized,
-    .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
-    .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
+  @Suite("Commands", .serialized, .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
   struct CommandTests {
-    @Test(
-      "A wrong argument is one line that names it, and status 64", .timeLimit(.minutes(1)),
-      arguments: [
-        (["nc"], "no path"), (["nc", "--tun", "t0"], "--tun t0"), (["nc", "--tun", "t0=10.0.0.2/24"], "HOST"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "10.0.0.1"], "PORT"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "10.0.0.1", "0"], "'0'"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "10.0.0.1", "http"], "'http'"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "-l"], "-l"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "-k", "10.0.0.1", "1"], "-k"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "-4", "-6", "10.0.0.1", "1"], "-4 and -6"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "--congestion", "vegas", "10.0.0.1", "1"], "vegas"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "--scheduler", "best", "10.0.0.1", "1"], "best"),
-        (["nc", "--tun", "t0=10.0.0.2/24", "-w", "soon", "10.0.0.1", "1"], "soon"),
-        (["nc", "--frobnicate"], "--frobnicate"), (["frobnicate"], "frobnicate"),
-      ])
-    func wrongArguments(arguments: [String], named: String) async throws {
-      let outcome = try await ChildProcess([Machine.mptcp] + arguments).finish(within: 10)
-      #expect(outcome.status == 64, "\(outcome.summary)")
-      #expect(outcome.output.isEmpty)
-      #expect(outcome.errors.contains(named) && outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
-    }
-
     @Test(
       "A missing permission is named, with the way to get it, and status 77", .enabled(if: geteuid() == 0),
       .timeLimit(.minutes(1)))
     func missingPermission() async throws {
       let arena = try await Arena(.packet, paths: 1)
-      // Where the binary is may be closed to others.
-      let copy = try copyForOthers()
-      defer { try? FileManager.default.removeItem(atPath: copy) }
+      let scratch = try Scratch()
+      let copy = try scratch.copyForOthers(of: Machine.mptcp)
       for (path, word) in [
         ("--tun t0=10.0.0.2/24,host=10.0.0.1", "/dev/net/tun"), ("--packet p1=10.0.1.2/24", "CAP_NET_RAW"),
       ] {
@@ -48,14 +22,6 @@ extension InteropSuite {
         #expect(outcome.status == 77, "\(outcome.summary)")
         #expect(outcome.errors.split(separator: "\n").count == 1 && outcome.errors.contains(word), "\(outcome.errors)")
       }
-    }
-
-    private func copyForOthers() throws -> String {
-      let copy = "/tmp/mptcp-interop-\(getpid())"
-      try? FileManager.default.removeItem(atPath: copy)
-      try FileManager.default.copyItem(atPath: Machine.mptcp, toPath: copy)
-      chmod(copy, 0o755)
-      return copy
     }
 
     @Test("Nobody listens: status 1 at once", .timeLimit(.minutes(1)), arguments: TransferTests.places)
@@ -132,56 +98,6 @@ extension InteropSuite {
         "tshark", "-r", file, "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-d",
         "tcp.port==1-65535,data", "-Y", "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0")
       #expect(wrong == "")
-    }
-
-    @Test(
-      "After SIGINT, and after SIGKILL, nothing of ours remains", .timeLimit(.minutes(1)),
-      arguments: [SIGINT, SIGTERM, SIGKILL])
-    func nothingRemains(signal: Int32) async throws {
-      for device in Arena.Device.available {
-        let arena = try await Arena(device)
-        func state() async throws -> String {
-          try await arena.ours.run(
-            script:
-              "ip -br link; ip -br address; ip rule; nft list ruleset 2>/dev/null; ls /run/netns 2>/dev/null || true")
-        }
-        let before = try await state()
-        let listener = try arena.netcat(
-          "exec \(Machine.mptcp) nc -l \(arena.pathArguments.joined(separator: " ")) -v -p 5000")
-        try await listener.waits(for: "listening")
-        listener.send(signal)
-        let outcome = try await listener.finish(within: 10)
-        #expect(outcome.status == (signal == SIGKILL ? 137 : 130), "\(outcome.summary)")
-        // The kernel takes a killed process's devices away a moment later.
-        for _ in 0..<100 where try await state() != before { try await Task.sleep(for: .milliseconds(20)) }
-        let after = try await state()
-        #expect(after == before)
-      }
-    }
-
-    @Test("The demonstration proves itself against the kernel within 45 seconds", .timeLimit(.minutes(2)))
-    func demonstration() async throws {
-      let outcome = try await ChildProcess([Machine.mptcp, "demo", "--json"]).finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      #expect(outcome.seconds < 45)
-      let report = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
-      #expect(report?["isProven"] as? Bool == true && report?["peerIsKernel"] as? Bool == true)
-      let transfers = try #require(report?["transfers"] as? [[String: Any]])
-      let uploads = transfers.filter { $0["direction"] as? String == "upload" }.compactMap { $0["seconds"] as? Double }
-      try #require(uploads.count == 2)
-      print("demonstration: the upload over both paths is \(uploads[0] / uploads[1]) × the better path alone")
-      #expect(uploads[0] / uploads[1] >= 1.2)
-    }
-
-    @Test("An ordinary user gets the demonstration too", .enabled(if: geteuid() == 0), .timeLimit(.minutes(2)))
-    func demonstrationAsUser() async throws {
-      let copy = try copyForOthers()
-      defer { try? FileManager.default.removeItem(atPath: copy) }
-      let outcome = try await ChildProcess([
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "demo",
-      ]).finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      #expect(outcome.output.contains("Every byte arrived."), "\(outcome.summary)")
     }
   }
 }

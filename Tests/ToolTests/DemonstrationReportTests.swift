@@ -47,6 +47,16 @@ struct DemonstrationReportTests {
     #expect(!report([transfer(.download, multipath: true, seconds: 2)], joins: 0).isProven)
   }
 
+  @Test("Without a kernel nothing is proven, though every byte arrived")
+  func withoutKernel() {
+    var report = report([transfer(.upload, multipath: true, seconds: 2)], joins: 0)
+    report.peerIsKernel = false
+    report = report.concluded()
+    #expect(!report.isProven && report.isIntact)
+    #expect(report.lines.contains("Every byte arrived."))
+    #expect(report.lines.last?.contains("no kernel") == true)
+  }
+
   @Test("The report survives JSON, one object on one line")
   func json() throws {
     let report = report([transfer(.upload, multipath: true, seconds: 2)], joins: 1)

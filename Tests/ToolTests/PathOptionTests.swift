@@ -37,6 +37,9 @@ struct PathOptionTests {
       ("tun0=10.0.1.2/24,host=nonsense", "'nonsense'"), ("tun0=10.0.1.2/24,host=10.0.9.1", "'host=10.0.9.1'"),
       ("tun0=10.0.1.2/24,host=10.0.1.2", "'host=10.0.1.2'"),
       ("tun0=10.0.1.2/24,gateway=10.0.1.1", "'gateway=10.0.1.1'"),
+      ("tun0=10.0.1.2/24,", "commas"), ("tun0=10.0.1.2/24,,backup", "commas"), ("..=10.0.1.2/24", "'..'"),
+      ("a:b=10.0.1.2/24", "'a:b'"), ("t%d=10.0.1.2/24", "'t%d'"), ("all=10.0.1.2/24", "'all'"),
+      ("tun0=127.0.0.1/8", "127.0.0.1"), ("tun0=10.0.1.0/24", "10.0.1.0"), ("tun0=10.0.1.255/24", "10.0.1.255"),
       ("tun0=10.0.1.2/24,loss=lots", "'loss=lots'"), ("tun0=224.0.0.1/24", "224.0.0.1"), ("tun0=0.0.0.0/0", "0.0.0.0"),
     ])
   func refusal(text: String, named: String) {
@@ -44,6 +47,14 @@ struct PathOptionTests {
     #expect(problem?.description.contains(named) == true, "\(problem?.description ?? "")")
     #expect(problem?.description.contains("\n") == false)
     #expect(problem?.description.hasPrefix("--tun \(text)") == true)
+  }
+
+  @Test("Where a network has but two addresses, or one, each is a host's", arguments: [30, 31, 32])
+  func smallNetworks(length: Int) throws {
+    let addresses = length == 30 ? ["10.0.1.1", "10.0.1.2"] : ["10.0.1.0", "10.0.1.1"]
+    for address in addresses {
+      #expect(throws: Never.self) { try PathOption(.tun, parsing: "tun0=\(address)/\(length)") }
+    }
   }
 
   @Test("One device named twice is one path with two addresses")

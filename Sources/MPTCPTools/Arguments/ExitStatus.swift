@@ -6,6 +6,9 @@ public struct ExitStatus: RawRepresentable, Hashable, Sendable {
   /// Makes a status from its number.
   public init(rawValue: Int32) { self.rawValue = rawValue }
 
+  /// Whether a signal was the reason.
+  public var isSignal: Bool { rawValue > 128 }
+
   /// Everything was sent and received.
   public static let success = ExitStatus(rawValue: 0)
   /// No connection came about: refused, unreachable, or nobody answered in time.
@@ -16,6 +19,8 @@ public struct ExitStatus: RawRepresentable, Hashable, Sendable {
   public static let idle = ExitStatus(rawValue: 3)
   /// A demonstration that did not show what it should.
   public static let unproven = ExitStatus(rawValue: 4)
+  /// A demonstration in which every byte arrived, but no kernel took part.
+  public static let withoutKernel = ExitStatus(rawValue: 5)
   /// A wrong argument (`EX_USAGE`).
   public static let usage = ExitStatus(rawValue: 64)
   /// The operating system refused something (`EX_OSERR`).
@@ -26,4 +31,6 @@ public struct ExitStatus: RawRepresentable, Hashable, Sendable {
   public static let noPermission = ExitStatus(rawValue: 77)
   /// Ended by SIGINT, as shells count it.
   public static let interrupted = ExitStatus(rawValue: 130)
+  /// Ended by SIGTERM, as shells count it.
+  public static let terminated = ExitStatus(rawValue: 143)
 }

@@ -49,9 +49,10 @@ public struct PathOption: Hashable, Sendable {
       throw ArgumentProblem("\(option): no '=' after the device's name; try --\(kind.rawValue) \(example)")
     }
     interface = String(text[..<equals])
-    // IFNAMSIZ is 16, with the closing zero.
-    guard (1...15).contains(interface.utf8.count), !interface.contains(where: { $0 == "/" || $0.isWhitespace }) else {
-      throw ArgumentProblem("\(option): '\(interface)' is no device name of 1 to 15 letters")
+    guard Self.isDeviceName(interface) else {
+      throw ArgumentProblem(
+        "\(option): '\(interface)' is no device name: 1 to 15 letters and digits, such as \(example.prefix { $0 != "=" })"
+      )
     }
     let parts = text[text.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false)
     let first = parts.first.map(String.init) ?? ""
@@ -59,8 +60,9 @@ public struct PathOption: Hashable, Sendable {
       throw ArgumentProblem(
         "\(option): '\(first)' is no address with a prefix length; try --\(kind.rawValue) \(example)")
     }
-    guard local.address.isUnicast else {
-      throw ArgumentProblem("\(option): \(local.address) is no address that a host can have")
+    guard Self.isForHosts(local) else {
+      throw ArgumentProblem(
+        "\(option): \(local.address) is no address that a host can have there; try --\(kind.rawValue) \(example)")
     }
     self.kind = kind
     var other: IPAddress?
@@ -78,6 +80,8 @@ public struct PathOption: Hashable, Sendable {
         other = address
       } else if part == "backup" {
         isBackup = true
+      } else if part.isEmpty {
+        throw ArgumentProblem("\(option): nothing stands between two commas, or behind the last")
       } else {
         linkParts.append(String(part))
       }
@@ -89,6 +93,20 @@ public struct PathOption: Hashable, Sendable {
     } catch {
       throw ArgumentProblem("\(option): \(error), or \(otherKey)ADDRESS, or backup")
     }
+  }
+
+  // What the kernel takes (dev_valid_name, IFNAMSIZ with its closing zero) and means literally.
+  private static func isDeviceName(_ name: String) -> Bool {
+    (1...15).contains(name.utf8.count) && !name.contains { "/:%".contains($0) || $0.isWhitespace }
+      && ![".", "..", "all", "default"].contains(name)
+  }
+
+  // A network's own address and its broadcast address are none, except where it has only two.
+  private static func isForHosts(_ prefix: IPPrefix) -> Bool {
+    guard prefix.address.isUnicast, !prefix.address.isLoopback else { return false }
+    guard prefix.address.family == .v4, prefix.length < 31 else { return true }
+    let hostBits = prefix.address.v4 & (UInt32.max >> UInt32(prefix.length))
+    return hostBits != 0 && hostBits != UInt32.max >> UInt32(prefix.length)
   }
 
   /// Joins options that name the same device into one path, in the order of their first mention.

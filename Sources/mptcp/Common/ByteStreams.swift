@@ -1,28 +1,35 @@
+import ArgumentParser
 import Glibc
+import MPTCPTools
 import Multipath
 
 /// Reading or writing a descriptor failed.
 struct StreamError: Error, CustomStringConvertible {
   let description: String
 
-  init(_ attempt: String) { description = "cannot \(attempt): \(String(cString: strerror(errno)))" }
+  init(_ attempt: String) { self.init(attempt, reason: String(cString: strerror(errno))) }
+
+  init(_ attempt: String, reason: String) { description = "cannot \(attempt): \(reason)" }
 }
 
-/// The bytes that a descriptor gives, in chunks that go to the stack without a copy. Blocks.
+/// The bytes that a descriptor gives, in chunks that go to the stack without a copy. Blocks until they come, or until
+/// the wake-up call.
 struct InputStream {
   let descriptor: Int32
+  private let wakeUp: WakeUp
   private var chunk = Chunk(capacity: 0)
   private var used = 0
 
   private static let chunkByteCount = 256 << 10
 
-  init(_ descriptor: Int32) {
+  init(_ descriptor: Int32, until wakeUp: WakeUp) {
     self.descriptor = descriptor
+    self.wakeUp = wakeUp
     // Fewer, larger reads where the input is a pipe (F_SETPIPE_SZ, 1031); elsewhere it does nothing.
     _ = fcntl(descriptor, 1031, 1 << 20)
   }
 
-  /// The next bytes; `nil` at the end.
+  /// The next bytes; `nil` at the end, and after the wake-up call.
   mutating func next() throws(StreamError) -> ByteSlice? {
     // Small reads share a chunk, so that a byte at a time does not take a chunk each.
     if chunk.capacity - used < Self.chunkByteCount / 4 {
@@ -30,6 +37,7 @@ struct InputStream {
       used = 0
     }
     while true {
+      guard wakeUp.isReadable(descriptor) else { return nil }
       let count = Glibc.read(descriptor, chunk.base + used, chunk.capacity - used)
       if count > 0 {
         defer { used += count }
@@ -39,6 +47,47 @@ struct InputStream {
       if errno != EINTR { throw StreamError("read the input") }
     }
   }
+}
+
+/// Ends another thread's wait for a descriptor: a `read` on a terminal or a pipe would outlast its task.
+final class WakeUp: Sendable {
+  private let reading: Int32
+  private let writing: Int32
+
+  init() throws(StreamError) {
+    var ends: [Int32] = [0, 0]
+    guard pipe(&ends) == 0 else { throw StreamError("make a pipe") }
+    (reading, writing) = (ends[0], ends[1])
+  }
+
+  deinit {
+    close(reading)
+    close(writing)
+  }
+
+  /// Ends the wait, and all later ones.
+  func call() { _ = Glibc.write(writing, [1], 1) }
+
+  /// Waits until the descriptor has something to read, or its end; false after a call.
+  func isReadable(_ descriptor: Int32) -> Bool {
+    var waits = [
+      pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: reading, events: Int16(POLLIN), revents: 0),
+    ]
+    // Interrupted, it waits again; for all other errors, the read has the better words.
+    while poll(&waits, 2, -1) < 0 && errno == EINTR {}
+    return waits[1].revents == 0
+  }
+}
+
+/// Makes sure that a file can be written before work begins whose result is to go there.
+func checkWritable(_ path: String, _ option: String) throws {
+  let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+  guard descriptor >= 0 else {
+    StandardError.say(
+      "\(option) '\(path)': cannot be written: \(String(cString: strerror(errno))); give another file")
+    throw ExitCode(ExitStatus.inputOutput.rawValue)
+  }
+  close(descriptor)
 }
 
 /// Writes all of it, whatever the descriptor takes at a time. Blocks.

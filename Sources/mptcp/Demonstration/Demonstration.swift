@@ -1,9 +1,10 @@
 import MPTCPStack
 import MPTCPTools
 import Multipath
+import Synchronization
 
 /// The demonstration: four transfers over two shaped paths, and what they show.
-struct Demonstration {
+final class Demonstration: Sendable {
   /// Long enough that a path can die and come back on the way, short enough for people who watch.
   static let byteCount = 48_000_000
 
@@ -11,6 +12,15 @@ struct Demonstration {
   let usesKernel: Bool
   let capture: String?
   let isQuiet: Bool
+  /// Ours, while it runs.
+  private let stack = Mutex<MultipathStack?>(nil)
+
+  init(source: SourceFile, usesKernel: Bool, capture: String?, isQuiet: Bool) {
+    self.source = source
+    self.usesKernel = usesKernel
+    self.capture = capture
+    self.isQuiet = isQuiet
+  }
 
   /// A path as it is shaped.
   struct Plan: Sendable {
@@ -40,7 +50,8 @@ struct Demonstration {
   private static let outage = Duration.milliseconds(1000)
 
   func run() async throws -> DemonstrationReport {
-    let (stack, peer) = try await usesKernel ? kernelSetting() : processSetting()
+    let (stack, peer) = try await setting()
+    self.stack.withLock { $0 = stack }
     say("Peer: \(peer.name). Paths: " + Self.plans.map(describe).joined(separator: ", ") + ".")
     let before = peer.counters()
     var report = DemonstrationReport(
@@ -58,6 +69,9 @@ struct Demonstration {
     return report.concluded()
   }
 
+  /// Ends the stack whatever it is at, so that the capture is whole.
+  func interrupt() async { await stack.withLock({ $0 })?.shutdown(within: .zero) }
+
   private func describe(_ plan: Plan) -> String {
     "\(plan.name) (\(text(bitsPerSecond: Double(plan.bitsPerSecond))), \(text(seconds: 2 * plan.delay.seconds)))"
   }
@@ -67,6 +81,16 @@ struct Demonstration {
   }
 
   // MARK: The two ends
+
+  private func setting() async throws -> (MultipathStack, any DemonstrationPeer) {
+    guard usesKernel else { return try await processSetting() }
+    do {
+      return try await kernelSetting()
+    } catch {
+      StandardError.say("\(error). Both ends run in this process instead.")
+      return try await processSetting()
+    }
+  }
 
   private func kernelSetting() async throws -> (MultipathStack, any DemonstrationPeer) {
     let routes = try RouteSocket()

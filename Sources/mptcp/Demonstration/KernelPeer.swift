@@ -46,12 +46,17 @@ final class KernelPeer: DemonstrationPeer {
   func stop() async {}
 
   func serve(_ direction: DemonstrationReport.Transfer.Direction, _ source: SourceFile) async throws -> PeerOutcome {
-    try await Task(executorPreference: thread) { [listener] in
-      let connection = accept(listener, nil, nil)
-      guard connection >= 0 else { throw StreamError("accept a connection") }
-      defer { close(connection) }
-      return direction == .upload ? try Self.receive(connection) : try Self.send(source, connection)
-    }.value
+    try await withTaskCancellationHandler {
+      try await Task(executorPreference: thread) { [listener] in
+        let connection = accept(listener, nil, nil)
+        guard connection >= 0 else { throw StreamError("accept a connection") }
+        defer { close(connection) }
+        return direction == .upload ? try Self.receive(connection) : try Self.send(source, connection)
+      }.value
+    } onCancel: {
+      // Nobody is going to connect: this ends the wait for it.
+      shutdown(listener, Int32(SHUT_RDWR))
+    }
   }
 
   private static func receive(_ connection: Int32) throws(StreamError) -> PeerOutcome {

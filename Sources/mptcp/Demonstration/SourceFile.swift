@@ -17,7 +17,12 @@ final class SourceFile: Sendable {
   /// Maps an existing file.
   convenience init(path: String) throws(StreamError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw StreamError("open \(path)") }
+    guard descriptor >= 0 else { throw StreamError("read --file '\(path)'") }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else {
+      close(descriptor)
+      throw StreamError("use --file '\(path)'", reason: "it is not a file with something in it")
+    }
     try self.init(mapping: descriptor, name: path)
   }
 
@@ -43,7 +48,7 @@ final class SourceFile: Sendable {
   private init(mapping descriptor: Int32, name: String) throws(StreamError) {
     defer { close(descriptor) }
     var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_size > 0 else { throw StreamError("use \(name), which is empty") }
+    guard fstat(descriptor, &status) == 0 else { throw StreamError("use \(name)") }
     guard let pointer = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0), pointer != MAP_FAILED
     else {
       throw StreamError("map \(name)")

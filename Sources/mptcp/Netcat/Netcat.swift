@@ -20,7 +20,7 @@ struct Netcat {
         defer { group.cancelAll() }
         return await group.next() ?? .success
       }
-      await stack.shutdown(within: status == .interrupted ? .zero : .seconds(5))
+      await stack.shutdown(within: status.isSignal ? .zero : .seconds(5))
       return status
     } catch {
       return report(error)
@@ -53,7 +53,8 @@ struct Netcat {
       throw MultipathError(.unknownHost, attempt: "find \(host)", reason: "it has no address of the family asked for")
     }
     guard address.family == family else {
-      throw ArgumentProblem("-\(family == .v4 ? 4 : 6): \(host) is an address of the other family")
+      let option = family == .v4 ? "-4" : "-6"
+      throw ArgumentProblem("\(option): \(host) is an address of the other family; leave \(option) out")
     }
     return try await .connect(to: TransportAddress(address, Port(port)), options: plan.options, on: stack)
   }

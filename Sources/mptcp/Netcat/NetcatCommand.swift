@@ -18,7 +18,7 @@ struct NetcatCommand: AsyncParsableCommand {
 
       At the end of the input our direction is closed; the peer may go on. Exit status: 0 everything was sent and \
       received, 1 no connection, 2 cut short, 3 idle for longer than -w, 64 wrong arguments, 71 and 74 the system \
-      refused, 77 a permission is missing, 130 interrupted.
+      refused, 77 a permission is missing, 130 interrupted, 143 terminated.
       """)
 
   @Option(
@@ -41,15 +41,15 @@ struct NetcatCommand: AsyncParsableCommand {
   @Flag(name: .customShort("k"), help: "With -l: serve one connection after another.")
   var keepsListening = false
   @Option(name: .customShort("p"), help: ArgumentHelp("The port to listen on, or to connect from.", valueName: "port"))
-  var port: UInt16?
+  var port: String?
   @Option(
     name: .customShort("w"),
     help: ArgumentHelp("Give up when connecting takes longer, or nothing moves for so long.", valueName: "seconds"))
-  var timeLimit: Double?
+  var timeLimit: String?
   @Option(
     name: .customShort("q"),
     help: ArgumentHelp("Leave so long after the end of the input, whatever the peer does.", valueName: "seconds"))
-  var quitDelay: Double?
+  var quitDelay: String?
   @Flag(name: .customShort("d"), help: "Do not read the input; our direction closes when the peer's does.")
   var ignoresInput = false
   @Flag(name: .customShort("N"), help: "Close our direction at the end of the input. This is the default.")
@@ -80,6 +80,7 @@ struct NetcatCommand: AsyncParsableCommand {
 
   func run() async throws {
     let plan = try NetcatPlan(self)
+    if let pcap { try checkWritable(pcap, "--pcap") }
     let status = await Netcat(plan).run()
     throw ExitCode(status.rawValue)
   }
@@ -138,7 +139,17 @@ struct NetcatPlan: Sendable {
       throw ArgumentProblem("--scheduler \(command.scheduler): only lowest-rtt")
     }
     if let timeLimit { self.options.connectTimeout = .milliseconds(Int64(timeLimit / .milliseconds(1))) }
-    if case .connect = role, let port = command.port { self.options.localPort = Port(port) }
+    switch role {
+    case .connect:
+      if let port = command.port { self.options.localPort = Port(try Self.port(port, "-p \(port)")) }
+    case .listen(let address?, _):
+      let ours = paths.flatMap { $0.addresses.map(\.local.address) }
+      guard address.isUnspecified || ours.contains(address) else {
+        let list = ours.map { "\($0)" }.joined(separator: ", ")
+        throw ArgumentProblem("-l: \(address) is none of our addresses (\(list)); give none to listen on all")
+      }
+    case .listen: break
+    }
   }
 
   private static func role(_ command: NetcatCommand) throws(ArgumentProblem) -> Role {
@@ -156,9 +167,10 @@ struct NetcatPlan: Sendable {
     // Port by -p, or as the only or second plain argument, as BSD's netcat has it.
     let plain = [command.host, command.destination].compactMap { $0 }
     let words = command.port == nil ? plain.dropLast() : plain[...]
-    guard let port = command.port ?? plain.last.flatMap({ UInt16($0) }), port > 0 else {
-      throw ArgumentProblem("-l: no port from 1 to 65535; try mptcp nc -l -p 5000")
+    guard let text = command.port ?? plain.last else {
+      throw ArgumentProblem("-l: no port; try mptcp nc -l -p 5000")
     }
+    let port = try port(text, command.port == nil ? "PORT '\(text)'" : "-p \(text)")
     guard let word = words.first else { return .listen(address: nil, port: Port(port)) }
     guard words.count == 1, let address = IPAddress(word) else {
       throw ArgumentProblem("-l: '\(words.joined(separator: " "))' is no address of ours; give none to listen on all")
@@ -166,9 +178,16 @@ struct NetcatPlan: Sendable {
     return .listen(address: address, port: Port(port))
   }
 
-  private static func duration(_ seconds: Double?, _ name: String) throws(ArgumentProblem) -> Duration? {
-    guard let seconds else { return nil }
-    guard seconds >= 0, seconds < 1e6 else { throw ArgumentProblem("\(name) \(seconds): seconds, 0 or more") }
+  private static func port(_ text: String, _ argument: String) throws(ArgumentProblem) -> UInt16 {
+    guard let port = UInt16(text), port > 0 else { throw ArgumentProblem("\(argument): a number from 1 to 65535") }
+    return port
+  }
+
+  private static func duration(_ text: String?, _ name: String) throws(ArgumentProblem) -> Duration? {
+    guard let text else { return nil }
+    guard let seconds = Double(text), seconds >= 0, seconds <= 1e6 else {
+      throw ArgumentProblem("\(name) \(text): a number of seconds from 0 to 1000000")
+    }
     return .seconds(seconds)
   }
 }

@@ -52,35 +52,35 @@ struct NetcatSession {
   }
 
   private func exchange() async -> ExitStatus {
-    await withTaskGroup(of: End.self) { group in
-      if !plan.ignoresInput { group.addTask(executorPreference: inputThread) { await send() } }
-      group.addTask(executorPreference: outputThread) { await receive() }
-      group.addTask { await watch() }
-      var isSending = !plan.ignoresInput
-      var isReceiving = true
-      while let end = await group.next() {
-        switch end {
-        case .inputEnded:
-          isSending = false
-          traffic.inputEnded.store(true, ordering: .relaxed)
-        case .streamEnded:
-          isReceiving = false
-          // Nobody answers a terminal that stays open; a pipe is read to its end.
-          if isSending && isatty(STDIN_FILENO) == 1 { isSending = false }
-          if plan.ignoresInput { await connection.finish() }
-        case .gaveUp(let status):
-          group.cancelAll()
-          return status
-        case .observed:
-          continue
-        }
-        if !isSending && !isReceiving { break }
+    // No task group: it would wait for a write to an output that nobody reads any more.
+    let (ends, report) = AsyncStream<End>.makeStream()
+    var tasks = [
+      Task(executorPreference: outputThread) { report.yield(await receive()) }, Task { report.yield(await watch()) },
+    ]
+    if !plan.ignoresInput { tasks.append(Task(executorPreference: inputThread) { report.yield(await send()) }) }
+    defer { for task in tasks { task.cancel() } }
+    var isSending = !plan.ignoresInput
+    var isReceiving = true
+    for await end in ends {
+      switch end {
+      case .inputEnded:
+        isSending = false
+        traffic.inputEnded.store(true, ordering: .relaxed)
+      case .streamEnded:
+        isReceiving = false
+        // Nobody answers a terminal that stays open; a pipe is read to its end.
+        if isSending && isatty(STDIN_FILENO) == 1 { isSending = false }
+        if plan.ignoresInput { await connection.finish() }
+      case .gaveUp(let status): return status
+      case .observed: continue
       }
-      group.cancelAll()
-      // What was written last is acknowledged before the totals are drawn up.
-      let reason = plan.ignoresInput || !isSending ? await finalReason() : nil
-      return reason == nil || reason == .finished ? .success : .cutShort
+      if !isSending && !isReceiving {
+        // What was written last is acknowledged before the totals are drawn up.
+        let reason = await finalReason()
+        return reason == nil || reason == .finished ? .success : .cutShort
+      }
     }
+    return .interrupted
   }
 
   /// Waits for the end of the connection, but not for a peer that has stopped to answer.
@@ -97,14 +97,20 @@ struct NetcatSession {
   }
 
   private func send() async -> End {
-    var input = InputStream(STDIN_FILENO)
     do {
-      while let slice = try input.next() {
-        try await connection.write(slice)
-        traffic.sent.add(slice.count, ordering: .relaxed)
+      let wakeUp = try WakeUp()
+      return try await withTaskCancellationHandler {
+        var input = InputStream(STDIN_FILENO, until: wakeUp)
+        while let slice = try input.next() {
+          try await connection.write(slice)
+          traffic.sent.add(slice.count, ordering: .relaxed)
+        }
+        if Task.isCancelled { return .gaveUp(.interrupted) }
+        await connection.finish()
+        return .inputEnded
+      } onCancel: {
+        wakeUp.call()
       }
-      await connection.finish()
-      return .inputEnded
     } catch {
       return failed(error)
     }

@@ -3,6 +3,9 @@ import Glibc
 
 /// What this machine offers to the interop tests.
 enum Machine {
+  /// The folder of the package.
+  static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..").standardized
+
   /// The folder with the release builds of `mptcp` and `mptcp-peer`.
   static let binaries: URL = {
     if let path = ProcessInfo.processInfo.environment["MPTCP_BINARIES"] { return URL(filePath: path) }

@@ -1,0 +1,144 @@
+import Foundation
+import Glibc
+import Testing
+
+extension InteropSuite {
+  /// Wrong arguments, each answered by one line that names the argument and a way out, and by the documented status.
+  @Suite("Arguments", .serialized, .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
+  struct ArgumentTests {
+    /// A command line, what its error must name, and what it must offer.
+    struct Case: CustomStringConvertible, Sendable {
+      var arguments: String
+      var named: String
+      var wayOut: String
+
+      var description: String { arguments }
+
+      init(_ arguments: String, _ named: String, _ wayOut: String) {
+        (self.arguments, self.named, self.wayOut) = (arguments, named, wayOut)
+      }
+    }
+
+    private static let tun = "--tun t0=10.0.0.2/24,host=10.0.0.1"
+    private static let peer = "10.0.0.1 5000"
+    private static let seeHelp = "see mptcp help nc"
+
+    static let wrong: [Case] = [
+      Case("frobnicate", "frobnicate", "see mptcp help"),
+      // What is missing
+      Case("nc", "no path", "--tun tun0=10.0.1.2/24"), Case("nc --frobnicate", "--frobnicate", seeHelp),
+      Case("nc \(tun)", "no HOST", "mptcp nc [options] HOST PORT"),
+      Case("nc \(tun) 10.0.0.1", "no PORT", "10.0.0.1 PORT"),
+      Case("nc \(tun) \(peer) more", "'more'", seeHelp), Case("nc \(tun) -l", "no port", "-p 5000"),
+      Case("nc --tun", "--tun", seeHelp), Case("nc --packet", "--packet", seeHelp), Case("nc \(tun) -p", "-p", seeHelp),
+      Case("nc \(tun) -w", "-w", seeHelp), Case("nc \(tun) -q", "-q", seeHelp),
+      Case("nc \(tun) --pcap", "--pcap", seeHelp), Case("nc \(tun) --congestion", "--congestion", seeHelp),
+      // Ports
+      Case("nc \(tun) 10.0.0.1 0", "PORT '0'", "1 to 65535"),
+      Case("nc \(tun) 10.0.0.1 65536", "PORT '65536'", "1 to 65535"),
+      Case("nc \(tun) 10.0.0.1 http", "PORT 'http'", "1 to 65535"),
+      Case("nc \(tun) 10.0.0.1 20-30", "PORT '20-30'", "1 to 65535"),
+      Case("nc \(tun) -z 10.0.0.1 30-20", "PORT '30-20'", "FIRST-LAST"),
+      Case("nc \(tun) -z 10.0.0.1 20-", "PORT '20-'", "FIRST-LAST"),
+      Case("nc \(tun) -p 0 \(peer)", "-p 0", "1 to 65535"),
+      Case("nc \(tun) -l -p http", "-p http", "1 to 65535"), Case("nc \(tun) -l -p 70000", "-p 70000", "1 to 65535"),
+      Case("nc \(tun) -l 0", "PORT '0'", "1 to 65535"),
+      // Times and names
+      Case("nc \(tun) -w soon \(peer)", "-w soon", "seconds"), Case("nc \(tun) -w=-1 \(peer)", "-w -1", "seconds"),
+      Case("nc \(tun) -w nan \(peer)", "-w nan", "seconds"), Case("nc \(tun) -q never \(peer)", "-q never", "seconds"),
+      Case("nc \(tun) -q 1e9 \(peer)", "-q 1e9", "seconds"),
+      Case("nc \(tun) --congestion vegas \(peer)", "--congestion vegas", "cubic, newreno, lia"),
+      Case("nc \(tun) --scheduler best \(peer)", "--scheduler best", "lowest-rtt"),
+      // What does not go together
+      Case("nc \(tun) -k \(peer)", "-k", "-l"), Case("nc \(tun) -l -z -p 5000", "-z", "not with -l"),
+      Case("nc \(tun) -4 -6 \(peer)", "-4 and -6", "one of them"),
+      Case("nc \(tun) -l 10.9.9.9 5000", "10.9.9.9", "10.0.0.2"), Case("nc \(tun) -l here 5000", "'here'", "none"),
+      // Paths
+      Case("nc --tun t0 \(peer)", "--tun t0", "--tun tun0=10.0.1.2/24"),
+      Case("nc --tun =10.0.0.2/24 \(peer)", "''", "such as tun0"),
+      Case("nc --tun t0=10.0.0.2 \(peer)", "'10.0.0.2'", "10.0.1.2/24"),
+      Case("nc --tun t0=10.0.0.2/33 \(peer)", "'10.0.0.2/33'", "10.0.1.2/24"),
+      Case("nc --tun t0=10.0.0.0/24 \(peer)", "10.0.0.0", "10.0.1.2/24"),
+      Case("nc --tun t0=10.0.0.2/24,host=10.0.9.1 \(peer)", "'host=10.0.9.1'", "another address in"),
+      Case("nc --tun t0=10.0.0.2/24,host=me \(peer)", "'me'", "IP address"),
+      Case("nc --tun t0=10.0.0.2/24,gateway=10.0.0.1 \(peer)", "'gateway=10.0.0.1'", "host=ADDRESS"),
+      Case("nc --tun t0=10.0.0.2/24,40mbits \(peer)", "'40mbits'", "a rate or a delay"),
+      Case("nc --tun t0=10.0.0.2/24, \(peer)", "commas", "commas"),
+      Case("nc --packet eth0 \(peer)", "--packet eth0", "--packet eth0=192.0.2.7/24"),
+      Case("nc --packet eth0=10.0.0.2/24,host=10.0.0.1 \(peer)", "'host=10.0.0.1'", "gateway=ADDRESS"),
+      Case("nc --tun t0=10.0.0.2/24 --tun t1=10.0.0.2/24 \(peer)", "10.0.0.2", "one of its own"),
+      Case("nc --tun t0=10.0.0.2/24 --packet t0=10.0.0.3/24 \(peer)", "--packet t0", "--tun"),
+      // The demonstration
+      Case("demo more", "'more'", "see mptcp help demo"),
+      Case("demo --frobnicate", "--frobnicate", "see mptcp help demo"),
+      Case("demo --file", "--file", "see mptcp help demo"), Case("demo --pcap", "--pcap", "see mptcp help demo"),
+      Case("demo --picture", "--picture", "see mptcp help demo"),
+      Case("demo --json=1", "--json", "see mptcp help demo"),
+    ]
+
+    @Test("A wrong argument is one line that names it and a way out, and status 64", .timeLimit(.minutes(2)))
+    func wrongArguments() async throws {
+      for wrong in Self.wrong { try await expect(64, wrong) }
+    }
+
+    @Test(
+      "A file that cannot be used is one line that names it, and status 74, before any work", .timeLimit(.minutes(1)))
+    func files() async throws {
+      for command in [
+        "nc \(Self.tun) --pcap /nonexistent/x \(Self.peer)", "nc \(Self.tun) --pcap /tmp \(Self.peer)",
+        "demo --pcap /nonexistent/x", "demo --picture /nonexistent/x",
+      ] {
+        try await expect(74, Case(command, command.contains("/tmp") ? "'/tmp'" : "'/nonexistent/x'", "another file"))
+      }
+      for file in ["/nonexistent", "/tmp", "/dev/null"] {
+        try await expect(74, Case("demo --file \(file)", file, "file"))
+      }
+    }
+
+    @Test(
+      "A device that cannot be used is one line that names it and a way out, and status 71",
+      .enabled(if: Machine.hasTUN), .timeLimit(.minutes(1)))
+    func devices() async throws {
+      let namespace = try await NetworkNamespace()
+      for device in [
+        Case("nc --tun lo=10.0.0.2/24 \(Self.peer)", "lo", "not a TUN device"),
+        Case("nc --tun lo=10.0.0.2/24,host=10.0.0.1 \(Self.peer)", "lo", "leave host= out"),
+        Case("nc --packet eth9=10.0.0.2/24 \(Self.peer)", "'eth9'", "'ip link'"),
+        Case("nc --packet lo=10.0.0.2/24 \(Self.peer)", "lo", "--tun"),
+      ] { try await expect(71, device, in: namespace) }
+    }
+
+    @Test(
+      "A host that cannot be reached is one line that names it, and status 1", .enabled(if: Machine.hasTUN),
+      .timeLimit(.minutes(1)))
+    func hosts() async throws {
+      let namespace = try await NetworkNamespace()
+      for host in [
+        Case("nc \(Self.tun) host.invalid 1", "'host.invalid'", "name"),
+        Case("nc \(Self.tun) fd00::1 1", "fd00::1", "add one with such an address"),
+        Case("nc \(Self.tun) 10.0.0.1 1", "10.0.0.1:1", "nobody listens"),
+      ] { try await expect(1, host, in: namespace) }
+      for family in [
+        Case("nc \(Self.tun) -4 fd00::1 1", "-4: fd00::1", "leave -4 out"),
+        Case("nc \(Self.tun) -6 10.0.0.1 1", "-6: 10.0.0.1", "leave -6 out"),
+      ] {
+        try await expect(64, family, in: namespace)
+      }
+    }
+
+    private func expect(
+      _ status: Int32, _ wrong: Case, in namespace: NetworkNamespace? = nil,
+      location: SourceLocation = #_sourceLocation
+    ) async throws {
+      let arguments = [Machine.mptcp] + wrong.arguments.split(separator: " ").map(String.init)
+      let process = try namespace?.start(arguments) ?? ChildProcess(arguments)
+      let outcome = try await process.finish(within: 20)
+      #expect(outcome.status == status, "\(outcome.summary)", sourceLocation: location)
+      #expect(outcome.output.isEmpty, "\(outcome.summary)", sourceLocation: location)
+      let isOneLine = outcome.errors.hasSuffix("\n") && outcome.errors.split(separator: "\n").count == 1
+      #expect(
+        isOneLine && outcome.errors.contains(wrong.named) && outcome.errors.contains(wrong.wayOut),
+        "\(wrong): \(outcome.errors)", sourceLocation: location)
+    }
+  }
+}
