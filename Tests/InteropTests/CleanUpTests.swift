@@ -124,7 +124,9 @@ extension InteropSuite {
       let arena = try await Arena(.tun, paths: 1)
       try await arena.kernel.run(
         script: """
-          ip tuntap add dev own mode tun vnet_hdr; ip link set own addrgenmode none up mtu 1400
+          ip tuntap add dev own mode tun vnet_hdr
+          sysctl -q net.ipv6.conf.own.disable_ipv6=1
+          ip link set own up mtu 1400
           ip address add 10.0.1.1/24 dev own
           """)
       let before = try await settledStates(of: [arena.kernel])

@@ -191,7 +191,8 @@ extension InteropSuite {
         outcome.errors.contains("on mp1, 10.9.1.2") && outcome.errors.contains("on mp2, 10.9.2.2"), "\(outcome.errors)")
       for device in ["w1", "w2"] {
         let carried = try await network.router.byteCount(of: device).sent
-        #expect(carried > 1 << 20, "\(device)")
+        // Much more than a handshake; how much is the scheduler's choice, on links without a limit.
+        #expect(carried > 50_000, "\(device)")
       }
     }
 

@@ -56,7 +56,8 @@ struct DemonstrationCommand: AsyncParsableCommand {
     }
     let report: DemonstrationReport
     do {
-      let demonstration = Demonstration(source: source, usesKernel: isInside, capture: pcap, isQuiet: json)
+      let demonstration = Demonstration(
+        source: source, isTemporary: file == nil, usesKernel: isInside, capture: pcap, isQuiet: json)
       let interruption = Interruption()
       let watch = Task {
         let status = await interruption.status()

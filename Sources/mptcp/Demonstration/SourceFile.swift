@@ -7,11 +7,22 @@ final class SourceFile: Sendable {
   let byteCount: Int
   /// SHA-256 of the content.
   let digest: String
-  private let base: Address
+  private let mapping: Mapping
 
-  /// A pointer to memory that nobody writes.
-  private struct Address: @unchecked Sendable {
-    let pointer: UnsafeMutableRawPointer
+  /// Memory that nobody writes, until its last user is gone.
+  private final class Mapping: @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+    let byteCount: Int
+
+    init(base: UnsafeMutableRawPointer, byteCount: Int) { (self.base, self.byteCount) = (base, byteCount) }
+
+    deinit { munmap(base, byteCount) }
+
+    func digest(ofFirst count: Int) -> String {
+      var hash = StreamDigest()
+      hash.update(UnsafeRawBufferPointer(start: base, count: count))
+      return hash.hexadecimal
+    }
   }
 
   /// Maps an existing file.
@@ -53,18 +64,21 @@ final class SourceFile: Sendable {
     else {
       throw StreamError("map \(name)")
     }
-    byteCount = Int(status.st_size)
-    base = Address(pointer: pointer)
-    var hash = StreamDigest()
-    hash.update(UnsafeRawBufferPointer(start: pointer, count: byteCount))
-    digest = hash.hexadecimal
+    mapping = Mapping(base: pointer, byteCount: Int(status.st_size))
+    byteCount = mapping.byteCount
+    digest = mapping.digest(ofFirst: byteCount)
   }
 
-  deinit { munmap(base.pointer, byteCount) }
+  /// The first bytes of another one.
+  init(startOf other: SourceFile, byteCount: Int) {
+    mapping = other.mapping
+    self.byteCount = min(byteCount, other.byteCount)
+    digest = mapping.digest(ofFirst: self.byteCount)
+  }
 
   /// The bytes from `offset` on, at most `limit` of them.
   func bytes(from offset: Int, upTo limit: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: base.pointer + offset, count: max(0, min(limit, byteCount - offset)))
+    UnsafeRawBufferPointer(start: mapping.base + offset, count: max(0, min(limit, byteCount - offset)))
   }
 
   /// A copy of them, for a stack that keeps what it is given.
