@@ -1,4 +1,4 @@
-#if canImport(Multipath)
+#if os(Linux)
   import Multipath
 
   extension MultipathPath {

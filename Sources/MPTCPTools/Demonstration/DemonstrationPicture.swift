@@ -40,7 +40,8 @@ public struct DemonstrationPicture: Sendable {
       body += text("The kernel counted: \(counters.joined(separator: ", "))", x: left, y: top)
       top += 22
     }
-    let verdict = report.isIntact ? "Every byte arrived: the SHA-256 at both ends is the same." : "Not every byte arrived."
+    let verdict =
+      report.isIntact ? "Every byte arrived: the SHA-256 at both ends is the same." : "Not every byte arrived."
     body += text(verdict, x: left, y: top, bold: true)
     top += 16
     return """
