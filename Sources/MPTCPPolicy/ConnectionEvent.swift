@@ -56,8 +56,9 @@ public enum CloseReason: Sendable, Hashable {
 public enum SubflowCloseReason: Sendable, Hashable {
   /// FIN both ways.
   case finished
-  /// The peer sent RST, with this reason where MP_TCPRST said one (RFC 8684 §3.6).
-  case resetByPeer(ResetReasonCode?)
+  /// The peer sent RST, with this reason where MP_TCPRST said one (RFC 8684 §3.6). `isTransient` is its flag T, true
+  /// where there was none: a new subflow over the path may work later.
+  case resetByPeer(ResetReasonCode?, isTransient: Bool)
   /// We sent RST, for this reason.
   case reset(ResetReasonCode)
   /// Retransmissions went unanswered.

@@ -4,7 +4,7 @@ import MPTCPWire
 /// addresses that the peer announced. The listener announces its further addresses (RFC 8684 §3.4.1).
 ///
 /// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
-/// peer refused is tried again only after ``maximumRetryDelay`` (RFC 8684 §3.2 leaves it to an ADD_ADDR to refresh it).
+/// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6) only when the path or the peer's addresses change.
 public struct FullMesh: PathPolicy, Hashable {
   /// The most subflows of a connection, joins under way included.
   public var maximumSubflowCount: Int
@@ -80,6 +80,7 @@ public struct FullMesh: PathPolicy, Hashable {
         if let attempt = attempts.first(where: {
           $0.path == local.path && $0.local == local.address && $0.remote == remote.address
         }), attempt.notBefore > view.now {
+          if attempt.notBefore == .distantFuture { continue }
           wake = min(wake ?? .distantFuture, attempt.notBefore)
           continue
         }
@@ -96,13 +97,15 @@ public struct FullMesh: PathPolicy, Hashable {
       $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote
     }
     let failures = index.map { attempts[$0].failures } ?? 0
-    var delay = maximumRetryDelay
-    // RFC 8684 §3.6: 3, administratively prohibited, will be no different in half a second.
-    if reason != .refused, reason != .resetByPeer(ResetReasonCode(3)) {
-      delay = min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
+    let notBefore: Instant
+    switch reason {
+    case .refused, .resetByPeer(_, isTransient: false):
+      // RFC 8684 §3.6: without flag T, not again over this path, until something changes.
+      notBefore = .distantFuture
+    default: notBefore = now + min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
     }
     let attempt = Attempt(
-      path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: now + delay)
+      path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: notBefore)
     if let index {
       attempts[index] = attempt
     } else {

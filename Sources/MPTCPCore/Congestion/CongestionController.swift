@@ -176,9 +176,13 @@ struct CongestionController {
   func pacingRate(_ slot: Int, smoothedRTT: Nanoseconds?) -> Int {
     guard let rtt = smoothedRTT?.count, rtt > 0 else { return .max }
     let span = Int(rtt)
-    let window = windows[slot].congestionWindowByteCount
+    // Proportional rate reduction says how much may leave; its window follows what is in flight down to nothing, and a
+    // rate made of that would keep it there.
+    let isReducing = windows[slot].phase == .recovery
+    let window = max(
+      windows[slot].congestionWindowByteCount, isReducing ? windows[slot].slowStartThresholdByteCount : 0)
     // Half a threshold is Linux's limit as well: the last doubling is not driven at twice the rate.
-    let isDoubled = window < windows[slot].slowStartThresholdByteCount / 2
+    let isDoubled = !isReducing && window < windows[slot].slowStartThresholdByteCount / 2
     let product = (window &* (isDoubled ? 10 : 6)).multipliedFullWidth(by: 200_000_000)
     guard product.high < span / 2 else { return .max }
     return span.dividingFullWidth((product.high, product.low)).quotient

@@ -205,8 +205,9 @@ extension Connection {
     guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
       capable.receiverKey == localKey, capable.version == 1
     else {
-      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK.
-      if segment.options.multipath.dss != nil { return false }
+      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK. A peer that
+      // answers this with a DSS again has no keys to send any more, as Linux when its DATA_FIN is out.
+      if segment.options.multipath.dss != nil, subflow.synRetransmissions == 0 { return false }
       // RFC 8684 §3.1: the third ACK decides.
       fallBack(.optionMissingOnThirdAck, now: now)
       return true

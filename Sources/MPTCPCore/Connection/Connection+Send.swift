@@ -136,6 +136,12 @@ extension Connection {
     var limit = burstLimit(subflow)
     // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
     if isInitiator, multipath == .keyed, sendNext == 1 { limit = mss - 4 }
+    // CWR stands on one segment (RFC 3168 §6.1.2); without it the peer goes on echoing.
+    if subflow.announcesWindowReduction { limit = min(limit, mss) }
+    if let probe = subflow.dueMTUProbe(available: min(available, room), now: endpoint.now) {
+      subflow.mtuProbe?.range = subflow.sendNext..<(subflow.sendNext + probe)
+      return probe
+    }
     var length = min(available, min(room, limit))
     if length < waiting, length > mss { length = length / mss * mss }
     if length < mss {
@@ -158,6 +164,10 @@ extension Connection {
     let length = first.count + (second?.count ?? 0)
     guard length > 0 else { return 0 }
     let start = subflow.sendNext
+    // A probe that the send buffer cannot give in two runs is none.
+    if let probe = subflow.mtuProbe?.range, probe.lowerBound == start, probe.count != length {
+      subflow.mtuProbe?.range = nil
+    }
     let isLast = offset + length == dataEnd && finishRequested
     let isImplied = isInitiator && multipath == .keyed && offset == 1 && subflow.isInitial && start == 1
     var mapping = SentMapping(

@@ -174,8 +174,12 @@ extension Connection {
     // MP_FAIL on a RST says why this subflow ends, and nothing of the others (RFC 8684 §3.7).
     let reason = signals.reset.map { ResetReasonCode($0.reason.rawValue) }
     let wasHandshake = !subflow.isSynchronized
-    drop(subflow, reason: wasHandshake ? .refused : .resetByPeer(reason), now: now)
-    if subflows.isEmpty { lastSubflowGone(wasHandshake ? .refused : .resetByPeer, subflow, now: now) }
+    // A peer that refuses a join for good says why, and leaves flag T out (RFC 8684 §3.6). A bare RST may come from a box
+    // on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
+    let isTransient = signals.reset.map { $0.transient || $0.reason.rawValue == 0 } ?? true
+    let isRefusal = wasHandshake && (subflow.join == nil || !isTransient)
+    drop(subflow, reason: isRefusal ? .refused : .resetByPeer(reason, isTransient: isTransient), now: now)
+    if subflows.isEmpty { lastSubflowGone(isRefusal ? .refused : .resetByPeer, subflow, now: now) }
   }
 
   /// Time-outs, refusals: nothing is sent any more.

@@ -140,6 +140,8 @@ extension Subflow {
     // RFC 8201 §4: never below what every link carries. RFC 1191 §7.1 allows 68 octets; nothing real is below 552.
     let lowered = max(byteCount, isV4 ? 552 : 1280)
     guard lowered < pathMTU else { return }
+    // RFC 1191 §6.3: the route may have changed in ten minutes.
+    mtuProbe = MTUProbe(byteCount: max(pathMTU, mtuProbe?.byteCount ?? 0), notBefore: now + MTUProbe.interval)
     pathMTU = lowered
     endpoint.notePathMTU(lowered, to: tuple.remote.address, on: path)
     connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)

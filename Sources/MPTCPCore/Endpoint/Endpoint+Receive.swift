@@ -242,7 +242,7 @@ extension Endpoint {
       tuple: segment.tuple, clientISN: segment.header.sequenceNumber, timestampClock: hasTimestamps ? clock : nil,
       at: now)
     var block = TCPOptionBlock()
-    let mtu = path(segment.path)?.pathMTU(to: segment.tuple.remote.address) ?? 1280
+    let mtu = path(segment.path)?.pathMTU(to: segment.tuple.remote.address, at: now) ?? 1280
     let overhead = segment.tuple.remote.address.family == .v4 ? 40 : 60
     _ = block.append(.maximumSegmentSize(UInt16(clamping: mtu - overhead)))
     if answer.parameters.isSACKPermitted { _ = block.append(.sackPermitted) }

@@ -136,7 +136,7 @@ public final class Endpoint {
 
   func notePathMTU(_ byteCount: Int, to destination: IPAddress, on id: PathID) {
     guard let index = paths.firstIndex(where: { $0.id == id }) else { return }
-    paths[index].note(mtu: byteCount, to: destination)
+    paths[index].note(mtu: byteCount, to: destination, at: now)
   }
 
   private func forEachConnection(_ body: (Connection) -> Void) {
@@ -260,7 +260,7 @@ public final class Endpoint {
       slot = Int32(truncatingIfNeeded: subflowSlots.count)
       subflowSlots.append(nil)
     }
-    let pathMTU = self.path(path)?.pathMTU(to: tuple.remote.address) ?? 1280
+    let pathMTU = self.path(path)?.pathMTU(to: tuple.remote.address, at: now) ?? 1280
     let subflow = Subflow(
       endpoint: self, connection: connection, id: SubflowID(connection.nextSubflowNumber), slot: slot, tuple: tuple,
       path: path, pathMTU: pathMTU, isInitiator: isInitiator, isInitial: isInitial, state: state,

@@ -9,18 +9,22 @@ struct Path {
   /// The first of the numbers that its addresses have among the endpoint's, for address IDs.
   let firstAddressNumber: Int
   /// What is known of smaller MTUs beyond the first hop (RFC 8201 §5.2), the most recent last.
-  var discoveredMTUs: [(destination: IPAddress, byteCount: Int)] = []
+  var discoveredMTUs: [(destination: IPAddress, byteCount: Int, at: Instant)] = []
 
   static let discoveredMTULimit = 64
 
-  func pathMTU(to destination: IPAddress) -> Int {
-    discoveredMTUs.last { $0.destination == destination }?.byteCount ?? configuration.maximumTransmissionUnit
+  /// The MTU for new subflows. What was learnt longer ago than ``MTUProbe/interval`` may be true no more.
+  func pathMTU(to destination: IPAddress, at now: Instant) -> Int {
+    guard let known = discoveredMTUs.last(where: { $0.destination == destination }),
+      now - known.at < MTUProbe.interval
+    else { return configuration.maximumTransmissionUnit }
+    return min(known.byteCount, configuration.maximumTransmissionUnit)
   }
 
-  mutating func note(mtu: Int, to destination: IPAddress) {
+  mutating func note(mtu: Int, to destination: IPAddress, at now: Instant) {
     discoveredMTUs.removeAll { $0.destination == destination }
     if discoveredMTUs.count >= Self.discoveredMTULimit { discoveredMTUs.removeFirst() }
-    discoveredMTUs.append((destination, mtu))
+    discoveredMTUs.append((destination, mtu, now))
   }
 }
 

@@ -18,6 +18,7 @@ extension Subflow {
     }
     var delivered = 0
     var newest: SentSegment?
+    recovery.hasDuplicateReport = false
     let previous = sendUnacknowledged
     let priorInFlight = inFlightByteCount
 
@@ -44,6 +45,7 @@ extension Subflow {
       if isStalled { recoverFromStall(now: now) }
       if advanced { roundTrip.resetBackOff() }
       endProbeEpisode(acknowledgment)
+      if advanced { noteMTUProbe(now: now) }
       unacknowledgedSince = sendUnacknowledged < sendNext ? now : .distantFuture
     }
     if advanced || delivered > 0 || foundLoss { rearmRetransmission(now: now) }
@@ -216,15 +218,16 @@ extension Subflow {
   private func sampleRoundTrip(_ segment: SentSegment, echo: UInt32?, now: Instant) -> Nanoseconds? {
     let sample = now - segment.sentAt
     if segment.isRetransmitted {
-      // Which transmission was acknowledged? An old echo, or less than the path can do, says: the first.
-      // What SACK reports stands behind a gap, and the echo is that of the last segment before it (RFC 7323 §4.1).
-      if let echo, usesTimestamps, segment.end <= sendUnacknowledged,
-        Int32(bitPattern: echo &- timestamp(segment.sentAt)) < 0
-      {
+      // Which transmission was acknowledged? An echo says, of what is not behind a gap (RFC 7323 §4.1): one that is
+      // older than the last transmission speaks of the first, any other of the last. On a path that came back changed
+      // there may be no other samples for long.
+      if let echo, usesTimestamps, segment.end <= sendUnacknowledged {
+        guard Int32(bitPattern: echo &- timestamp(segment.sentAt)) >= 0 else { return nil }
+        roundTrip.sample(sample, at: now)
+      } else if let minimum = roundTrip.minimum, sample < minimum - minimum / 8 {
+        // Less than the path can do; a small segment may take a little less than the least that full ones took.
         return nil
       }
-      // A small segment may take a little less than the least that full ones took.
-      if let minimum = roundTrip.minimum, sample < minimum - minimum / 8 { return nil }
     } else {
       roundTrip.sample(sample, at: now)
     }
@@ -237,6 +240,7 @@ extension Subflow {
   }
 
   private func noteDuplicateReport(now: Instant) {
+    recovery.hasDuplicateReport = true
     // RFC 8985 §6.2 step 4: each round trip with a DSACK widens the reordering window.
     if let round = rack.duplicateRound, sendUnacknowledged < round { return }
     rack.duplicateRound = sendNext
@@ -295,9 +299,13 @@ extension Subflow {
   }
 
   /// Eifel detection (RFC 3522 §3.2): the first acknowledgement after a retransmission echoes a timestamp from before.
+  ///
+  /// With a duplicate report it answers the retransmission all the same: the original had arrived and its acknowledgement
+  /// was lost (step 5), as on a path that died. Nothing is known then of the segments behind it.
   private func isSpurious(_ echo: UInt32?) -> Bool {
     guard usesTimestamps, let echo, recovery.firstRetransmissionTimestamp != 0 else { return false }
     defer { recovery.firstRetransmissionTimestamp = 0 }
+    guard !recovery.hasDuplicateReport else { return false }
     return Int32(bitPattern: echo &- recovery.firstRetransmissionTimestamp) < 0
   }
 

@@ -24,7 +24,7 @@ extension Subflow {
       return
     }
     if flags.contains(.rst) {
-      if flags.contains(.ack) { connection.subflowFailed(self, reason: .refused, now: now) }
+      if flags.contains(.ack) { connection.subflowReset(self, by: segment, now: now) }
       return
     }
     guard flags.contains(.syn) else { return }

@@ -82,6 +82,11 @@ extension Subflow {
   private func markLost(_ index: Int) {
     guard sentSegments[index].isInFlight else { return }
     sentSegments[index].isLost = true
+    if let probe = mtuProbe?.range, sentSegments[index].start <= probe.lowerBound,
+      sentSegments[index].end > probe.lowerBound
+    {
+      mtuProbe?.fail(at: endpoint.now)
+    }
     inFlightByteCount -= sentSegments[index].count
     lostByteCount += sentSegments[index].count
   }
@@ -141,7 +146,8 @@ extension Subflow {
   }
 
   /// Repeated time-outs of full segments while nothing comes back: ICMP may be filtered and the path's MTU smaller
-  /// (RFC 4821 §7.7, RFC 8899 §4.6.1 calls it a black hole). Segments shrink to what every path carries.
+  /// (RFC 4821 §7.7, RFC 8899 §4.6.1 calls it a black hole). Segments shrink to what every path carries. As it may just
+  /// as well have been a path that was dead for a while, the old size is tried as soon as something comes through.
   private func suspectBlackHole() {
     let floor = tuple.remote.address.family == .v4 ? 1_280 : 1_280
     let smaller = pathMTU > floor ? floor : max(576, min(pathMTU, 576))
@@ -149,7 +155,9 @@ extension Subflow {
       let first = sentSegments.first, first.count > smaller - 100
     else { return }
     endpoint.notePathMTU(smaller, to: tuple.remote.address, on: path)
+    mtuProbe = MTUProbe(byteCount: pathMTU, notBefore: .distantFuture)
     pathMTU = smaller
+    connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)
   }
 
   // MARK: Tail loss probes (RFC 8985 §7)
@@ -211,7 +219,11 @@ extension Subflow {
       if !isForced, !paceAllows(now) { return }
       // Cut to what the window, and one super-segment, hold.
       let isWhole = isForced || !endpoint.offersSegmentation(path)
-      let limit = max(isWhole ? mss : room / mss * mss, mss)
+      var limit = max(isWhole ? mss : room / mss * mss, mss)
+      if !isForced, let probe = dueMTUProbe(available: min(sentSegments[index].count, room), now: now) {
+        limit = probe
+        mtuProbe?.range = sentSegments[index].start..<(sentSegments[index].start + probe)
+      }
       if sentSegments[index].count > limit {
         var rest = sentSegments[index]
         rest.start = sentSegments[index].start + limit

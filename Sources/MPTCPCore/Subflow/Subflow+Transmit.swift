@@ -75,7 +75,7 @@ extension Subflow {
     let (first, second) = mapping.bytes(range)
     var flags: TCPFlags = [.ack]
     if push { flags.insert(.psh) }
-    let segment = payloadByteCount(optionByteCount: options.byteCount)
+    let segment = mtuProbe?.range == range ? range.count : payloadByteCount(optionByteCount: options.byteCount)
     emit(
       offset: range.lowerBound, flags: flags, options: options,
       payload: Payload(offset: range.lowerBound, first: first, second: second, count: range.count),

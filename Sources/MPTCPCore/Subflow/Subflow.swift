@@ -46,6 +46,8 @@ final class Subflow {
   /// What the peer accepts in one segment, its options included (RFC 6691), bounded by the path's MTU.
   var peerMaximumSegmentByteCount = 536
   var pathMTU: Int
+  /// A larger MTU than the one in use, to be tried with a segment of data.
+  var mtuProbe: MTUProbe?
 
   // Timestamps (RFC 7323)
   var recentTimestamp: UInt32 = 0
@@ -266,6 +268,8 @@ struct Recovery {
   var firstRetransmissionTimestamp: UInt32 = 0
   /// After an ECN echo no further reduction until this offset is acknowledged (RFC 3168 §6.1.2).
   var congestionEchoEnd = 0
+  /// The acknowledgement in hand reports a segment that came twice (RFC 2883).
+  var hasDuplicateReport = false
   /// Duplicate acknowledgements in a row, for peers without SACK (RFC 5681 §3.2).
   var duplicateAcknowledgments = 0
 }

@@ -114,7 +114,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
     #expect(
       script.connectionEvents.contains {
-        if case .subflowClosed(_, .resetByPeer(ResetReasonCode(6))) = $0 { true } else { false }
+        if case .subflowClosed(_, .resetByPeer(ResetReasonCode(6), isTransient: _)) = $0 { true } else { false }
       })
   }
 

@@ -215,8 +215,8 @@ import Testing
     second.send([.rst, .ack], [.reset(MPTCPReset(transient: transient, reason: ResetReason(reason)))])
     #expect(
       script.connectionEvents.contains {
-        if case .subflowClosed(let description, .resetByPeer(ResetReasonCode(reason))) = $0 {
-          description.tuple.remote == second.local
+        if case .subflowClosed(let description, .resetByPeer(ResetReasonCode(reason), let isTransient)) = $0 {
+          description.tuple.remote == second.local && isTransient == (transient || reason == 0)
         } else {
           false
         }

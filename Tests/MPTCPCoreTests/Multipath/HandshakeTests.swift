@@ -126,6 +126,30 @@ import Testing
     #expect(exchange.fallback(1) == nil)
   }
 
+  @Test func aPeerThatHasNoKeysToSendAnyMoreIsServedAsTCP() throws {
+    // The third ACK and the first data were lost, and the peer has ended: Linux repeats its data with a DSS then.
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, sendsKeys: false))
+    let client = connection.initial
+    let payload = octets(1000)
+    func sendLate() {
+      client.send(
+        [.ack, .psh], at: 1, [connection.mapping(at: 1, subflowOffset: 1, payload, fin: true)], payload: payload)
+    }
+    sendLate()
+    // The keys may still come: they are asked for by another SYN/ACK.
+    #expect(script.connectionEvents.isEmpty)
+    script.pass(.milliseconds(1100))
+    #expect(client.take(where: \.isSynAck) != nil)
+    sendLate()
+    #expect(script.connectionEvents.contains(.established(isMultipath: false)))
+    let answer = try #require(client.take { !$0.isSynAck })
+    #expect(client.acknowledged(by: answer) == 1001)
+    #expect(answer.dss == nil)
+    let id = try #require(script.events.last?.connection)
+    #expect(try script.endpoint.read(from: id, upTo: 5000, at: script.now)?.array == payload)
+  }
+
   @Test func anOfferOfVersion2IsAnsweredWithVersion1() throws {
     let script = Script()
     _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)

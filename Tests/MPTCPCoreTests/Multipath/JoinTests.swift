@@ -105,6 +105,30 @@ import Testing
     #expect(script.take { connection.acknowledged(by: $0) == 7 } != nil)
   }
 
+  @Test(arguments: [
+    nil, MPTCPReset(transient: true, reason: ResetReason(2)), MPTCPReset(transient: false, reason: ResetReason(3)),
+  ])
+  func aJoinThatWasResetIsTriedAgainUnlessThePeerRefusedItForGood(reset: MPTCPReset?) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    var attempts = 0
+    for _ in 0..<100 {
+      script.pass(.milliseconds(50))
+      while let syn = script.take(where: { $0.isSyn && $0.join != nil }) {
+        attempts += 1
+        let refusal = ScriptedSubflow(
+          script, path: syn.path, local: TransportAddress(syn.destination, syn.tcp.destinationPort),
+          remote: TransportAddress(syn.source, syn.tcp.sourcePort))
+        refusal.note(syn)
+        refusal.send([.rst, .ack], at: 0, ack: 1, reset.map { [.reset($0)] } ?? [])
+      }
+    }
+    // 0.5, 1 and 2 seconds apart.
+    #expect(attempts == (reset?.transient == false ? 1 : 4))
+    #expect(script.closeReason == nil)
+  }
+
   @Test func anUnknownTokenIsAnsweredWithResetReason1() throws {
     let script = Script()
     _ = try accepted(script)

@@ -18,6 +18,8 @@ import Testing
     case pathDown
     case pathRemoved
     case resetInjected
+    /// Every segment is answered with RST, SYNs as well: a firewall's reject rule.
+    case rejected
   }
 
   @Test(arguments: Death.allCases, [0, 1])
@@ -47,6 +49,14 @@ import Testing
         }
         return packet.path != 0 || !isDead || packet.isReset || packet.isSyn || packet.isSynAck
       }
+    case .rejected:
+      pair.middlebox { [unowned pair] side, packet in
+        guard packet.path == 0, isDead else { return true }
+        if side == 0, !packet.isReset {
+          pair.links[0][1].send(superSegment: Self.rejection(of: packet).span.bytes, segmentByteCount: 0, at: pair.now)
+        }
+        return false
+      }
     }
     pair.run(for: .seconds(1))
     #expect(exchange.mismatch == nil)
@@ -55,7 +65,7 @@ import Testing
     isDead = false
     var revived = path
     switch death {
-    case .silence, .resetInjected: break
+    case .silence, .resetInjected, .rejected: break
     case .pathDown: pair.endpoints[0].setPath(path, isUp: true, at: pair.now)
     case .pathRemoved:
       // The same device again, under a new number, on the links of the old.
@@ -75,6 +85,46 @@ import Testing
     let isUsed = pair.run(for: .seconds(3)) { carried() > before + 50_000 || exchange.isDone }
     #expect(isUsed, "\(carried()) after \(before), received \(exchange.received) before \(received)")
     #expect(exchange.mismatch == nil)
+  }
+
+  /// What a firewall answers in the name of the destination (RFC 9293 §3.5.2).
+  private static func rejection(of packet: WirePacket) -> [UInt8] {
+    var tcp = TCPHeader(
+      sourcePort: packet.tcp.destinationPort, destinationPort: packet.tcp.sourcePort,
+      sequenceNumber: packet.tcp.acknowledgmentNumber, acknowledgmentNumber: SequenceNumber(0), flags: .rst, window: 0)
+    if packet.isSyn {
+      tcp.flags = [.rst, .ack]
+      tcp.acknowledgmentNumber = packet.tcp.sequenceNumber + 1
+    }
+    return WirePacket(source: packet.destination, destination: packet.source, tcp: tcp).bytes
+  }
+
+  /// A deep queue: what was under way when the path died is much, and all of it has to go again on its subflow.
+  @Test(arguments: [0, 1])
+  func aPathThatComesBackWithADeepQueueHoldsNothingUp(sender: Int) throws {
+    let deep = LinkConfiguration(bitsPerSecond: 20_000_000, delay: .milliseconds(5), queueByteCount: 500_000)
+    let pair = Pair([deep, deep])
+    let exchange = try Exchange(
+      pair, clientSends: sender == 0 ? 18_000_000 : 0, serverSends: sender == 1 ? 18_000_000 : 0)
+    exchange.runUntilJoined(4)
+    pair.run(for: .seconds(1))
+    exchange.longestGap = .zero
+    // The device is down: nothing moves, nor does what waited in the queues.
+    for side in 0..<2 { pair.links[1][side].set(isUp: false, at: pair.now) }
+    pair.run(for: .milliseconds(1500))
+    #expect(exchange.longestGap < .milliseconds(450), "\(exchange.longestGap.milliseconds) ms")
+    exchange.longestGap = .zero
+    for side in 0..<2 { pair.links[1][side].set(isUp: true, at: pair.now) }
+    let before = exchange.received[1 - sender]
+    let start = pair.now
+    pair.run(for: .seconds(2)) { exchange.isDone }
+    // A loss in the deep queue takes a round trip through it.
+    #expect(exchange.longestGap < .milliseconds(300), "\(exchange.longestGap.milliseconds) ms")
+    let rate = Double(exchange.received[1 - sender] - before) * 8 / (pair.now - start).milliseconds / 1000
+    #expect(rate > 30, "\(rate) Mbit/s of 40")
+    exchange.expectWhole(within: .seconds(60), isMultipath: true)
+    let sent = exchange.description(sender)?.subflows.map(\.maximumSegmentByteCount) ?? []
+    #expect(sent.allSatisfy { $0 == 1460 }, "\(sent)")
   }
 
   @Test func whenAllPathsAreSilentForAWhileTheTransferGoesOnAfterwards() throws {
