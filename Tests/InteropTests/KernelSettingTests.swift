@@ -5,7 +5,6 @@ extension InteropSuite {
   /// The kernel in all its settings: checksums, no Multipath TCP, endpoints that come and go.
   @Suite(
     "Kernel settings", .serialized,
-    .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
     .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
   struct KernelSettingTests {
     /// Moves bytes both ways over a connection of ours and returns what the kernel said of it.
@@ -16,7 +15,7 @@ extension InteropSuite {
     ) async throws -> PeerReport {
       let server = try arena.kernel.start(
         [Machine.peer, "server", "--connections", "1", "--receive", byteCount, "--send", byteCount] + kernel
-          + [arena.family == .v4 ? "0.0.0.0:5000" : "[::]:5000"])
+          + [arena.kernelListening])
       try await server.waits(for: "listening")
       let client = try arena.ours.start(
         [Machine.stackPeer, "client"] + arena.pathArguments + ["--receive", byteCount, "--send", byteCount] + ours

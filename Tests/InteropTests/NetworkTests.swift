@@ -5,7 +5,6 @@ extension InteropSuite {
   /// What lies between: small hops, address translation, hosts that forward.
   @Suite(
     "Networks", .serialized,
-    .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"),
     .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
   struct NetworkTests {
     @Test(

@@ -61,6 +61,8 @@ final class Arena: Sendable {
   func ourAddress(_ path: Int) -> String { family == .v4 ? "10.0.\(path).2" : "fd00:\(path)::2" }
   /// The kernel's address with a port, as mptcp-peer takes it.
   func kernelSocket(_ port: Int = 5000, path: Int = 1) -> String { socket(kernelAddress(path), port) }
+  /// Where the kernel listens: everywhere.
+  var kernelListening: String { socket(family == .v4 ? "0.0.0.0" : "::", 5000) }
   /// Our address with a port.
   func ourSocket(_ port: Int = 5000, path: Int = 1) -> String { socket(ourAddress(path), port) }
 
@@ -87,7 +89,7 @@ final class Arena: Sendable {
   /// The kernel listens; the call returns once it does.
   func kernelServer(_ arguments: String...) async throws -> ChildProcess {
     let server = try kernel.start(
-      [Machine.peer, "server"] + arguments + [socket(family == .v4 ? "0.0.0.0" : "::", 5000)])
+      [Machine.peer, "server"] + arguments + [kernelListening])
     try await server.waits(for: "listening")
     return server
   }
