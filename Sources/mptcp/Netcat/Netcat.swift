@@ -65,7 +65,7 @@ struct Netcat {
     let families: [IPAddress] = plan.family.map { [$0 == .v4 ? .anyV4 : .anyV6] } ?? [.anyV4, .anyV6]
     let addresses = (address.map { [$0] } ?? families).map { TransportAddress($0, port) }
     let listener = try await MultipathListener.listen(on: addresses, options: options, stack: stack)
-    if plan.isVerbose { StandardError.say("listening on port \(port)") }
+    plan.log.info("listening on port \(port)")
     var status = ExitStatus.success
     while let connection = try await listener.accept() {
       if !plan.keepsListening { await listener.close() }
@@ -82,13 +82,11 @@ struct Netcat {
       do {
         let connection = try await open(host, port, stack)
         let isMultipath = await connection.info?.isMultipath == true
-        if plan.isVerbose {
-          StandardError.say("\(host) port \(port) answers, with \(isMultipath ? "Multipath TCP" : "plain TCP")")
-        }
+        plan.log.info("\(host) port \(port) answers, with \(isMultipath ? "Multipath TCP" : "plain TCP")")
         await connection.close()
         status = .success
       } catch let error as MultipathError {
-        if plan.isVerbose { StandardError.say(error.description) }
+        plan.log.info("\(error.description)")
       }
     }
     return status

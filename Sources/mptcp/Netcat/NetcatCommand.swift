@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import MPTCPTools
 import Multipath
 
@@ -102,7 +103,8 @@ struct NetcatPlan: Sendable {
   var ignoresInput: Bool
   var scans: Bool
   var family: IPAddress.Family?
-  var isVerbose: Bool
+  /// What `-v` shows goes here.
+  var log: Logger
   var showsProgress: Bool
   var capture: String?
 
@@ -125,7 +127,7 @@ struct NetcatPlan: Sendable {
     quitDelay = try Self.duration(command.quitDelay, "-q")
     ignoresInput = command.ignoresInput
     scans = command.scans
-    isVerbose = command.isVerbose
+    log = LineLog.logger(isVerbose: command.isVerbose)
     showsProgress = command.progress && StandardError.isTerminal
     capture = command.pcap
     self.options.multipath = command.tcp ? .disabled : .enabled

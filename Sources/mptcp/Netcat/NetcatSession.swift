@@ -47,7 +47,7 @@ struct NetcatSession {
     if status == .success { await connection.close() } else { await connection.abort() }
     display.cancel()
     await display.value
-    if plan.isVerbose { sayTotals(status) }
+    logTotals(status)
     return status
   }
 
@@ -164,15 +164,15 @@ struct NetcatSession {
 
   private func show() async {
     let names = await Dictionary(uniqueKeysWithValues: connection.stack.paths.map { ($0.id, $0.name) })
-    if plan.isVerbose, let info = await connection.info {
+    if let info = await connection.info {
       let remote = info.subflows.first.map { " with \($0.tuple.remote)" } ?? ""
-      StandardError.say("connected\(remote), \(info.isMultipath ? "Multipath TCP" : "plain TCP")")
+      plan.log.info("connected\(remote), \(info.isMultipath ? "Multipath TCP" : "plain TCP")")
     }
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         for await event in await connection.events {
           if case .subflowClosed(let subflow, _) = event { accounts.close(subflow) }
-          if plan.isVerbose, let line = line(event, names) { StandardError.say(line) }
+          if let line = line(event, names) { plan.log.info("\(line)") }
         }
       }
       if plan.showsProgress {
@@ -228,13 +228,14 @@ struct NetcatSession {
     }
   }
 
-  private func sayTotals(_ status: ExitStatus) {
+  private func logTotals(_ status: ExitStatus) {
     let seconds = secondsNow() - traffic.started
     let sent = traffic.sent.load(ordering: .relaxed)
     let received = traffic.received.load(ordering: .relaxed)
     let rate = seconds > 0 ? Double(sent + received) * 8 / seconds : 0
-    StandardError.say(
-      "sent \(sent) bytes, received \(received) bytes in \(text(seconds: seconds)) (\(text(bitsPerSecond: rate)))"
-        + (status == .success ? "" : "; not complete"))
+    let outcome = status == .success ? "" : "; not complete"
+    plan.log.info(
+      "sent \(sent) bytes, received \(received) bytes in \(text(seconds: seconds)) (\(text(bitsPerSecond: rate)))\(outcome)"
+    )
   }
 }
