@@ -10,7 +10,7 @@ import MPTCPWire
 final class ShapedDevice: Device {
   /// The loop wakes up for the links no more often than this: interrupts of real interfaces are moderated likewise, and
   /// at 500 Mbit/s a wake-up for each packet would cost more than the packet.
-  private static let moderation = Nanoseconds.microseconds(200)
+  private static let moderation = Nanoseconds.microseconds(500)
   /// What arrives this soon is taken at once: a small packet on a fast line is worth no sleep.
   private static let slack = Nanoseconds.microseconds(20)
 
