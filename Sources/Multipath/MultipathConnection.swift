@@ -143,6 +143,24 @@ public actor MultipathConnection {
     }
   }
 
+  /// All bytes that are there, at most `limit` of them, in the pieces in which they arrived, without a copy; nil at the
+  /// end of the peer's stream. It waits only while there are none.
+  ///
+  /// A task on another thread than the stack's goes there and back once for all of them.
+  ///
+  /// - Throws: as ``read(upTo:)``.
+  public func readPieces(upTo limit: Int = 1 << 20) async throws -> [ByteSlice]? {
+    guard let first = try await read(upTo: limit) else { return nil }
+    var pieces = [first]
+    var left = limit - first.count
+    // An end, good or bad, is the next call's to tell.
+    while left > 0, let piece = try? host.endpoint.read(from: id, upTo: left, at: host.now), !piece.isEmpty {
+      pieces.append(piece)
+      left -= piece.count
+    }
+    return pieces
+  }
+
   /// The next bytes, at most `limit` of them, as an array; nil at the end of the peer's stream.
   ///
   /// - Throws: as ``read(upTo:)``.

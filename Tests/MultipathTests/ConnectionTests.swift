@@ -57,6 +57,22 @@ struct ConnectionTests {
     #expect(try await near.readBytes() == Array("later".utf8))
   }
 
+  @Test("All pieces that are there come in one read, and the end comes after them")
+  func piecesTogether() async throws {
+    let (near, far) = try await PairedStacks(pathCount: 1).connect()
+    let bytes = pattern(100_000)
+    for start in stride(from: 0, to: bytes.count, by: 1_000) {
+      try await near.write(Array(bytes[start..<start + 1_000]))
+    }
+    await near.finish()
+    while try #require(await far.info).receivedByteCount < bytes.count { try await Task.sleep(for: .milliseconds(1)) }
+    let first = try #require(try await far.readPieces(upTo: 60_000))
+    #expect(first.flatMap(\.array) == Array(bytes[..<60_000]))
+    let second = try #require(try await far.readPieces())
+    #expect(second.flatMap(\.array) == Array(bytes[60_000...]))
+    #expect(try await far.readPieces() == nil)
+  }
+
   @Test("A connection that nobody answers is refused")
   func refused() async throws {
     let stacks = try PairedStacks(pathCount: 1)

@@ -118,9 +118,11 @@ struct NetcatSession {
 
   private func receive() async -> End {
     do {
-      while let slice = try await connection.read() {
-        traffic.received.add(slice.count, ordering: .relaxed)
-        try writeAll(slice, to: STDOUT_FILENO)
+      while let pieces = try await connection.readPieces() {
+        for piece in pieces {
+          traffic.received.add(piece.count, ordering: .relaxed)
+          try writeAll(piece, to: STDOUT_FILENO)
+        }
       }
       return .streamEnded
     } catch {
