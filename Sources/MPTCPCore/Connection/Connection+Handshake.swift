@@ -205,9 +205,13 @@ extension Connection {
     guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
       capable.receiverKey == localKey, capable.version == 1
     else {
-      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK. A peer that
-      // answers this with a DSS again has no keys to send any more, as Linux when its DATA_FIN is out.
-      if segment.options.multipath.dss != nil, subflow.synRetransmissions == 0 { return false }
+      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK. But a peer that
+      // sends its first octet again and maps it in the ordinary way has no keys to send any more: so does Linux when its
+      // DATA_FIN is out.
+      if let dss = segment.options.multipath.dss {
+        let isFirstData = dss.mapping?.subflowSequenceNumber == 1 && !segment.payload.isEmpty
+        if subflow.synRetransmissions < (isFirstData ? 1 : 2) { return false }
+      }
       // RFC 8684 §3.1: the third ACK decides.
       fallBack(.optionMissingOnThirdAck, now: now)
       return true

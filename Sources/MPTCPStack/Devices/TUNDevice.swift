@@ -91,6 +91,10 @@ final class TUNDevice: Device {
     }
   }
 
+  /// How many of the kernel's packets may wait for us. Its default of 500 overflows when that many connections begin at
+  /// once, and what is lost then are the packets that make them multipath.
+  private static let queuePacketCount = 2048
+
   private static func setUp(
     _ name: String, _ routes: RouteSocket, _ addresses: [IPPrefix], _ hosts: [IPAddress],
     _ maximumTransmissionUnit: Int?
@@ -111,9 +115,8 @@ final class TUNDevice: Device {
         try routes.addAddress(IPPrefix(host, length: ours.length), to: name)
       }
     }
-    if !hosts.isEmpty || maximumTransmissionUnit != nil {
-      try routes.setLink(name, isUp: !hosts.isEmpty, maximumTransmissionUnit: maximumTransmissionUnit)
-    }
+    try routes.setLink(
+      name, isUp: !hosts.isEmpty, maximumTransmissionUnit: maximumTransmissionUnit, queuePacketCount: queuePacketCount)
     for host in hosts { try routes.waitUntilLocal(host) }
   }
 

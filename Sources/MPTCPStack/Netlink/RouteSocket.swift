@@ -46,13 +46,16 @@ package final class RouteSocket {
     return link
   }
 
-  /// Brings an interface up or down, and sets its MTU.
-  package func setLink(_ name: String, isUp: Bool, maximumTransmissionUnit: Int? = nil) throws(SystemError) {
+  /// Brings an interface up or down, and sets its MTU and how many packets may wait in its queue.
+  package func setLink(
+    _ name: String, isUp: Bool, maximumTransmissionUnit: Int? = nil, queuePacketCount: Int? = nil
+  ) throws(SystemError) {
     let index = try link(name).index
     let up = UInt32(bitPattern: IFF_UP_FLAG)
     let header = linkHeader(index: index, flags: isUp ? up : 0, change: up)
     var message = request(type: .newLink, flags: .acknowledge, header: header)
     if let maximumTransmissionUnit { message.attribute(4, UInt32(maximumTransmissionUnit)) }
+    if let queuePacketCount { message.attribute(13, UInt32(queuePacketCount)) }
     try exchange(
       message, "bring \(name) \(isUp ? "up" : "down")\(maximumTransmissionUnit.map { " with MTU \($0)" } ?? "")",
       remedy: Self.administratorRemedy)

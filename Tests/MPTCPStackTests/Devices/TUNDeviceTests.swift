@@ -25,6 +25,21 @@ struct TUNDeviceTests {
     }
   }
 
+  @Test("A burst that comes while nobody reads is kept")
+  func burst() async throws {
+    try await NetworkNamespace.withNew {
+      let prefix = try #require(IPPrefix("10.94.0.2/24")), host = try #require(IPAddress("10.94.0.1"))
+      let device = try TUNDevice(name: "burst", addresses: [prefix], hosts: [host])
+      let socket = try KernelSocket(TransportAddress(host, 5_000))
+      for _ in 0..<1_500 { try socket.send([7], to: TransportAddress(prefix.address, 4_000)) }
+      var count = 0
+      _ = try device.receive(at: .zero, limit: 4_000) { packet, _ in
+        if (try? IPHeader(parsing: packet.bytes))?.protocolNumber == IPProtocol.udp { count += 1 }
+      }
+      #expect(count == 1_500)
+    }
+  }
+
   @Test("A device that was made goes with its descriptor")
   func goes() async throws {
     try await NetworkNamespace.withNew {
