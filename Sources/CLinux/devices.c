@@ -34,19 +34,40 @@ struct interface_request {
 _Static_assert(sizeof(struct interface_request) == 40 || sizeof(void *) != 8, "ifreq");
 _Static_assert(offsetof(struct interface_request, flags) == 16, "ifreq");
 
-int clinux_tun_open(const char *name, char actual[16]) {
+// Attaches to a TUN device, or makes it; `actual` gets its name.
+static int attach(const char *name, int16_t flags, char actual[16]) {
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return -errno;
-  struct interface_request request = {.flags = TUN_FLAG_TUN | TUN_FLAG_NO_INFORMATION | TUN_FLAG_VNET_HEADER};
+  struct interface_request request = {.flags = (int16_t)(TUN_FLAG_TUN | flags)};
   strncpy(request.name, name, sizeof request.name - 1);
-  int header_size = sizeof(struct clinux_vnet_header);
-  if (ioctl(fd, TUN_SET_INTERFACE, &request) < 0 || ioctl(fd, TUN_SET_VNET_HEADER_SIZE, &header_size) < 0) {
+  if (ioctl(fd, TUN_SET_INTERFACE, &request) < 0) {
     int error = errno;
     close(fd);
     return -error;
   }
   memcpy(actual, request.name, sizeof request.name);
   return fd;
+}
+
+int clinux_tun_open(const char *name, char actual[16]) {
+  int fd = attach(name, TUN_FLAG_NO_INFORMATION | TUN_FLAG_VNET_HEADER, actual);
+  int header_size = sizeof(struct clinux_vnet_header);
+  if (fd >= 0 && ioctl(fd, TUN_SET_VNET_HEADER_SIZE, &header_size) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+void clinux_tun_restore(const char *name, bool has_information, bool has_vnet_header) {
+  char actual[16];
+  int fd = attach(
+      name, (int16_t)((has_information ? 0 : TUN_FLAG_NO_INFORMATION) | (has_vnet_header ? TUN_FLAG_VNET_HEADER : 0)),
+      actual);
+  if (fd < 0) return;
+  (void)ioctl(fd, TUN_SET_OFFLOAD, 0UL);
+  close(fd);
 }
 
 int clinux_tun_enable_offload(int fd) {

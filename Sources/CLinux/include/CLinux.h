@@ -37,6 +37,9 @@ struct clinux_vnet_header {
 // Attaches to the TUN device `name`, or makes one that goes with the descriptor. Not blocking, closed on exec, no
 // packet information, a virtio header of ten octets in front of each packet. `actual` gets the name in force.
 int clinux_tun_open(const char *name, char actual[16]);
+// Gives the device `name`, which nobody is attached to, what it had before: what stands in front of its packets, and no
+// offload.
+void clinux_tun_restore(const char *name, bool has_information, bool has_vnet_header);
 // Asks for checksum and TCP segmentation offload on packets that the kernel hands us.
 int clinux_tun_enable_offload(int fd);
 

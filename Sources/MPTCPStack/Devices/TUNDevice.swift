@@ -10,7 +10,9 @@ import MPTCPWire
 final class TUNDevice: Device {
   let configuration: PathConfiguration
   let interface: LinkDescription?
-  private let file: Descriptor
+  private var file: Descriptor
+  /// What an existing device is left as.
+  private let previousMode: TUNMode?
   private var buffer = ReceiveBuffer(headerByteCount: VirtioNetHeader.byteCount)
 
   var descriptor: Int32 { file.number }
@@ -28,10 +30,11 @@ final class TUNDevice: Device {
     let routes = try RouteSocket()
     let exists: Bool
     do throws(SystemError) {
-      _ = try routes.link(name)
+      previousMode = try routes.link(name).tunMode
       exists = true
     } catch {
       guard error.number == ENODEV else { throw error }
+      previousMode = nil
       exists = false
     }
     if exists && !hosts.isEmpty {
@@ -51,6 +54,16 @@ final class TUNDevice: Device {
     configuration = PathConfiguration(
       name: name, addresses: addresses, maximumTransmissionUnit: link.maximumTransmissionUnit,
       offersChecksumOffload: true, offersSegmentationOffload: true)
+  }
+
+  deinit {
+    guard let previousMode, let index = interface?.index else { return }
+    // The next program that attaches expects the packets as they were before. In another network namespace by now, the
+    // name may be anybody's.
+    let name = configuration.name
+    file = Descriptor(-1)
+    guard let routes = try? RouteSocket(), (try? routes.link(name).index) == index else { return }
+    clinux_tun_restore(name, previousMode.hasPacketInformation, previousMode.hasVirtioHeader)
   }
 
   func receive(at now: Instant, limit: Int, _ deliver: Delivery) throws(SystemError) -> Int {

@@ -80,7 +80,12 @@ struct NetlinkReply {
 
   /// The attributes behind a fixed header of `headerByteCount`, by type; of repeated ones the first.
   func attributes(after headerByteCount: Int) -> [UInt16: ArraySlice<UInt8>] {
-    var rest = payload.dropFirst((headerByteCount + 3) & ~3)
+    Self.attributes(of: payload.dropFirst((headerByteCount + 3) & ~3))
+  }
+
+  /// The attributes in `bytes`, by type; of repeated ones the first.
+  static func attributes(of bytes: ArraySlice<UInt8>) -> [UInt16: ArraySlice<UInt8>] {
+    var rest = bytes
     var attributes: [UInt16: ArraySlice<UInt8>] = [:]
     while let length = rest.native(UInt16.self, at: 0).map(Int.init), length >= 4, length <= rest.count,
       let type = rest.native(UInt16.self, at: 2)

@@ -18,6 +18,16 @@ package struct LinkDescription: Sendable, Hashable {
   package var isUp: Bool
   /// Up and with a carrier.
   package var isRunning: Bool
+  /// Of a TUN device, what stands before its packets.
+  package var tunMode: TUNMode?
+}
+
+/// What a TUN device puts before each packet (IFF_NO_PI and IFF_VNET_HDR, linux/if_tun.h).
+package struct TUNMode: Sendable, Hashable {
+  /// The four octets of struct tun_pi.
+  package var hasPacketInformation: Bool
+  /// A struct virtio_net_hdr.
+  package var hasVirtioHeader: Bool
 }
 
 /// A conversation with the kernel's routing tables: links, addresses, routes and rules, by rtnetlink.
@@ -264,6 +274,19 @@ extension LinkDescription {
       hardwareAddress: Array(attributes[1] ?? []),
       hardwareType: type,
       isUp: flags & 0x1 != 0,
-      isRunning: flags & 0x1 != 0 && flags & 0x10000 != 0)
+      isRunning: flags & 0x1 != 0 && flags & 0x10000 != 0,
+      tunMode: attributes[18].flatMap(TUNMode.init))
+  }
+}
+
+extension TUNMode {
+  /// Reads IFLA_LINKINFO; nil for another kind of device.
+  init?(_ linkInformation: ArraySlice<UInt8>) {
+    let information = NetlinkReply.attributes(of: linkInformation)
+    // IFLA_INFO_DATA; of it IFLA_TUN_PI and IFLA_TUN_VNET_HDR.
+    guard let kind = information[1], kind.starts(with: Array("tun".utf8)), let data = information[2] else { return nil }
+    let fields = NetlinkReply.attributes(of: data)
+    guard let packetInformation = fields[4]?.first, let virtioHeader = fields[5]?.first else { return nil }
+    self.init(hasPacketInformation: packetInformation != 0, hasVirtioHeader: virtioHeader != 0)
   }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import MPTCPCore
 import MPTCPWire
 import Testing
@@ -37,6 +38,31 @@ struct TUNDeviceTests {
         if (try? IPHeader(parsing: packet.bytes))?.protocolNumber == IPProtocol.udp { count += 1 }
       }
       #expect(count == 1_500)
+    }
+  }
+
+  @Test("An existing device is left as it was", arguments: [false, true], [false, true])
+  func restored(hasInformation: Bool, hasHeader: Bool) async throws {
+    try await NetworkNamespace.withNew {
+      let name = "theirs"
+      var options = ["tuntap", "add", name, "mode", "tun"]
+      if hasInformation { options.append("pi") }
+      if hasHeader { options.append("vnet_hdr") }
+      let command = Process()
+      command.executableURL = URL(filePath: "/usr/bin/env")
+      command.arguments = ["ip"] + options
+      try command.run()
+      command.waitUntilExit()
+      try #require(command.terminationStatus == 0)
+      let routes = try RouteSocket()
+      let before = try routes.link(name)
+      #expect(before.tunMode == TUNMode(hasPacketInformation: hasInformation, hasVirtioHeader: hasHeader))
+      do {
+        let device = try TUNDevice(name: name, addresses: [try #require(IPPrefix("10.95.0.2/24"))])
+        #expect(try routes.link(name).tunMode == TUNMode(hasPacketInformation: false, hasVirtioHeader: true))
+        _ = device
+      }
+      #expect(try routes.link(name).tunMode == before.tunMode)
     }
   }
 
