@@ -49,9 +49,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "An upload outlives a path, which is used again when it is back",
-      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
-      arguments: deaths)
+      "An upload outlives a path, which is used again when it is back", .timeLimit(.minutes(2)), arguments: deaths)
     func uploadOutlives(death: Death, path: Int) async throws {
       let arena = try await Arena(links: ["200mbit,5ms"])
       let server = try await arena.kernelServer("--connections", "1", "--receive", "160m", "--report-every", "1m")
@@ -73,9 +71,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A download outlives a path, which is used again when it is back",
-      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
-      arguments: deaths)
+      "A download outlives a path, which is used again when it is back", .timeLimit(.minutes(2)), arguments: deaths)
     func downloadOutlives(death: Death, path: Int) async throws {
       let arena = try await Arena(links: ["200mbit,5ms"])
       let server = try await arena.kernelServer("--connections", "1", "--send", "160m")

@@ -199,9 +199,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "500 connections at once to a server of ours",
-      .enabled(if: Machine.runsUnproven, "not yet seen to pass: INTEROP_ALL=1 runs it"), .timeLimit(.minutes(2)),
-      arguments: places)
+      "500 connections at once to a server of ours", .timeLimit(.minutes(2)), arguments: places)
     func manyAtOnceToUs(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
       let server = try await arena.server("--connections", "500", "--echo")

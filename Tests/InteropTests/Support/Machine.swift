@@ -39,8 +39,6 @@ enum Machine {
   static let hasTUN = obstacle == nil && access("/dev/net/tun", R_OK | W_OK) == 0
   /// Whether packets can be captured and dissected.
   static let hasTShark = isInstalled("tcpdump") && isInstalled("tshark")
-  /// Whether to run what has not been seen to pass yet.
-  static let runsUnproven = ProcessInfo.processInfo.environment["INTEROP_ALL"] != nil
   /// Whether packet filters can be set.
   static let hasNFTables = isInstalled("nft")
 
