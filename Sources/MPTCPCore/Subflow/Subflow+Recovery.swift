@@ -134,14 +134,14 @@ extension Subflow {
     sendLost(now: now, isForced: true)
   }
 
-  /// With other subflows at work a dead one is probed at least every 400 ms for ten seconds, then every two, so that a
+  /// With other subflows at work a dead one is probed at least every 200 ms for ten seconds, then every two, so that a
   /// path that comes back is used again soon; a probe is one segment, so this cannot congest the path. Alone it backs off
   /// as RFC 6298 §5.5 has it.
   private func cappedTimeout(_ now: Instant) -> Nanoseconds {
     let timeout = roundTrip.retransmissionTimeout
     guard connection.hasOtherUsableSubflow(than: self) else { return timeout }
     let isRecent = unacknowledgedSince == .distantFuture || now - unacknowledgedSince < .seconds(10)
-    let base = max((roundTrip.smoothed ?? .zero) * 2, .milliseconds(400))
+    let base = max((roundTrip.smoothed ?? .zero) * 2, .milliseconds(200))
     return min(timeout, isRecent ? base : max(base, .seconds(2)))
   }
 

@@ -119,8 +119,8 @@ import Testing
     let before = exchange.received[1 - sender]
     let start = pair.now
     pair.run(for: .seconds(2)) { exchange.isDone }
-    // A loss in the deep queue takes a round trip through it.
-    #expect(exchange.longestGap < .milliseconds(300), "\(exchange.longestGap.milliseconds) ms")
+    // A loss in the deep queue takes up to two round trips of 200 ms through it.
+    #expect(exchange.longestGap < .milliseconds(450), "\(exchange.longestGap.milliseconds) ms")
     let rate = Double(exchange.received[1 - sender] - before) * 8 / (pair.now - start).milliseconds / 1000
     #expect(rate > 30, "\(rate) Mbit/s of 40")
     exchange.expectWhole(within: .seconds(60), isMultipath: true)
