@@ -114,7 +114,8 @@ public struct Link: Sendable {
   public mutating func send(_ run: PacketRun, at time: Instant) -> Bool {
     advance(to: time)
     let packet = LinkPacket(run: run, sent: now)
-    guard isUniform, line.duration(of: run.wireByteCount) <= Self.burst, line.idle <= now || queue.hasRoom(for: packet)
+    guard isUniform, run.wirePacketCount == 1 || line.duration(of: run.wireByteCount) <= Self.burst,
+      line.idle <= now || queue.hasRoom(for: packet)
     else { return false }
     counters.sent.count(packet)
     if !isUp {

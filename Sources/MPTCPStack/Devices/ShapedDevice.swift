@@ -49,12 +49,10 @@ final class ShapedDevice: Device {
   }
 
   func send(_ packet: borrowing OutgoingPacket, at now: Instant) -> SendOutcome {
-    if packet.segmentByteCount > 0 {
-      let run = PacketRun(
-        copy packet, headerByteCount: packet.headerByteCount,
-        payloadByteCount: packet.totalByteCount - packet.headerByteCount, segmentByteCount: packet.segmentByteCount)
-      if outgoing.send(run, at: now) { return .sent }
-    }
+    let run = PacketRun(
+      copy packet, headerByteCount: packet.headerByteCount,
+      payloadByteCount: packet.totalByteCount - packet.headerByteCount, segmentByteCount: packet.segmentByteCount)
+    if outgoing.send(run, at: now) { return .sent }
     let whole = packet.copySlice()
     // What the engine writes is always a whole packet, so that nothing is refused here.
     try? Segmentation.forEachSegment(of: whole.bytes, segmentByteCount: packet.segmentByteCount) { bytes in
@@ -139,7 +137,7 @@ final class ShapedDevice: Device {
     }
   }
 
-  /// A super-segment from the device, on its way through the link.
+  /// A packet from the device, on its way through the link.
   private struct Arrival {
     var packet: ByteSlice
     var offload: ReceiveOffload
@@ -151,7 +149,7 @@ final class ShapedDevice: Device {
       incoming.send(packet.array, at: now)
       return
     }
-    if offload.segmentByteCount > 0, let ip = try? IPHeader(parsing: packet.bytes),
+    if let ip = try? IPHeader(parsing: packet.bytes),
       let tcp = try? TCPHeader(parsing: ip.payload(in: packet.bytes))
     {
       let run = PacketRun(
