@@ -100,6 +100,12 @@ extension Endpoint {
     }
     if flags.contains(.ack), !flags.contains(.syn), acceptCookie(segment, now: now) { return }
     statistics.strayPackets += 1
+    // Behind a cookie, data may come whose first segment and third ACK were lost: those come again, and prove it.
+    if now - cookieSentAt < Self.cookiePatience, !segment.payload.isEmpty,
+      listeners.contains(where: { $0.accepts(segment.tuple.local) })
+    {
+      return
+    }
     reset(answering: segment, now: now)
   }
 
@@ -270,6 +276,7 @@ extension Endpoint {
       }
     }
     statistics.cookiesSent += 1
+    cookieSentAt = now
     output(
       header: TCPHeader(
         sourcePort: segment.tuple.local.port, destinationPort: segment.tuple.remote.port,
@@ -280,6 +287,8 @@ extension Endpoint {
   }
 
   private static let cookieWindowShift: UInt8 = 9
+  /// How long after a cookie the first data may be on its way: some retransmissions of it.
+  private static let cookiePatience = Nanoseconds.seconds(10)
 
   private func cookieClock(_ tuple: FourTuple, now: Instant) -> UInt32 {
     UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret))

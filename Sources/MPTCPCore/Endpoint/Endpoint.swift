@@ -57,6 +57,8 @@ public final class Endpoint {
   let portSecret: UInt64
   var portCounter: UInt32
   let cookies: SYNCookies
+  /// When the last cookie left.
+  var cookieSentAt = Instant.zero + .seconds(-3600)
   var reassembler = IPReassembler()
   var packetIdentification: UInt16
   private var challengeBudget: Int

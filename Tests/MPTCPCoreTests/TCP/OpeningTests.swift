@@ -149,6 +149,26 @@ import Testing
     #expect(puppet.open())
   }
 
+  @Test(arguments: [1, 2, 3])
+  func behindACookieTheFirstPacketsMayBeLost(count: Int) throws {
+    var configuration = EndpointConfiguration()
+    configuration.maximumHalfOpenCount = 0
+    let pair = Pair([LinkConfiguration(delay: .milliseconds(5))], endpoint: configuration)
+    var lost = 0
+    pair.onPacket = { side, _, bytes in
+      guard side == 0, let segment = SeenSegment(bytes), !segment.flags.contains(.syn), lost < count else {
+        return bytes
+      }
+      lost += 1
+      return nil
+    }
+    let exchange = try Exchange(pair, clientSends: 50_000, serverSends: 1000)
+    #expect(pair.run(for: .seconds(30)) { exchange.isDone })
+    #expect(exchange.closed == [.finished, .finished])
+    #expect(exchange.mismatch == nil)
+    #expect(pair.endpoints[1].statistics.cookiesAccepted == 1)
+  }
+
   @Test func beyondTheSynQueueCookiesAnswer() throws {
     var configuration = EndpointConfiguration()
     configuration.maximumHalfOpenCount = 3
