@@ -143,6 +143,10 @@ final class PacketDevice: Device {
     case .ipv4:
       deliver(packet, offload)
     case .ipv6:
+      if MulticastListenerReport.isQuery(packet.bytes) {
+        neighbors.receiveGroupQuery(at: now)
+        return
+      }
       // Neighbour discovery stands right behind the fixed header; anything else is the engine's.
       guard packet.count > 40, packet.bytes.unsafeLoad(fromByteOffset: 6, as: UInt8.self) == IPProtocol.icmpv6,
         (133...136).contains(packet.bytes.unsafeLoad(fromByteOffset: 40, as: UInt8.self))

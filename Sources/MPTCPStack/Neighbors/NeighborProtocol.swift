@@ -28,6 +28,8 @@ struct NeighborProtocol<Held> {
   private var cache = NeighborCache<Held>()
   private var lastDefence: Instant?
   private var announcement: Instant?
+  /// When a router's query is answered.
+  private var reportDue: Instant?
 
   /// Frames to put on the link, in order; the caller empties it.
   var frames: [[UInt8]] = []
@@ -41,6 +43,8 @@ struct NeighborProtocol<Held> {
     self.gateways = gateways
     start = now
     announcement = now + .seconds(1)
+    // Before anybody asks in these groups, as the kernel does.
+    report(.joined)
     for prefix in addresses { probe(prefix.address) }
   }
 
@@ -68,15 +72,22 @@ struct NeighborProtocol<Held> {
 
   /// When ``advance(to:)`` has something to do.
   var nextDeadline: Instant? {
-    guard let announcement else { return cache.nextDeadline }
-    return min(announcement, cache.nextDeadline ?? announcement)
+    var next = cache.nextDeadline
+    for due in [announcement, reportDue] { if let due { next = min(next ?? due, due) } }
+    return next
   }
 
   /// Repeats questions, and announces our addresses once nobody has objected to them. Gives packets that are lost.
   mutating func advance(to now: Instant) -> [Held] {
     if let due = announcement, due <= now {
       announcement = nil
+      // A report may be lost: it is said twice (RFC 3810 §9.1).
+      report(.joined)
       for prefix in addresses where conflict == nil { announce(prefix.address) }
+    }
+    if let due = reportDue, due <= now {
+      reportDue = nil
+      report(.query)
     }
     let (solicitations, dropped) = cache.advance(to: now)
     for solicitation in solicitations { solicit(solicitation) }
@@ -149,6 +160,13 @@ struct NeighborProtocol<Held> {
     }
   }
 
+  /// Takes a query for the groups that somebody on the link listens to (RFC 3810 §6.2). All answer at different times: at
+  /// a fraction of a second that our link-layer address gives; no router waits for less.
+  mutating func receiveGroupQuery(at now: Instant) {
+    guard reportDue == nil else { return }
+    reportDue = now + .milliseconds(Int64(hardwareAddress.rawValue & 0xFF))
+  }
+
   private func isOurs(_ address: IPAddress) -> Bool { addresses.contains { $0.address == address } }
 
   private mutating func note(_ found: Conflict, at now: Instant) {
@@ -173,6 +191,21 @@ struct NeighborProtocol<Held> {
     case .v6:
       send(
         .neighborSolicitation(target: address, sourceLinkLayer: nil), from: .anyV6, to: address.solicitedNodeMulticast)
+    }
+  }
+
+  private mutating func report(_ occasion: MulticastListenerReport.Occasion) {
+    var groups: [IPAddress] = []
+    for prefix in addresses where prefix.address.family == .v6 {
+      let group = prefix.address.solicitedNodeMulticast
+      if !groups.contains(group) { groups.append(group) }
+    }
+    guard !groups.isEmpty, let hardware = MACAddress(multicast: MulticastListenerReport.destination) else { return }
+    let source = addresses.first { $0.address.family == .v6 && $0.address.isLinkLocal }?.address ?? .anyV6
+    let packet = MulticastListenerReport.packet(groups, source: source, occasion: occasion)
+    append(to: hardware, type: .ipv6, capacity: packet.count) { buffer throws(WireError) in
+      buffer.copyBytes(from: packet)
+      return packet.count
     }
   }
 

@@ -28,18 +28,65 @@ struct NeighborProtocolTests {
   @Test("It starts with a probe for each address and announces them a second later")
   func starts() throws {
     var machine = machine()
-    #expect(machine.frames.count == 2)
-    let probe = try ARPPacket(parsing: content(machine.frames[0]).span.bytes)
+    #expect(machine.frames.count == 3)
+    #expect(content(machine.frames[0])[48] == 143)
+    let probe = try ARPPacket(parsing: content(machine.frames[1]).span.bytes)
     #expect(probe.senderAddress == .anyV4)
     #expect(probe.targetAddress == our)
     machine.frames = []
     #expect(machine.nextDeadline == .zero + .seconds(1))
     _ = machine.advance(to: .zero + .seconds(1))
-    #expect(machine.frames.count == 2)
-    let announcement = try ARPPacket(parsing: content(machine.frames[0]).span.bytes)
+    #expect(machine.frames.count == 3)
+    #expect(content(machine.frames[0])[48] == 143)
+    let announcement = try ARPPacket(parsing: content(machine.frames[1]).span.bytes)
     #expect(announcement.senderAddress == our)
     #expect(announcement.targetAddress == our)
     #expect(machine.nextDeadline == nil)
+  }
+
+  @Test("A router's query is answered with our solicited-node groups")
+  func reports() throws {
+    var machine = machine()
+    _ = machine.advance(to: .zero + .seconds(1))
+    machine.frames = []
+    machine.receiveGroupQuery(at: .zero + .seconds(5))
+    let due = try #require(machine.nextDeadline)
+    #expect(due >= .zero + .seconds(5) && due < .zero + .seconds(6))
+    _ = machine.advance(to: due)
+    #expect(machine.nextDeadline == nil)
+    let frame = try #require(machine.frames.first)
+    #expect(machine.frames.count == 1)
+    // 33:33:00:00:00:16, and what RFC 3810 §5.2 lays out.
+    #expect(Array(frame.prefix(6)) == [0x33, 0x33, 0, 0, 0, 0x16])
+    let packet = content(frame)
+    let header = try IPHeader(parsing: packet.span.bytes)
+    #expect(header.source == .anyV6)
+    #expect(header.hopLimit == 1)
+    #expect(header.headerByteCount == 48)
+    #expect(Array(packet[40..<48]) == [58, 0, 5, 2, 0, 0, 1, 0])
+    #expect(packet.count == 48 + 8 + 20)
+    #expect(Array(packet[48..<50]) == [143, 0])
+    #expect(Array(packet[52..<60]) == [0, 0, 0, 1, 2, 0, 0, 0])
+    #expect(Array(packet[60...]) == our6.solicitedNodeMulticast.octets)
+    var sum = InternetChecksum()
+    sum.add(
+      pseudoHeader: header.source, destination: header.destination, protocol: IPProtocol.icmpv6, length: 28)
+    sum.add(Array(packet[48...]).span.bytes)
+    #expect(sum.value == 0)
+  }
+
+  @Test("Only a query is taken for one")
+  func queries() {
+    var query: [UInt8] = [0x60, 0, 0, 0, 0, 36, 0, 1] + [UInt8](repeating: 0, count: 32)
+    query += [58, 0, 5, 2, 0, 0, 1, 0, 130, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 20)
+    func isQuery(_ bytes: [UInt8]) -> Bool { MulticastListenerReport.isQuery(bytes.span.bytes) }
+    #expect(isQuery(query))
+    for (offset, value) in [(6, 58), (7, 64), (40, 6), (41, 1), (48, 143)] as [(Int, UInt8)] {
+      var other = query
+      other[offset] = value
+      #expect(!isQuery(other))
+    }
+    #expect(!isQuery(Array(query.prefix(60))))
   }
 
   @Test("A question for our address is answered to the asker, who is remembered")
