@@ -1,4 +1,5 @@
 import CLinux
+import DequeModule
 import MPTCPCore
 import MPTCPPolicy
 import MPTCPWire
@@ -11,8 +12,7 @@ final class Attachment {
   let device: any Device
   let path: PathID
   let monitor: LinkMonitor?
-  private(set) var waiting: [OutgoingPacket] = []
-  private var nextWaiting = 0
+  private var waiting = Deque<OutgoingPacket>()
 
   /// Packets lost because the device, or the queue before it, took no more.
   private(set) var droppedPackets = 0
@@ -24,7 +24,7 @@ final class Attachment {
   }
 
   /// Whether packets wait for the device to become writable.
-  var isBlocked: Bool { nextWaiting < waiting.count }
+  var isBlocked: Bool { !waiting.isEmpty }
 
   /// Sends a packet, behind those that wait.
   func send(_ packet: OutgoingPacket, at now: Instant) -> SendOutcome {
@@ -41,23 +41,22 @@ final class Attachment {
 
   /// Sends what waits, as far as the device takes it.
   func sendWaiting(at now: Instant) -> SendOutcome {
-    while isBlocked {
-      switch device.send(waiting[nextWaiting], at: now) {
-      case .blocked: return .blocked
+    // What is sent is let go at once, with its payload: a device that stays behind may never take all that waits.
+    while let packet = waiting.popFirst() {
+      switch device.send(packet, at: now) {
+      case .sent: break
+      case .dropped: droppedPackets += 1
+      case .blocked:
+        waiting.prepend(packet)
+        return .blocked
       case .vanished: return .vanished
-      case .sent: nextWaiting += 1
-      case .dropped:
-        droppedPackets += 1
-        nextWaiting += 1
       }
     }
-    waiting.removeAll(keepingCapacity: true)
-    nextWaiting = 0
     return .sent
   }
 
   private func wait(_ packet: OutgoingPacket) -> SendOutcome {
-    guard waiting.count - nextWaiting < Self.waitingLimit else {
+    guard waiting.count < Self.waitingLimit else {
       droppedPackets += 1
       return .dropped
     }
