@@ -10,7 +10,8 @@ import MPTCPStack
 /// }
 /// ```
 ///
-/// Connections beyond the backlog (`ListenerOptions`) are not accepted until the application takes some.
+/// Connections beyond the backlog (`ListenerOptions`) are not accepted until the application takes some. A listener that
+/// nobody holds any more, and no task waits for, closes itself.
 public actor MultipathListener: AsyncSequence {
   /// What the sequence gives.
   public typealias Element = MultipathConnection
@@ -30,6 +31,14 @@ public actor MultipathListener: AsyncSequence {
     self.addresses = addresses
     self.stack = stack
     host = stack.host
+  }
+
+  deinit {
+    guard !isClosed else { return }
+    host.later { [ids] host in
+      for id in ids { host.stopListening(id) }
+    }
+    for connection in accepted { Task { await connection.abort() } }
   }
 
   /// The stack's thread.

@@ -33,12 +33,16 @@ package final class Stack: LoopDriver, @unchecked Sendable {
   private var attachments: [Attachment?] = []
   private var vanished: [PathID] = []
   private var connections: [ConnectionID: WeakObserver] = [:]
-  private var listeners: [ListenerID: any ListenerObserver] = [:]
+  private var listeners: [ListenerID: WeakListenerObserver] = [:]
   private let tap: PacketTap?
   private let gate: LoopGate
 
   private struct WeakObserver {
     weak var observer: (any ConnectionObserver)?
+  }
+
+  private struct WeakListenerObserver {
+    weak var observer: (any ListenerObserver)?
   }
 
   /// An endpoint with `paths`, on a loop that starts at once.
@@ -151,12 +155,12 @@ package final class Stack: LoopDriver, @unchecked Sendable {
   /// Tells nobody of a connection's events any more.
   package func stopObserving(_ id: ConnectionID) { connections[id] = nil }
 
-  /// Listens, and tells `observer` of connections.
+  /// Listens, and tells `observer` of connections; it is not kept alive. Connections for one that is gone are aborted.
   package func listen(
     on address: TransportAddress, options: ListenerOptions, observer: any ListenerObserver
   ) throws(EndpointError) -> ListenerID {
     let id = try endpoint.listen(on: address, options: options, at: Self.now)
-    listeners[id] = observer
+    listeners[id] = WeakListenerObserver(observer: observer)
     return id
   }
 
@@ -259,7 +263,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
 
   private func pass(_ event: EndpointEvent) {
     if case .established(let isMultipath) = event.event, let listener = event.listener {
-      if let observer = listeners[listener] {
+      if let observer = listeners[listener]?.observer {
         observer.accept(event.connection, isMultipath: isMultipath)
       } else {
         // It was accepted while the listener was being taken away.
