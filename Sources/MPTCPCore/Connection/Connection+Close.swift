@@ -27,10 +27,36 @@ extension Connection {
     }
     finish(now: now)
     isReleased = true
-    // The peer may hold its direction open for as long as it likes, but not for nobody.
-    lingerDeadline = now + .seconds(60)
+    dataProgressAt = now
+    lingerDeadline = now + (isDataFinAcknowledged ? Self.lingerTime : options.userTimeout)
     endpoint.reschedule(self)
     markDirty()
+  }
+
+  /// How long the peer may hold its direction open for nobody.
+  private static let lingerTime = Nanoseconds.seconds(60)
+
+  /// All that we had to say has arrived.
+  func noteEndAcknowledged() {
+    guard !isDataFinAcknowledged else { return }
+    isDataFinAcknowledged = true
+    if isReleased, phase == .open {
+      lingerDeadline = endpoint.now + Self.lingerTime
+      endpoint.reschedule(self)
+    }
+  }
+
+  /// The application is gone, and its time is up; but what it wrote is sent for as long as it gets on (RFC 9293
+  /// §3.9.1.4).
+  func lingerDeadlinePassed(now: Instant) {
+    lingerDeadline = .distantFuture
+    guard phase != .closed else { return }
+    let patience = dataProgressAt + options.userTimeout
+    if !isDataFinAcknowledged, patience > now {
+      lingerDeadline = patience
+    } else {
+      abort(reason: .timedOut, now: now)
+    }
   }
 
   /// Ends everything at once: RST on each subflow, with MP_FASTCLOSE where it speaks it (RFC 8684 §3.5, option R).
@@ -135,7 +161,12 @@ extension Connection {
     let number = wire.subflowSequenceNumber
     let expected = subflow.receiveNext
     let start = expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
-    // It may begin before what has arrived, never before what the connection has.
+    // It may begin before what has arrived; it must not leave a hole, which plain TCP could never fill.
+    let undelivered = expected - subflow.unmappedByteCount - subflow.checksumHeldByteCount
+    guard dataOffset + (undelivered - start) <= receiveNext else {
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    }
     linearReceive = (start, dataOffset)
     fallBack(.infiniteMapping, now: now)
   }

@@ -238,6 +238,7 @@ extension Connection {
       consult(.subflowEstablished(subflow.id), now: now)
     } else {
       phase = .open
+      endpoint.enterBacklog(self)
       emit(.established(isMultipath: isMultipath))
       emit(.subflowEstablished(subflow.description))
       if isConfirmed { consult(.established, now: now) }

@@ -34,6 +34,11 @@ extension Connection {
       return
     }
     guard offset == receiveNext else {
+      guard !isFallback else {
+        // A hole that no other subflow can fill any more.
+        abort(reason: .protocolError, now: now)
+        return
+      }
       guard reassembly.intervalCount < Limits.intervals else { return }
       let fresh = reassembly.insert(at: offset, slice)
       duplicateByteCount += slice.count - fresh

@@ -308,7 +308,8 @@ extension Connection {
       sendBuffer.release(upTo: data - 1)
       dataRetransmissions = 0
     }
-    if finishRequested, isDataFinSent, offset > dataEnd { isDataFinAcknowledged = true }
+    dataProgressAt = now
+    if finishRequested, isDataFinSent, offset > dataEnd { noteEndAcknowledged() }
     dataRetransmitDeadline = .distantFuture
     markDirty()
     checkFinished(now: now)
@@ -355,6 +356,7 @@ extension Connection {
       return
     }
     guard dataRetransmitDeadline == .distantFuture else { return }
+    if dataRetransmissions == 0 { dataProgressAt = now }
     var longest = Nanoseconds.milliseconds(200)
     for subflow in subflows where subflow.isOpen && !subflow.isStalled {
       longest = max(longest, subflow.roundTrip.retransmissionTimeout)
@@ -366,6 +368,11 @@ extension Connection {
   func dataRetransmissionTimeout(now: Instant) {
     dataRetransmitDeadline = .distantFuture
     guard isMultipath else { return }
+    guard now - dataProgressAt < options.userTimeout else {
+      // Subflows acknowledge, and the peer's connection takes nothing (RFC 9293 §3.9.1.8).
+      abort(reason: .timedOut, now: now)
+      return
+    }
     dataRetransmissions += 1
     if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd, dataRetransmissions > 3,
       givesUpOnDataFin(now: now)
@@ -397,7 +404,7 @@ extension Connection {
     }
     // The peer's FIN is here, with nothing of ours outstanding: it has closed, and speaks TCP only.
     guard isRemoteFinished, only.state == .closeWait else { return false }
-    isDataFinAcknowledged = true
+    noteEndAcknowledged()
     checkFinished(now: now)
     return true
   }

@@ -257,8 +257,21 @@ extension Connection {
     if phase == .open, isMultipath {
       consult(.subflowClosed(subflow.tuple, subflow.path, reason), now: now)
     }
+    armOrphanTimeout(now: now)
     markDirty()
     if subflows.isEmpty, phase == .closed { endpoint.forget(self) }
+  }
+
+  /// No subflow works, whatever attempts are under way: from here on the time counts.
+  private func armOrphanTimeout(now: Instant) {
+    guard isConfirmed, phase == .open, orphanDeadline == .distantFuture, !hasLivingSubflow else { return }
+    orphanDeadline = now + Self.orphanTimeout
+    endpoint.reschedule(self)
+  }
+
+  /// Whether data may still come, or need not.
+  var hasLivingSubflow: Bool {
+    subflows.contains { $0.isFullyEstablished && (isRemoteFinished || $0.finOffset != $0.receiveNext - 1) }
   }
 
   /// How long a connection without subflows waits for another (RFC 8684 §3.8.3 leaves the time open).
@@ -329,12 +342,14 @@ extension Connection {
     if phase == .closed || (isRemoteFinished && isDataFinAcknowledged) || hasOtherUsableSubflow(than: subflow) {
       subflow.requestFin(now: now)
     }
+    // Without a DATA_FIN the peer's data is not at its end; another subflow may bring the rest (RFC 8684 §3.8.3).
+    armOrphanTimeout(now: now)
   }
 
   /// Our FIN is acknowledged, the peer's is not here.
   func subflowHalfClosed(_ subflow: Subflow, now: Instant) {
     if isFallback {
-      isDataFinAcknowledged = true
+      noteEndAcknowledged()
       checkFinished(now: now)
     }
     if phase == .closed || !isFallback {
@@ -346,7 +361,7 @@ extension Connection {
   /// Both FINs are through.
   func subflowDone(_ subflow: Subflow, now: Instant) {
     if isFallback {
-      isDataFinAcknowledged = true
+      noteEndAcknowledged()
       checkFinished(now: now)
     }
     if subflow.state == .timeWait { endpoint.enterTimeWait(subflow, now: now) }

@@ -42,6 +42,8 @@ final class Connection {
   var isReleased = false
   /// The application has shown that it knows the connection; until then it counts against the listener's backlog.
   var isTaken = false
+  /// It is counted there.
+  var isInBacklog = false
   /// The application was told of it: it waits for `close`.
   var hasBeenAnnounced = false
 
@@ -65,6 +67,8 @@ final class Connection {
   var answersWithEightOctets = true
   /// The next data segment carries an infinite mapping (RFC 8684 §3.7).
   var sendsInfiniteMapping = false
+  /// The subflow offset of the mapping that carried it, once sent.
+  var infiniteMappingCarrier: Int?
   /// MP_FAIL, on every pure ACK until the peer shows that it got it: were an ACK without it to arrive, the peer would take
   /// the missing DATA_ACK for a loss and send the data again, which plain TCP could not tell from new data.
   var failureToSignal: MPFail?
@@ -121,6 +125,8 @@ final class Connection {
   // Timers
   var dataRetransmitDeadline = Instant.distantFuture
   var dataRetransmissions = 0
+  /// When the peer last acknowledged more data, or data became outstanding.
+  var dataProgressAt = Instant.zero
   var policyDeadline = Instant.distantFuture
   var announceDeadline = Instant.distantFuture
   /// No subflow is left: how long to wait for another (break before make, RFC 8684 §3.8.3 calls for a time-out).
@@ -261,12 +267,9 @@ final class Connection {
     if announceDeadline <= now { repeatAnnouncements(now: now) }
     if orphanDeadline <= now {
       orphanDeadline = .distantFuture
-      if !subflows.contains(where: \.isFullyEstablished) { end(.noSubflows, now: now) }
+      if !hasLivingSubflow { end(.noSubflows, now: now) }
     }
-    if lingerDeadline <= now {
-      lingerDeadline = .distantFuture
-      if phase != .closed { abort(reason: .timedOut, now: now) }
-    }
+    if lingerDeadline <= now { lingerDeadlinePassed(now: now) }
     markDirty()
   }
 }

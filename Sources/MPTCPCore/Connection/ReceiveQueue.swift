@@ -59,3 +59,8 @@ struct ReceiveQueue {
     tail = nil
   }
 }
+
+extension ByteSlice {
+  /// The same bytes, copied where they would keep a chunk alive that is much larger than they are.
+  var unpinned: ByteSlice { count >= 4096 || count * 2 > chunk.capacity ? self : ByteSlice(copying: bytes) }
+}

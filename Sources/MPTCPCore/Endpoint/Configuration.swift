@@ -134,7 +134,7 @@ public struct EndpointConfiguration: Sendable {
   public var minimumRetransmissionTimeout: Nanoseconds = .milliseconds(200)
   /// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3 allows 500 ms).
   public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
-  /// Challenge ACKs and resets in a second (RFC 5961 §7).
+  /// Challenge ACKs and resets in a second (RFC 5961 §7); and echo replies, which are counted apart.
   public var challengeAcknowledgmentsPerSecond = 1000
 
   /// The defaults.

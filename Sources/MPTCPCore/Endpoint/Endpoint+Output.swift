@@ -104,7 +104,7 @@ extension Endpoint {
   }
 
   private func answerEcho(_ packet: ByteSlice, _ ip: IPHeader, on path: PathID, now: Instant) {
-    guard ip.source.isUnicast, spendChallenge(now: now) else { return }
+    guard ip.source.isUnicast, spendEcho(now: now) else { return }
     var reply = [UInt8](repeating: 0, count: packet.count)
     let count = reply.withUnsafeMutableBytes { buffer in
       (try? ICMPMessage.writeEchoReply(to: packet.bytes, into: buffer)) ?? 0

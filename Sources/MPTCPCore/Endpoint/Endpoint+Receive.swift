@@ -181,7 +181,6 @@ extension Endpoint {
       connection.end(.lackOfResources, now: now)
       return
     }
-    listeners[index].untakenCount += 1
     answer(segment, with: subflow, now: now)
   }
 
@@ -271,7 +270,9 @@ extension Endpoint {
           .multipath(
             .capable(
               MPCapable(
-                version: 1, flags: [.hmac], senderKey: key, receiverKey: nil, dataLength: nil, checksum: nil))))
+                version: 1,
+                flags: listener.options.connection.refusesJoinsToInitialAddress ? [.hmac, .noMoreSubflows] : [.hmac],
+                senderKey: key, receiverKey: nil, dataLength: nil, checksum: nil))))
         break
       }
     }
@@ -325,11 +326,13 @@ extension Endpoint {
         of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: true,
         state: .synReceived, initialSequenceNumber: cookie, now: now)
     else { return true }
-    listeners[index].untakenCount += 1
+    connection.peerRefusesInitialAddress =
+      segment.options.multipath.capable?.flags.contains(.noMoreSubflows) == true
     halfOpenCount += 1
     statistics.cookiesAccepted += 1
     subflow.initialReceiveSequenceNumber = clientNumber
     subflow.receiveNext = 1
+    subflow.lastSentAcknowledgment = 1
     subflow.sendNext = 1
     subflow.peerMaximumSegmentByteCount = max(parameters.maximumSegmentByteCount, 88)
     subflow.isSackPermitted = parameters.isSACKPermitted

@@ -63,6 +63,8 @@ public final class Endpoint {
   var packetIdentification: UInt16
   private var challengeBudget: Int
   private var challengeRefill: Instant
+  private var echoRefill: Instant
+  private var echoBudget = 0
 
   /// An endpoint without paths.
   ///
@@ -85,6 +87,8 @@ public final class Endpoint {
     packetIdentification = UInt16(truncatingIfNeeded: entropy.next())
     challengeBudget = configuration.challengeAcknowledgmentsPerSecond
     challengeRefill = now
+    echoRefill = now
+    echoBudget = configuration.challengeAcknowledgmentsPerSecond
     self.entropy = entropy
   }
 
@@ -316,9 +320,20 @@ public final class Endpoint {
   func take(_ connection: Connection) {
     guard !connection.isTaken else { return }
     connection.isTaken = true
+    guard connection.isInBacklog else { return }
     if let id = connection.listener, let index = listeners.firstIndex(where: { $0.id == id }) {
       listeners[index].untakenCount -= 1
     }
+  }
+
+  /// The handshake is done: until the application knows the connection, it counts against the backlog. Handshakes under
+  /// way do not: of these there are many in a flood, and cookies are for that.
+  func enterBacklog(_ connection: Connection) {
+    guard !connection.isTaken, !connection.isInBacklog, let id = connection.listener,
+      let index = listeners.firstIndex(where: { $0.id == id })
+    else { return }
+    connection.isInBacklog = true
+    listeners[index].untakenCount += 1
   }
 
   /// Keeps what TIME-WAIT needs of a subflow.
@@ -363,9 +378,25 @@ public final class Endpoint {
     challengeBudget -= 1
     subflow.nextChallenge = now + .milliseconds(500)
     statistics.challengeAcknowledgments += 1
+    if subflow.state == .synReceived, !subflow.isInitiator {
+      // Its SYN/ACK says the same: what is acknowledged, and what comes next.
+      subflow.emitSyn(now: now)
+      return
+    }
     subflow.mustAcknowledge = true
     subflow.connection.markDirty()
     reschedule(subflow)
+  }
+
+  /// Pings have a budget of their own, so that a flood of them silences nothing else.
+  func spendEcho(now: Instant) -> Bool {
+    if now - echoRefill >= .seconds(1) {
+      echoRefill = now
+      echoBudget = configuration.challengeAcknowledgmentsPerSecond
+    }
+    guard echoBudget > 0 else { return false }
+    echoBudget -= 1
+    return true
   }
 
   func spendChallenge(now: Instant) -> Bool {

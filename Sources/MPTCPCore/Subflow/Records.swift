@@ -79,6 +79,12 @@ struct ReceivedMapping: Equatable {
         && dataOffset - subflowOffset == other.dataOffset - other.subflowOffset)
   }
 
+  /// Whether `other` binds the same octets and adds the DATA_FIN.
+  func isExtended(by other: ReceivedMapping) -> Bool {
+    subflowOffset == other.subflowOffset && dataOffset == other.dataOffset && count == other.count
+      && (checksum == nil) == (other.checksum == nil) && Int(wireLength) == count && Int(other.wireLength) == count + 1
+  }
+
   mutating func dropFirst(_ length: Int) {
     subflowOffset += length
     dataOffset += length

@@ -328,6 +328,8 @@ enum Limits {
   static let receivedMappings = 4096
   /// Octets that arrived in order with no mapping (RFC 8684 §3.3.1): beyond it the subflow is reset.
   static let unmappedByteCount = 256 << 10
+  /// The pieces in which they came.
+  static let unmappedSlices = 4096
   /// Runs of data behind holes, on a subflow and in the connection.
   static let intervals = 16_384
   /// Announcements of the peer that a connection keeps.

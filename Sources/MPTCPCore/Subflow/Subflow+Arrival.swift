@@ -144,7 +144,7 @@ extension Subflow {
       guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
     }
     if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
-    if let timestamps = segment.options.timestamps, usesTimestamps, start <= receiveNext,
+    if let timestamps = segment.options.timestamps, usesTimestamps, start <= lastSentAcknowledgment,
       Int32(bitPattern: timestamps.value &- recentTimestamp) >= 0
     {
       recentTimestamp = timestamps.value
@@ -163,7 +163,7 @@ extension Subflow {
     connection.arrived(segment, on: self, start: start, now: now)
     // What the options said may have ended the subflow, or the connection.
     guard state != .closed else { return }
-    if !segment.payload.isEmpty { takePayload(segment, start: start, now: now) }
+    if !segment.payload.isEmpty { takePayloadBeforeFin(segment, start: start, now: now) }
     guard state != .closed else { return }
     if flags.contains(.fin) {
       noteFin(at: start + segment.payload.count)
@@ -176,6 +176,24 @@ extension Subflow {
       keepAliveDeadline = now + keepAlive
     }
     connection.markDirty()
+  }
+
+  /// RFC 9293 §3.10.7.4, seventh check: nothing follows a FIN, be it taken already or waiting for what is before it.
+  private func takePayloadBeforeFin(_ segment: Segment, start: Int, now: Instant) {
+    switch state {
+    case .established, .finWait1, .finWait2: break
+    case .closeWait, .closing, .lastAck, .timeWait, .synSent, .synReceived, .closed:
+      acknowledgeSoon()
+      return
+    }
+    guard let finOffset, start + segment.payload.count > finOffset else {
+      takePayload(segment, start: start, now: now)
+      return
+    }
+    var cut = segment
+    cut.payload = segment.payload.prefix(max(finOffset - start, 0))
+    acknowledgeSoon()
+    if !cut.payload.isEmpty { takePayload(cut, start: start, now: now) }
   }
 
   /// Up to where data is taken. The window belongs to the connection (RFC 8684 §3.3.4): a peer may use on this subflow
@@ -203,6 +221,11 @@ extension Subflow {
         duplicateRange = start..<(start + segment.payload.count)
       }
       acknowledgeSoon()
+      // A repetition may bring the only copy of an acknowledgement. It is believed where the segment is what this peer
+      // may honestly repeat; anything older could be anybody's guess (RFC 5961 §5).
+      guard segment.flags.contains(.ack), start >= receiveNext - max(connection.receiveLimit, 65_535),
+        !usesTimestamps || segment.options.timestamps != nil
+      else { return }
       if state != .synReceived { _ = processAcknowledgment(segment, now: now) }
       connection.arrivedDuplicate(segment, on: self, start: start, now: now)
       return

@@ -115,7 +115,7 @@ extension Subflow {
 
   /// A checksum covers a whole mapping: its bytes wait until the last is here (RFC 8684 §3.3.1).
   private func verify(_ piece: ByteSlice, endsMapping: Bool, _ mapping: ReceivedMapping, now: Instant) {
-    checksumHold.append(piece)
+    checksumHold.append(piece.unpinned)
     checksumHeldByteCount += piece.count
     connection.notePending(piece.count)
     guard endsMapping, let expected = mapping.checksum else { return }
@@ -159,10 +159,10 @@ extension Subflow {
   }
 
   private func hold(_ slice: ByteSlice, now: Instant) {
-    unmapped.append(slice)
+    unmapped.append(slice.unpinned)
     unmappedByteCount += slice.count
     connection.notePending(slice.count)
-    if unmappedByteCount > Limits.unmappedByteCount {
+    if unmappedByteCount > Limits.unmappedByteCount || unmapped.count > Limits.unmappedSlices {
       connection.resetSubflow(self, reason: .middleboxInterference, isTransient: false, now: now)
     }
   }
@@ -193,6 +193,12 @@ extension Subflow {
     if index > 0 {
       let before = receivedMappings[index - 1]
       if before == mapping { return true }
+      if before.isExtended(by: mapping) {
+        // The same octets, with the DATA_FIN behind them and the checksum over both (RFC 8684 §3.3.3).
+        receivedMappings[index - 1] = mapping
+        return true
+      }
+      if mapping.isExtended(by: before) { return true }
       if before.end > mapping.subflowOffset {
         guard before.agrees(with: mapping) else { return false }
         guard mapping.end > before.end else { return true }

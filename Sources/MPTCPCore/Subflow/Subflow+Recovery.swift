@@ -123,6 +123,7 @@ extension Subflow {
       repeatJoinProof(now: now)
       return
     }
+    if sentSegments.first?.isSacked == true { forgetSacks() }
     for index in sentSegments.indices { markLost(index) }
     if recovery.phase != .timeout { recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0 }
     connection.congestion.retransmissionTimeout(windowSlot, inFlight: lostByteCount, at: now)
@@ -132,6 +133,16 @@ extension Subflow {
     noteStall(now: now)
     retransmitDeadline = now + cappedTimeout(now)
     sendLost(now: now, isForced: true)
+  }
+
+  /// The first outstanding segment was reported and is still not acknowledged: the peer has thrown away what it had out
+  /// of order, as it may (RFC 2018 §8). What it reported counts no more.
+  private func forgetSacks() {
+    for index in sentSegments.indices where sentSegments[index].isSacked {
+      sentSegments[index].isSacked = false
+      sackedByteCount -= sentSegments[index].count
+      inFlightByteCount += sentSegments[index].count
+    }
   }
 
   /// With other subflows at work a dead one is probed at least every 200 ms for ten seconds, then every two, so that a
@@ -155,7 +166,7 @@ extension Subflow {
       let first = sentSegments.first, first.count > smaller - 100
     else { return }
     endpoint.notePathMTU(smaller, to: tuple.remote.address, on: path)
-    mtuProbe = MTUProbe(byteCount: pathMTU, notBefore: .distantFuture)
+    mtuProbe = MTUProbe(byteCount: max(pathMTU, mtuProbe?.byteCount ?? 0), notBefore: .distantFuture)
     pathMTU = smaller
     connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)
   }

@@ -104,6 +104,11 @@ extension Subflow {
   private func probeWindow(now: Instant) {
     persistDeadline = .distantFuture
     guard connection.isBlockedByWindow(self) else { return }
+    // A window may stay closed for as long as the peer says so (RFC 9293 §3.8.6.1); one that says nothing is gone.
+    guard persistCount == 0 || now - lastReceivedAt < connection.options.userTimeout else {
+      connection.subflowFailed(self, reason: .timedOut, now: now)
+      return
+    }
     persistCount += 1
     emitProbe(now: now)
     armPersist(now: now)

@@ -41,15 +41,19 @@ extension Subflow {
   func emitAcknowledgment(now: Instant) {
     // RFC 8684 §3.4 wants no run of more than two duplicate ACKs that carry nothing but options.
     var left = 2
+    var hadOptions = false
     repeat {
       var options = baseOptions(now: now)
+      hadOptions = !pendingOptions.isEmpty
       if connection.isMultipath || connection.failureToSignal != nil || !pendingOptions.isEmpty {
         packAcknowledgment(&options)
       }
       packSack(&options)
       emit(offset: sendNext, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
       left -= 1
-    } while left > 0 && !pendingOptions.isEmpty && isFullyEstablished
+      // An option that took the room of a DATA_ACK has it follow at once: nothing else would say it.
+      hadOptions = hadOptions && connection.isMultipath && connection.receiveNext != lastSentDataAck
+    } while left > 0 && (hadOptions || !pendingOptions.isEmpty) && isFullyEstablished
     // The rest follows a round trip later.
     if !pendingOptions.isEmpty, isFullyEstablished {
       optionsHeldUntil = now + max(roundTrip.smoothed ?? .zero, .milliseconds(10))
@@ -70,8 +74,10 @@ extension Subflow {
   /// Data of one mapping, or a part of it (a retransmission may cut anew; no segment crosses a mapping's end).
   func emitData(_ mapping: SentMapping, range: Range<Int>, push: Bool, isRetransmission: Bool, now: Instant) {
     var options = baseOptions(now: now)
-    if connection.isMultipath || connection.sendsInfiniteMapping { packMapping(mapping, &options) }
-    if !connection.isMultipath { packSack(&options) }
+    if connection.isMultipath || declaresInfiniteMapping(mapping) { packMapping(mapping, &options) }
+    // SACK takes what room the data leaves in its segment (RFC 6691).
+    let spare = payloadByteCount(optionByteCount: options.byteCount) - range.count
+    if !connection.isMultipath, spare >= 12 { packSack(&options, within: spare) }
     let (first, second) = mapping.bytes(range)
     var flags: TCPFlags = [.ack]
     if push { flags.insert(.psh) }
@@ -116,8 +122,13 @@ extension Subflow {
     return options
   }
 
+  /// The first data after the fallback, and its repetitions.
+  private func declaresInfiniteMapping(_ mapping: SentMapping) -> Bool {
+    connection.sendsInfiniteMapping || connection.infiniteMappingCarrier == mapping.subflowOffset
+  }
+
   private func packMapping(_ mapping: SentMapping, _ options: inout TCPOptionBlock) {
-    if connection.sendsInfiniteMapping {
+    if declaresInfiniteMapping(mapping) {
       // RFC 8684 §3.7: length 0, checksum 0, from here to the end.
       let infinite = DSSMapping(
         dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
@@ -125,6 +136,7 @@ extension Subflow {
         checksum: connection.usesChecksum ? 0 : nil)
       _ = options.append(.multipath(.dss(DSS(dataFin: false, dataAck: nil, mapping: infinite))))
       connection.sendsInfiniteMapping = false
+      connection.infiniteMappingCarrier = mapping.subflowOffset
       return
     }
     if mapping.isImplied && !connection.isConfirmed {
@@ -201,9 +213,9 @@ extension Subflow {
   }
 
   /// SACK blocks, the most recent first, a DSACK before all (RFC 2018 §4, RFC 2883 §4).
-  private func packSack(_ options: inout TCPOptionBlock) {
+  private func packSack(_ options: inout TCPOptionBlock, within spare: Int = 40) {
     guard isSackPermitted, sackRangeCount > 0 else { return }
-    let room = min((options.remaining - 4) / 8, 4)
+    let room = min((min(options.remaining, spare) - 4) / 8, 4)
     guard room > 0 else { return }
     var blocks = SACKBlocks()
     if let duplicate = duplicateRange {
@@ -255,6 +267,7 @@ extension Subflow {
     offset: Int, flags: TCPFlags, window: UInt16, options: TCPOptionBlock, payload: Payload?, segmentByteCount: Int,
     isECNCapable: Bool = false, now: Instant
   ) {
+    if flags.contains(.ack) { lastSentAcknowledgment = receiveNext }
     let header = TCPHeader(
       sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequenceNumber: sequenceNumber(offset),
       acknowledgmentNumber: flags.contains(.ack) ? receiveSequenceNumber(receiveNext) : SequenceNumber(0),

@@ -52,6 +52,8 @@ final class Subflow {
   // Timestamps (RFC 7323)
   var recentTimestamp: UInt32 = 0
   var recentTimestampAt = Instant.zero
+  /// Last.ACK.sent: what the peer was told last, as an offset.
+  var lastSentAcknowledgment = 0
   let timestampOffset: UInt32
 
   // Sending
