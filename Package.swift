@@ -81,7 +81,12 @@ let package = Package(
   package.targets += [
     .target(name: "CLinux"),
     .target(
-      name: "MPTCPStack", dependencies: ["MPTCPCore", "MPTCPLink", "MPTCPCapture", "CLinux"], swiftSettings: strict),
+      name: "MPTCPStack",
+      dependencies: [
+        "MPTCPCore", "MPTCPLink", "MPTCPCapture", "CLinux",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
     .target(name: "Multipath", dependencies: ["MPTCPStack"], swiftSettings: strict),
     .executableTarget(
       name: "mptcp",

@@ -79,11 +79,19 @@ public final class MultipathStack: Sendable {
   /// Counters since the start.
   public var statistics: EndpointStatistics { get async { await host.isolated { $0.endpoint.statistics } } }
 
+  /// How long what has been sent may take through a modelled link when the stack ends.
+  private static let drainTime = Duration.milliseconds(500)
+
   /// Waits until all closed connections are really over, or `limit` has passed, and ends the stack: devices that it
   /// made go, the capture is complete. Connections that are still open are lost.
   public func shutdown(within limit: Duration = .seconds(5)) async {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline, await host.isolated({ $0.endpoint.connectionCount }) > 0 {
+      try? await Task.sleep(for: .milliseconds(2))
+    }
+    // The last words, resets among them, may still be on a modelled link.
+    let patience = ContinuousClock.now + Self.drainTime
+    while ContinuousClock.now < patience, await host.isolated(\.hasQueuedPackets) {
       try? await Task.sleep(for: .milliseconds(2))
     }
     await host.isolated { $0.detachAll() }

@@ -1,3 +1,4 @@
+import MPTCPLink
 import Multipath
 import Testing
 
@@ -15,6 +16,18 @@ struct ConnectionTests {
     #expect(try await near.closed() == .finished)
     await near.close()
     await far.close()
+  }
+
+  @Test("A reset leaves a stack that ends at once, through a slow link too")
+  func lastWords() async throws {
+    let link = LinkConfiguration(bitsPerSecond: 5_000_000, delay: .milliseconds(30))
+    let stacks = try PairedStacks(pathCount: 1, shaping: link)
+    let (near, far) = try await stacks.connect()
+    try await near.write("hi")
+    #expect(try await far.readBytes() == Array("hi".utf8))
+    await near.abort()
+    await stacks.client.shutdown(within: .zero)
+    #expect(try await far.closed() == .resetByPeer)
   }
 
   @Test("A long stream arrives whole over two paths")

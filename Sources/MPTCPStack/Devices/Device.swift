@@ -60,6 +60,8 @@ protocol Device: AnyObject {
 
   /// Whether ``advance(to:_:)`` has something to do for a loop that is awake anyway.
   func isDue(at now: Instant) -> Bool
+  /// Whether packets that it took have not left yet, on a modelled link.
+  var hasQueuedPackets: Bool { get }
 
   /// Does what is due: repeats questions, lets packets go that a link model held.
   func advance(to now: Instant, _ deliver: Delivery)
@@ -68,6 +70,7 @@ protocol Device: AnyObject {
 extension Device {
   var interface: LinkDescription? { nil }
   var nextDeadline: Instant? { nil }
+  var hasQueuedPackets: Bool { false }
   func accept(packetsTo addresses: [IPAddress]) {}
   func isDue(at now: Instant) -> Bool { nextDeadline.map { $0 <= now } ?? false }
   func advance(to now: Instant, _ deliver: Delivery) {}

@@ -70,6 +70,8 @@ final class ShapedDevice: Device {
     return .sent
   }
 
+  var hasQueuedPackets: Bool { outgoing.nextDeadline != nil || device.hasQueuedPackets }
+
   private var nextArrival: Instant? { Self.earlier(outgoing.nextDeadline, incoming.nextDeadline) }
 
   var nextDeadline: Instant? {

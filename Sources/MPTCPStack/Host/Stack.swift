@@ -121,6 +121,9 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     for device in devices { try device.accept(packetsTo: addresses) }
   }
 
+  /// Whether packets wait for a modelled link.
+  package var hasQueuedPackets: Bool { attachments.contains { $0?.device.hasQueuedPackets == true } }
+
   /// Takes all paths away.
   package func detachAll() {
     for case let attachment? in attachments { detach(attachment.path) }
