@@ -16,10 +16,12 @@ demo: setup tools-mptcp
 
 test: setup-tests lint tools test-fast test-interop
 
-# Debug, so that assertions, overflow checks and exclusivity checks are on.
+# Debug, so that assertions, overflow checks and exclusivity checks are on. What a connection costs in memory is measured
+# in a process of its own.
 test-fast:
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --skip InteropTests
+	MEMORY_TESTS=1 $(SWIFT) test --skip-build --filter MemoryTests
 
 # The suite runs the release binaries, as users will.
 test-interop: tools

@@ -11,7 +11,8 @@ import Testing
 
   /// What connections cost. Memory is the process's, so these tests run alone and when asked for:
   /// `MEMORY_TESTS=1`, with a filter.
-  @Suite(.serialized, .enabled(if: getenv("MEMORY_TESTS") != nil)) struct MemoryTests {
+  @Suite(.serialized, .enabled(if: getenv("MEMORY_TESTS") != nil, "make test-fast runs it in a process of its own"))
+  struct MemoryTests {
     /// The process's resident memory.
     private func inUse() -> Int {
       guard let file = fopen("/proc/self/statm", "r") else { return 0 }
