@@ -84,7 +84,11 @@ public final class MultipathStack: Sendable {
 
   /// Waits until all closed connections are really over, or `limit` has passed, and ends the stack: devices that it
   /// made go, the capture is complete. Connections that are still open are lost.
-  public func shutdown(within limit: Duration = .seconds(5)) async {
+  ///
+  /// - Returns: why the capture is not whole, such as a full disk; nil if it is, or none was asked for. Packets went on
+  ///   without it.
+  @discardableResult
+  public func shutdown(within limit: Duration = .seconds(5)) async -> (any Error)? {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline, await host.isolated({ $0.endpoint.connectionCount }) > 0 {
       try? await Task.sleep(for: .milliseconds(2))
@@ -94,8 +98,12 @@ public final class MultipathStack: Sendable {
     while ContinuousClock.now < patience, await host.isolated(\.hasQueuedPackets) {
       try? await Task.sleep(for: .milliseconds(2))
     }
-    await host.isolated { $0.detachAll() }
+    let failure = await host.isolated { host in
+      host.detachAll()
+      return host.endCapture()
+    }
     host.stop()
+    return failure
   }
 }
 

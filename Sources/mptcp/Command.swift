@@ -14,6 +14,8 @@ struct Command: AsyncParsableCommand {
 @main
 enum Program {
   static func main() async {
+    // Where a standard stream is closed, the next file to be opened would become it.
+    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
     // A peer or a pipe that goes away is an error of the write that finds out, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     do {

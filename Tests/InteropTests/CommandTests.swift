@@ -76,6 +76,37 @@ extension InteropSuite {
     }
 
     @Test(
+      "A capture that cannot be written is said once, after the whole transfer, status 74", .timeLimit(.minutes(1)),
+      arguments: ["/dev/full", "/dev/shm/capture"])
+    func fullCapture(file: String) async throws {
+      let arena = try await Arena(.packet)
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "3m")
+      let outcome = try await arena.netcat(
+        """
+        small() { mount -t tmpfs -o size=64k none /dev/shm; \(Machine.peer) pattern 3m | nc "$@"; }
+        export -f small
+        unshare -m bash -euc 'small "$@"' - --pcap \(file) \(arena.kernelAddress(1)) 5000
+        """
+      ).finish(within: 30)
+      #expect(outcome.status == 74, "\(outcome.summary)")
+      #expect(outcome.errors == "mptcp: cannot write the capture '\(file)': No space left on device\n")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test("A subflow that the peer prohibits is told in words", .timeLimit(.minutes(1)))
+    func prohibitedSubflow() async throws {
+      let arena = try await Arena(.packet)
+      try await arena.kernel.run(script: "ip mptcp limits set subflow 0")
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "3m")
+      let outcome = try await arena.netcat(
+        "\(Machine.peer) pattern 3m | nc -v \(arena.kernelAddress(1)) 5000"
+      ).finish(within: 30)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(outcome.errors.contains("gone, reset by the peer (administratively prohibited); "), "\(outcome.errors)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test(
       "-v names each subflow, and --pcap has an interface for each path", .timeLimit(.minutes(1)),
       arguments: Arena.Device.available)
     func verboseAndCapture(device: Arena.Device) async throws {

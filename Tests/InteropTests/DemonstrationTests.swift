@@ -18,6 +18,11 @@ extension InteropSuite {
       var seconds: [String: [Double]] = [:]
       for transfer in transfers {
         #expect(transfer["digest"] as? String == transfer["peerDigest"] as? String)
+        // What was sent twice counts twice: over several paths it may be more than the file.
+        let byteCount = try #require(transfer["byteCount"] as? Int)
+        let carried = try #require(transfer["byteCounts"] as? [Int]).reduce(0, +)
+        let isWhole = transfer["isMultipath"] as? Bool == true ? carried >= byteCount : carried == byteCount
+        #expect(isWhole, "\(carried) of \(byteCount)")
         let direction = try #require(transfer["direction"] as? String)
         seconds[direction, default: []].append(try #require(transfer["seconds"] as? Double))
       }
@@ -70,6 +75,15 @@ extension InteropSuite {
       #expect(outcome.output.contains("MPJoinAckRx 2"), "\(outcome.summary)")
     }
 
+    @Test("A result that cannot be written is said, status 74", .timeLimit(.minutes(2)))
+    func fullOutput() async throws {
+      let outcome = try await ChildProcess([
+        "bash", "-c", "exec \(Machine.mptcp) demo --json > /dev/full",
+      ]).finish(within: 90)
+      #expect(outcome.status == 74, "\(outcome.summary)")
+      #expect(outcome.errors == "mptcp: cannot write the output: No space left on device\n")
+    }
+
     @Test("Where namespaces are forbidden it says so and runs without the kernel, status 5", .timeLimit(.minutes(2)))
     func withoutNamespaces() async throws {
       let script = """
@@ -80,6 +94,7 @@ extension InteropSuite {
       #expect(outcome.status == 5, "\(outcome.summary)")
       #expect(outcome.seconds < 45, "\(outcome.seconds)")
       #expect(outcome.errors.contains("cannot enter a namespace of our own"), "\(outcome.errors)")
+      #expect(outcome.errors.contains("raise sysctl user.max_user_namespaces"), "\(outcome.errors)")
       #expect(outcome.errors.contains("both ends run in this process"), "\(outcome.errors)")
       let report = try report(outcome)
       #expect(report["isProven"] as? Bool == false && report["peerIsKernel"] as? Bool == false)

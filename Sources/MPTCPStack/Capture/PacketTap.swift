@@ -30,7 +30,7 @@ final class PacketTap {
   init(path: String, at now: Instant) throws(SystemError) {
     name = path
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw SystemError("write the capture \(path)", number: errno) }
+    guard descriptor >= 0 else { throw SystemError("write the capture '\(path)'", number: errno) }
     file = Descriptor(descriptor)
     var wallClock = timespec()
     clock_gettime(CLOCK_REALTIME, &wallClock)
@@ -70,7 +70,7 @@ final class PacketTap {
       while !rest.isEmpty {
         let written = clinux_write(file.number, rest.baseAddress, rest.count)
         guard written > 0 else {
-          failure = SystemError("write the capture \(name)", number: Int32(-written))
+          failure = SystemError("write the capture '\(name)'", number: Int32(-written))
           return
         }
         rest = UnsafeRawBufferPointer(rebasing: rest[written...])
@@ -79,8 +79,13 @@ final class PacketTap {
     gathered.bytes.removeAll(keepingCapacity: true)
   }
 
-  /// Ends the capture with each path's counts.
+  private var isFinished = false
+
+  /// Ends the capture with each path's counts; packets pass by unrecorded from then on.
   func finish(at now: Instant) {
+    guard !isFinished else { return }
+    isFinished = true
+    interfaces.removeAll()
     writer.finish(at: now)
     flush()
   }

@@ -121,6 +121,12 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     for device in devices { try device.accept(packetsTo: addresses) }
   }
 
+  /// Ends the capture. Gives the reason if it is not whole.
+  package func endCapture() -> SystemError? {
+    tap?.finish(at: Self.now)
+    return tap?.failure
+  }
+
   /// Whether packets wait for a modelled link.
   package var hasQueuedPackets: Bool { attachments.contains { $0?.device.hasQueuedPackets == true } }
 

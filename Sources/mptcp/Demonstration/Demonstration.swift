@@ -54,7 +54,8 @@ final class Demonstration: Sendable {
   /// In seconds: on a busy machine the download moves less of the file, so that people do not wait for longer.
   private static let patience = 42.0
 
-  func run() async throws -> DemonstrationReport {
+  /// The report, and why the capture is not whole, if it is not.
+  func run() async throws -> (report: DemonstrationReport, captureFailure: (any Error)?) {
     let (stack, peer) = try await setting()
     self.stack.withLock { $0 = stack }
     say("Peer: \(peer.name). Paths: " + Self.plans.map(describe).joined(separator: ", ") + ".")
@@ -72,9 +73,9 @@ final class Demonstration: Sendable {
       report.transfers.append(try await transfer(.download, isMultipath, part, stack, peer, report))
     }
     report.kernelCounters = peer.counters().merging(before) { $0 - $1 }.filter { $0.value != 0 }
-    await stack.shutdown(within: .seconds(1))
+    let failure = await stack.shutdown(within: .seconds(1))
     await peer.stop()
-    return report.concluded()
+    return (report.concluded(), failure)
   }
 
   /// As much of the file as can be downloaded in good time, twice, going by what the uploads took.
@@ -178,7 +179,8 @@ final class Demonstration: Sendable {
     let cutting = Task { isMultipath ? await cutFastPath(stack, paths[0], watch) : nil }
     let outcome: PeerOutcome
     do {
-      outcome = direction == .upload ? try await upload(source, connection) : try await download(connection)
+      outcome =
+        direction == .upload ? try await upload(source, connection, watch) : try await download(connection, watch)
       _ = try await peerOutcome
     } catch {
       cutting.cancel()
@@ -204,19 +206,22 @@ final class Demonstration: Sendable {
     return result
   }
 
-  private func upload(_ source: SourceFile, _ connection: MultipathConnection) async throws -> PeerOutcome {
+  private func upload(
+    _ source: SourceFile, _ connection: MultipathConnection, _ watch: TransferWatch
+  ) async throws -> PeerOutcome {
     var offset = 0
     while offset < source.byteCount {
       let slice = source.slice(from: offset, upTo: 256 << 10)
       try await connection.write(slice)
       offset += slice.count
     }
+    await watch.settle()
     await connection.finish()
     while try await connection.read() != nil {}
     return PeerOutcome(digest: source.digest, byteCount: offset, ended: secondsNow(), longestStall: 0)
   }
 
-  private func download(_ connection: MultipathConnection) async throws -> PeerOutcome {
+  private func download(_ connection: MultipathConnection, _ watch: TransferWatch) async throws -> PeerOutcome {
     var digest = StreamDigest()
     var stalls = StallMeter()
     while let slice = try await connection.read() {
@@ -224,6 +229,7 @@ final class Demonstration: Sendable {
       stalls.arrival(at: secondsNow(), after: digest.byteCount)
     }
     let ended = secondsNow()
+    await watch.settle()
     await connection.finish()
     return PeerOutcome(
       digest: digest.hexadecimal, byteCount: digest.byteCount, ended: ended, longestStall: stalls.longest)

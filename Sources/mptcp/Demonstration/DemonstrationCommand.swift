@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import MPTCPStack
 import MPTCPTools
+import Multipath
 
 /// `mptcp demo`: the arguments.
 struct DemonstrationCommand: AsyncParsableCommand {
@@ -39,8 +40,20 @@ struct DemonstrationCommand: AsyncParsableCommand {
     do throws(SystemError) {
       try NetworkNamespace.reenter(arguments: CommandLine.arguments, environment: environment)
     } catch {
-      StandardError.say("\(error). Until then, both ends run in this process.")
+      StandardError.say("\(Self.obstacle(error)). Until then, both ends run in this process.")
     }
+  }
+
+  /// In the system's words, a limit on namespaces is a full disk, also for root.
+  private static func obstacle(_ error: SystemError) -> String {
+    guard error.number == ENOSPC else { return "\(error)" }
+    let limits = ["user.max_user_namespaces", "user.max_net_namespaces"]
+    let used = limits.filter { name in
+      let file = "/proc/sys/" + name.replacing(".", with: "/")
+      return (try? String(contentsOfFile: file, encoding: .utf8))?.hasPrefix("0") == true
+    }
+    return "cannot \(error.attempt): no more of them are allowed here; raise sysctl "
+      + (used.isEmpty ? limits : used).joined(separator: " and ")
   }
 
   func run() async throws {
@@ -55,6 +68,7 @@ struct DemonstrationCommand: AsyncParsableCommand {
       throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
     let report: DemonstrationReport
+    let captureFailure: (any Error)?
     do {
       let demonstration = Demonstration(
         source: source, isTemporary: file == nil, usesKernel: isInside, capture: pcap, isQuiet: json)
@@ -65,7 +79,7 @@ struct DemonstrationCommand: AsyncParsableCommand {
         await demonstration.interrupt()
         Glibc.exit(status.rawValue)
       }
-      report = try await demonstration.run()
+      (report, captureFailure) = try await demonstration.run()
       watch.cancel()
     } catch {
       StandardError.say("\(error)")
@@ -75,12 +89,25 @@ struct DemonstrationCommand: AsyncParsableCommand {
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys]
-      print(String(decoding: try encoder.encode(report), as: UTF8.self))
+      try show([UInt8](encoder.encode(report)) + [UInt8(ascii: "\n")])
     } else {
-      for line in report.lines { print(line) }
+      try show(report.lines.flatMap { Array(($0 + "\n").utf8) })
+    }
+    if let captureFailure {
+      StandardError.say("\(captureFailure)")
+      throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
     if !report.isProven {
       throw ExitCode((report.isIntact && !report.peerIsKernel ? ExitStatus.withoutKernel : .unproven).rawValue)
+    }
+  }
+
+  private func show(_ text: [UInt8]) throws {
+    do {
+      try writeAll(ByteSlice(text), to: STDOUT_FILENO)
+    } catch {
+      StandardError.say("\(error)")
+      throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
   }
 

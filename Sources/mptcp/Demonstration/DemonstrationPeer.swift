@@ -50,11 +50,13 @@ struct InProcessPeer: DemonstrationPeer {
     guard let connection = try await listener.accept() else { throw CancellationError() }
     var digest = StreamDigest()
     var stalls = StallMeter()
+    var ended = secondsNow()
     switch direction {
     case .upload:
       while let slice = try await connection.read() {
         slice.withUnsafeBytes { digest.update($0) }
-        stalls.arrival(at: secondsNow(), after: digest.byteCount)
+        ended = secondsNow()
+        stalls.arrival(at: ended, after: digest.byteCount)
       }
     case .download:
       while digest.byteCount < source.byteCount {
@@ -64,8 +66,8 @@ struct InProcessPeer: DemonstrationPeer {
       }
       await connection.finish()
       while try await connection.read() != nil {}
+      ended = secondsNow()
     }
-    let ended = secondsNow()
     await connection.close()
     return PeerOutcome(
       digest: digest.hexadecimal, byteCount: digest.byteCount, ended: ended, longestStall: stalls.longest)

@@ -64,16 +64,18 @@ final class KernelPeer: DemonstrationPeer {
     defer { buffer.deallocate() }
     var digest = StreamDigest()
     var stalls = StallMeter()
+    var ended = secondsNow()
     while true {
       let count = read(connection, buffer.baseAddress, buffer.count)
       guard count >= 0 else { throw StreamError("receive with the kernel's stack") }
-      let now = secondsNow()
+      // The end of the stream may come later than the last byte.
       guard count > 0 else {
         return PeerOutcome(
-          digest: digest.hexadecimal, byteCount: digest.byteCount, ended: now, longestStall: stalls.longest)
+          digest: digest.hexadecimal, byteCount: digest.byteCount, ended: ended, longestStall: stalls.longest)
       }
+      ended = secondsNow()
       digest.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-      stalls.arrival(at: now, after: digest.byteCount)
+      stalls.arrival(at: ended, after: digest.byteCount)
     }
   }
 

@@ -40,6 +40,20 @@ actor TransferWatch {
     return secondsNow() - started
   }
 
+  /// Looks until all of the file is accounted for. Call it before our direction ends: with the connection go its counts.
+  func settle() async {
+    // What is acknowledged at the data level is so on a subflow, too, at once or one acknowledgement later.
+    var patience = 100
+    while patience > 0, !Task.isCancelled, let info = await connection.info {
+      await look()
+      if (direction == .upload ? info.acknowledgedByteCount : info.receivedByteCount) >= byteCount {
+        if share >= 1 { return }
+        patience -= 1
+      }
+      try? await Task.sleep(for: .milliseconds(5))
+    }
+  }
+
   /// Looks 20 times a second until it is cancelled.
   func run() async {
     let events = Task {
@@ -52,7 +66,6 @@ actor TransferWatch {
       if isDrawing { draw() }
       try? await Task.sleep(for: .milliseconds(50))
     }
-    await look()
     if isDrawing { StandardError.write(block.clearing()) }
     events.cancel()
   }

@@ -20,8 +20,10 @@ struct Netcat {
         defer { group.cancelAll() }
         return await group.next() ?? .success
       }
-      await stack.shutdown(within: status.isSignal ? .zero : .seconds(5))
-      return status
+      // The transfer went on without the capture; its user hears of it now.
+      guard let failure = await stack.shutdown(within: status.isSignal ? .zero : .seconds(5)) else { return status }
+      StandardError.say("\(failure)")
+      return status == .success ? .inputOutput : status
     } catch {
       return report(error)
     }

@@ -17,6 +17,7 @@ struct NetcatSession {
     let sent = Atomic<Int>(0)
     let received = Atomic<Int>(0)
     let inputEnded = Atomic<Bool>(false)
+    let hasFailed = Atomic<Bool>(false)
     let started = secondsNow()
 
     var total: Int { sent.load(ordering: .relaxed) + received.load(ordering: .relaxed) }
@@ -131,15 +132,10 @@ struct NetcatSession {
   }
 
   private func failed(_ error: any Error) -> End {
-    switch error {
-    case is CancellationError: return .gaveUp(.interrupted)
-    case let error as MultipathError:
-      StandardError.say(error.description)
-      return .gaveUp(.cutShort)
-    default:
-      StandardError.say("\(error)")
-      return .gaveUp(.inputOutput)
-    }
+    if error is CancellationError { return .gaveUp(.interrupted) }
+    // Reading and writing fail together: the first says it for both.
+    if !traffic.hasFailed.exchange(true, ordering: .relaxed) { StandardError.say("\(error)") }
+    return .gaveUp(error is MultipathError ? .cutShort : .inputOutput)
   }
 
   /// The limits of -w and -q.
@@ -192,14 +188,15 @@ struct NetcatSession {
     switch event {
     case .subflowEstablished(let subflow): return "\(name(subflow)): up" + (subflow.isBackup ? ", as a backup" : "")
     case .subflowClosed(let subflow, let reason):
-      return "\(name(subflow)): gone, \(reason); sent \(subflow.sentByteCount), received \(subflow.receivedByteCount)"
+      return
+        "\(name(subflow)): gone, \(reason.words); sent \(subflow.sentByteCount), received \(subflow.receivedByteCount)"
     case .addressAnnounced(let id, let address): return "the peer has another address: \(address), ID \(id.rawValue)"
     case .addressRemoved(let id): return "the peer takes back the address with ID \(id.rawValue)"
     case .priorityChanged(let id, let isBackup):
       return "the peer wants subflow \(id.rawValue) \(isBackup ? "only as a backup" : "used again")"
     case .pathStalled(let id): return "subflow \(id.rawValue): stalled"
     case .pathRecovered(let id): return "subflow \(id.rawValue): recovered"
-    case .fellBack(let reason): return "plain TCP from now on: \(reason)"
+    case .fellBack(let reason): return "plain TCP from now on: \(reason.words)"
     case .established, .readable, .writable, .closed: return nil
     }
   }
