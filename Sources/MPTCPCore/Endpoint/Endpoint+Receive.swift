@@ -101,7 +101,7 @@ extension Endpoint {
     if flags.contains(.ack), !flags.contains(.syn), acceptCookie(segment, now: now) { return }
     statistics.strayPackets += 1
     // Behind a cookie, data may come whose first segment and third ACK were lost: those come again, and prove it.
-    if now - cookieSentAt < Self.cookiePatience, !segment.payload.isEmpty,
+    if let cookieSentAt, now - cookieSentAt < Self.cookiePatience, !segment.payload.isEmpty,
       listeners.contains(where: { $0.accepts(segment.tuple.local) })
     {
       return

@@ -57,14 +57,12 @@ public final class Endpoint {
   let portSecret: UInt64
   var portCounter: UInt32
   let cookies: SYNCookies
-  /// When the last cookie left.
-  var cookieSentAt = Instant.zero + .seconds(-3600)
+  /// When the last cookie left; nil before the first.
+  var cookieSentAt: Instant?
   var reassembler = IPReassembler()
   var packetIdentification: UInt16
-  private var challengeBudget: Int
-  private var challengeRefill: Instant
-  private var echoRefill: Instant
-  private var echoBudget = 0
+  private var challengeBudget = RateBudget()
+  private var echoBudget = RateBudget()
 
   /// An endpoint without paths.
   ///
@@ -85,10 +83,6 @@ public final class Endpoint {
     portSecret = entropy.next()
     portCounter = UInt32(truncatingIfNeeded: entropy.next())
     packetIdentification = UInt16(truncatingIfNeeded: entropy.next())
-    challengeBudget = configuration.challengeAcknowledgmentsPerSecond
-    challengeRefill = now
-    echoRefill = now
-    echoBudget = configuration.challengeAcknowledgmentsPerSecond
     self.entropy = entropy
   }
 
@@ -370,12 +364,7 @@ public final class Endpoint {
   /// second on one subflow: where the ends disagree on the numbers, each challenge is the other's next reason for one.
   func challenge(_ subflow: Subflow, now: Instant) {
     guard now >= subflow.nextChallenge else { return }
-    if now - challengeRefill >= .seconds(1) {
-      challengeRefill = now
-      challengeBudget = configuration.challengeAcknowledgmentsPerSecond
-    }
-    guard challengeBudget > 0 else { return }
-    challengeBudget -= 1
+    guard spendChallenge(now: now) else { return }
     subflow.nextChallenge = now + .milliseconds(500)
     statistics.challengeAcknowledgments += 1
     if subflow.state == .synReceived, !subflow.isInitiator {
@@ -390,22 +379,28 @@ public final class Endpoint {
 
   /// Pings have a budget of their own, so that a flood of them silences nothing else.
   func spendEcho(now: Instant) -> Bool {
-    if now - echoRefill >= .seconds(1) {
-      echoRefill = now
-      echoBudget = configuration.challengeAcknowledgmentsPerSecond
-    }
-    guard echoBudget > 0 else { return false }
-    echoBudget -= 1
-    return true
+    echoBudget.spend(at: now, perSecond: configuration.challengeAcknowledgmentsPerSecond)
   }
 
+  /// One of this second's challenge ACKs, resets and answers from TIME-WAIT; false when there are none left.
   func spendChallenge(now: Instant) -> Bool {
-    if now - challengeRefill >= .seconds(1) {
-      challengeRefill = now
-      challengeBudget = configuration.challengeAcknowledgmentsPerSecond
+    challengeBudget.spend(at: now, perSecond: configuration.challengeAcknowledgmentsPerSecond)
+  }
+}
+
+/// So many of something in a second, and no more (RFC 5961 §7).
+struct RateBudget {
+  private var refilledAt: Instant?
+  private var left = 0
+
+  /// Takes one, if this second has one left.
+  mutating func spend(at now: Instant, perSecond limit: Int) -> Bool {
+    if refilledAt.map({ now - $0 >= .seconds(1) }) ?? true {
+      refilledAt = now
+      left = limit
     }
-    guard challengeBudget > 0 else { return false }
-    challengeBudget -= 1
+    guard left > 0 else { return false }
+    left -= 1
     return true
   }
 }

@@ -160,7 +160,7 @@ extension Subflow {
   /// (RFC 4821 §7.7, RFC 8899 §4.6.1 calls it a black hole). Segments shrink to what every path carries. As it may just
   /// as well have been a path that was dead for a while, the old size is tried as soon as something comes through.
   private func suspectBlackHole() {
-    let floor = tuple.remote.address.family == .v4 ? 1_280 : 1_280
+    let floor = 1_280
     let smaller = pathMTU > floor ? floor : max(576, min(pathMTU, 576))
     guard smaller < pathMTU, tuple.remote.address.family == .v4 || smaller >= 1_280,
       let first = sentSegments.first, first.count > smaller - 100
