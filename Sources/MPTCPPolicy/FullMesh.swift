@@ -5,6 +5,8 @@ import MPTCPWire
 ///
 /// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
 /// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6) only when the path or the peer's addresses change.
+/// A listener cannot try again, so it takes the address of a subflow that failed back and announces it anew, after the
+/// same waits: the peer ends what it still has there, and may join again (RFC 8684 §3.4.1, §3.4.2).
 public struct FullMesh: PathPolicy, Hashable {
   /// The most subflows of a connection, joins under way included.
   public var maximumSubflowCount: Int
@@ -22,6 +24,17 @@ public struct FullMesh: PathPolicy, Hashable {
   }
   /// Pairs that have been tried, at most `maximumSubflowCount` × 4 of them: the peer's announcements cannot grow it.
   private var attempts: [Attempt] = []
+  /// A listener's address whose last subflow failed.
+  private struct Lapse: Hashable {
+    var id: AddressID
+    var failures: Int
+    /// When it is announced again.
+    var notBefore: Instant
+  }
+  /// At most as many as a connection announces.
+  private var lapses: [Lapse] = []
+  /// After so many announcements without a subflow, only a change of the path brings another.
+  private static let maximumLapseCount = 8
   private var isEstablished = false
 
   /// Makes a full mesh of at most `maximumSubflowCount` subflows.
@@ -40,12 +53,15 @@ public struct FullMesh: PathPolicy, Hashable {
     case .established: isEstablished = true
     case .subflowEstablished(let id):
       if let subflow = view.subflows.first(where: { $0.id == id }) { forget(subflow.path, subflow.tuple) }
-    case .subflowClosed(let tuple, let path, let reason): noteFailure(tuple, path, reason, now: view.now)
+    case .subflowClosed(let tuple, let path, let reason):
+      noteFailure(tuple, path, reason, now: view.now)
+      if !view.isInitiator { noteLapse(tuple, path, reason, view, &commands) }
     case .localPathsChanged:
       // A path that is back deserves an attempt at once.
       attempts.removeAll { attempt in
         view.localAddresses.contains { $0.path == attempt.path && $0.isUp }
       }
+      for index in lapses.indices { lapses[index].notBefore = view.now }
     case .remoteAddressesChanged:
       attempts.removeAll { attempt in
         view.remoteAddresses.contains { $0.address == attempt.remote && $0.id != .initial }
@@ -59,9 +75,41 @@ public struct FullMesh: PathPolicy, Hashable {
 
   private func announceFurtherAddresses(_ view: PolicyView, _ commands: inout [PathCommand]) {
     guard !view.isInitiator else { return }
-    for local in view.localAddresses where local.isUp && local.id != .initial && !view.announced.contains(local.id) {
-      commands.append(.announce(local, port: nil))
+    for local in view.localAddresses where local.isUp && !view.announced.contains(local.id) {
+      let lapse = lapses.first { $0.id == local.id }
+      // The peer knows the address of the initial subflow until we take it back.
+      if local.id == .initial && lapse == nil { continue }
+      if let lapse, lapse.notBefore > view.now {
+        if lapse.notBefore != .distantFuture { commands.append(.wake(at: lapse.notBefore)) }
+      } else {
+        commands.append(.announce(local, port: nil))
+      }
     }
+  }
+
+  /// A subflow that the peer opened has failed. Where it was the last of our address, the address is taken back, which
+  /// tells the peer so, should it still wait for answers there, and announced again later.
+  private mutating func noteLapse(
+    _ tuple: FourTuple, _ path: PathID, _ reason: SubflowCloseReason, _ view: PolicyView,
+    _ commands: inout [PathCommand]
+  ) {
+    switch reason {
+    case .resetByPeer(_, isTransient: true), .timedOut: break
+    default: return
+    }
+    guard let local = view.localAddresses.first(where: { $0.path == path && $0.address == tuple.local.address }),
+      !view.subflows.contains(where: { $0.tuple.local.address == local.address }), !view.subflows.isEmpty
+    else { return }
+    let index = lapses.firstIndex { $0.id == local.id }
+    var failures = index.map { lapses[$0].failures } ?? 0
+    // One that worked for a good while has no past.
+    if let index, view.now > lapses[index].notBefore + maximumRetryDelay { failures = 0 }
+    let wait = min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
+    let isLast = failures >= Self.maximumLapseCount
+    let lapse = Lapse(id: local.id, failures: failures + 1, notBefore: isLast ? .distantFuture : view.now + wait)
+    if let index { lapses[index] = lapse } else if lapses.count < 32 { lapses.append(lapse) }
+    commands.append(.withdraw(local.id))
+    if !isLast { commands.append(.wake(at: lapse.notBefore)) }
   }
 
   private mutating func openMissingSubflows(_ view: PolicyView, _ commands: inout [PathCommand]) {

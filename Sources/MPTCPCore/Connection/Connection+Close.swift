@@ -122,6 +122,7 @@ extension Connection {
     endpoint.statistics.fallbacks += 1
     endpoint.retireToken(of: self)
     announcements.removeAll()
+    waitingOptions.removeAll()
     remoteAddresses.removeAll()
     reinjections.removeAll()
     policyDeadline = .distantFuture

@@ -11,12 +11,12 @@ extension Connection {
       if subflow.isInitiator {
         return .join(
           .syn(
-            backup: subflow.isBackup, addressID: subflow.localAddressID, token: remoteToken, nonce: join.localNonce))
+            backup: join.isBackup, addressID: subflow.localAddressID, token: remoteToken, nonce: join.localNonce))
       }
       let hmac = joinHMAC(of: .local, subflow, join)
       return .join(
         .synAck(
-          backup: subflow.isBackup, addressID: subflow.localAddressID, hmac: hmac.left64, nonce: join.localNonce))
+          backup: join.isBackup, addressID: subflow.localAddressID, hmac: hmac.left64, nonce: join.localNonce))
     }
     guard multipath == .offered else { return nil }
     return .capable(
@@ -148,11 +148,23 @@ extension Connection {
     subflow.consecutiveTimeouts = 0
     // The timer was that of the third ACK; a FIN that left meanwhile needs one of its own.
     subflow.rearmRetransmission(now: now)
+    joined(subflow, now: now)
+    markDirty()
+  }
+
+  /// Another subflow works; what waited for one is said on it.
+  private func joined(_ subflow: Subflow, now: Instant) {
     orphanDeadline = .distantFuture
     endpoint.statistics.joins += 1
+    // The application may have thought again since the SYN.
+    if let join = subflow.join, join.isBackup != subflow.isBackup {
+      queue(.priority(MPPriority(backup: subflow.isBackup)), on: subflow)
+    }
+    let waiting = waitingOptions
+    waitingOptions = []
+    for option in waiting { queue(option, on: subflow) }
     emit(.subflowEstablished(subflow.description))
     consult(.subflowEstablished(subflow.id), now: now)
-    markDirty()
   }
 
   /// SYNs go unanswered: after two, the option may be what is in the way (RFC 8684 §3.9.3).
@@ -230,12 +242,9 @@ extension Connection {
         resetSubflow(subflow, reason: .administrativelyProhibited, isTransient: false, now: now)
         return
       }
-      endpoint.statistics.joins += 1
-      orphanDeadline = .distantFuture
       // The fourth ACK, at once.
       subflow.mustAcknowledge = true
-      emit(.subflowEstablished(subflow.description))
-      consult(.subflowEstablished(subflow.id), now: now)
+      joined(subflow, now: now)
     } else {
       phase = .open
       endpoint.enterBacklog(self)

@@ -73,7 +73,7 @@ extension Connection {
       let subflow = endpoint.makeSubflow(
         of: self, tuple: tuple, path: local.path, isInitiator: true, isInitial: false, state: .synSent, now: now)
     else { throw .portInUse }
-    subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: endpoint.random()))
+    subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: endpoint.random()), isBackup: isBackup)
     subflow.localAddressID = local.id
     subflow.remoteAddressID = remote.id
     subflow.isBackup = isBackup
@@ -101,9 +101,8 @@ extension Connection {
   func setBackup(_ id: SubflowID, _ isBackup: Bool) {
     guard let subflow = subflow(id), subflow.isBackup != isBackup else { return }
     subflow.isBackup = isBackup
-    if subflow.isFullyEstablished {
-      queue(.priority(MPPriority(backup: isBackup, addressID: nil)), on: subflow)
-    }
+    // During a join it is told once the join is through.
+    if subflow.isFullyEstablished { queue(.priority(MPPriority(backup: isBackup)), on: subflow) }
   }
 
   // MARK: Announcing (RFC 8684 §3.4.1)
@@ -111,11 +110,12 @@ extension Connection {
   private func announce(_ local: LocalAddress, port: Port?, now: Instant) {
     guard isConfirmed, !announcements.contains(where: { $0.id == local.id }), announcements.count < 32 else { return }
     announcements.append(Announcement(id: local.id, address: local.address, port: port))
-    sendAnnouncement(announcements.count - 1)
-    announceDeadline = min(announceDeadline, now + .seconds(3))
+    sendAnnouncement(announcements.count - 1, now: now)
   }
 
-  private func sendAnnouncement(_ index: Int) {
+  private func sendAnnouncement(_ index: Int, now: Instant) {
+    announcements[index].repeatsAt = now + .seconds(3)
+    announceDeadline = min(announceDeadline, announcements[index].repeatsAt)
     guard let carrier = carrierForControl() else { return }
     let announcement = announcements[index]
     announcements[index].attempts += 1
@@ -135,8 +135,11 @@ extension Connection {
     announceDeadline = .distantFuture
     guard isConfirmed, phase == .open else { return }
     for index in announcements.indices where !announcements[index].isEchoed && announcements[index].attempts < 3 {
-      sendAnnouncement(index)
-      announceDeadline = now + .seconds(3)
+      if announcements[index].repeatsAt <= now {
+        sendAnnouncement(index, now: now)
+      } else {
+        announceDeadline = min(announceDeadline, announcements[index].repeatsAt)
+      }
     }
   }
 
@@ -156,10 +159,17 @@ extension Connection {
   private func withdraw(_ id: AddressID) {
     announcements.removeAll { $0.id == id }
     // Not on a subflow that uses the address, where another is to be had.
-    let carrier =
-      subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id } ?? carrierForControl()
-    guard let carrier else { return }
-    queue(.removeAddress(RemoveAddress(id)), on: carrier)
+    let carrier = subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id }
+    tell(.removeAddress(RemoveAddress(id)), on: carrier ?? carrierForControl())
+  }
+
+  /// Has a one-shot option sent on `carrier`, or, where there is none, on the next subflow.
+  private func tell(_ option: MultipathOption, on carrier: Subflow?) {
+    if let carrier {
+      queue(option, on: carrier)
+    } else if waitingOptions.count < Limits.pendingOptions, !waitingOptions.contains(option) {
+      waitingOptions.append(option)
+    }
   }
 
   // MARK: Ends of subflows
@@ -253,6 +263,7 @@ extension Connection {
     }
     congestion.removeWindow(subflow.windowSlot)
     endpoint.release(subflow)
+    if phase == .open, isMultipath { passOn(subflow.pendingOptions) }
     if subflow.isFullyEstablished || subflow.isInitiator { emit(.subflowClosed(description, reason)) }
     if phase == .open, isMultipath {
       consult(.subflowClosed(subflow.tuple, subflow.path, reason), now: now)
@@ -260,6 +271,16 @@ extension Connection {
     armOrphanTimeout(now: now)
     markDirty()
     if subflows.isEmpty, phase == .closed { endpoint.forget(self) }
+  }
+
+  /// What a subflow did not get to say any more. A priority was its own; addresses are the connection's.
+  private func passOn(_ options: [MultipathOption]) {
+    for option in options {
+      switch option {
+      case .addAddress, .removeAddress: tell(option, on: carrierForControl())
+      default: break
+      }
+    }
   }
 
   /// No subflow works, whatever attempts are under way: from here on the time counts.

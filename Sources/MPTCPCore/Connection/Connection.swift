@@ -121,6 +121,8 @@ final class Connection {
   var initialTuple: FourTuple
   var remoteAddresses: [RemoteAddress] = []
   var announcements: [Announcement] = []
+  /// Options about addresses that no subflow was there to carry.
+  var waitingOptions: [MultipathOption] = []
 
   // Timers
   var dataRetransmitDeadline = Instant.distantFuture
@@ -289,4 +291,6 @@ struct Announcement {
   var port: Port?
   var isEchoed = false
   var attempts = 0
+  /// When it goes out again unless it was echoed.
+  var repeatsAt = Instant.distantFuture
 }

@@ -208,11 +208,13 @@ extension Endpoint {
         of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: false,
         state: .synReceived, now: now)
     else { return }
-    subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: random()), remoteNonce: nonce)
+    let isOurBackup = path(segment.path)?.configuration.isBackup ?? false
+    subflow.join = JoinState(
+      localNonce: UInt32(truncatingIfNeeded: random()), remoteNonce: nonce, isBackup: isOurBackup)
     subflow.isPeerBackup = isBackup
     subflow.remoteAddressID = addressID
     subflow.localAddressID = connection.localAddressID(of: segment.tuple.local.address)
-    subflow.isBackup = path(segment.path)?.configuration.isBackup ?? false
+    subflow.isBackup = isOurBackup
     answer(segment, with: subflow, now: now)
   }
 

@@ -249,6 +249,8 @@ struct JoinState {
   var localNonce: UInt32
   /// The peer's nonce, once known.
   var remoteNonce: UInt32 = 0
+  /// Flag B of our SYN or SYN/ACK, in each repetition of it too.
+  var isBackup: Bool
 }
 
 /// Loss recovery of one subflow (RFC 6675's frame, RFC 6937's rate).

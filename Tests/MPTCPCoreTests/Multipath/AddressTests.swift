@@ -250,6 +250,59 @@ import Testing
     }
   }
 
+  /// A listener cannot join again after a middlebox has ended a subflow: it invites the peer to.
+  @Test(arguments: [true, false])
+  func aListenerAnnouncesAnewWhereASubflowFailed(isInitial: Bool) throws {
+    let script = Script()
+    let connection = try accepted(script, ConnectionOptions())
+    let announced = try #require(script.take { $0.addAddress != nil }?.addAddress)
+    let second = try #require(connection.join())
+    second.send(.ack)
+    _ = script.takeAll()
+    (isInitial ? connection.initial : second).send(.rst)
+    let removal = try #require(script.take { $0.removeAddress != nil })
+    let id = isInitial ? AddressID.initial : announced.addressID
+    #expect(removal.removeAddress?[0] == id)
+    #expect(removal.path == (isInitial ? 1 : 0))
+    #expect(script.takeAll().allSatisfy { $0.addAddress == nil })
+    script.pass(.milliseconds(600))
+    let again = try #require(script.take { $0.addAddress != nil }?.addAddress)
+    #expect(again.addressID == id && again.address == Pair.address(isInitial ? 0 : 1, 0, .v4))
+    // It may be joined: the invitation is taken, and fails later and later.
+    var waits: [Nanoseconds] = []
+    for port in 4002..<4014 {
+      guard let third = connection.join(path: isInitial ? 0 : 1, port: Port(UInt16(port))) else { break }
+      third.send(.ack)
+      _ = script.takeAll()
+      third.send(.rst)
+      let start = script.now
+      while script.now - start < .seconds(40) {
+        if script.takeAll().contains(where: { $0.addAddress?.addressID == id }) {
+          waits.append(script.now - start)
+          break
+        }
+        script.pass(.milliseconds(100))
+      }
+    }
+    #expect(waits.count == 7, "\(waits)")
+    #expect(zip(waits, waits.dropFirst()).allSatisfy { $0 <= $1 }, "\(waits)")
+    #expect(waits.last.map { $0 > .seconds(14) } == true, "\(waits)")
+  }
+
+  @Test func aListenerInvitesNobodyWhoRefusedOrHasAnotherSubflowThere() throws {
+    let script = Script()
+    let connection = try accepted(script, ConnectionOptions())
+    let second = try #require(connection.join())
+    second.send(.ack)
+    let third = try #require(connection.join(port: 4002))
+    third.send(.ack)
+    _ = script.takeAll()
+    third.send(.rst)
+    second.send(.rst, [.reset(MPTCPReset(transient: false, reason: .administrativelyProhibited))])
+    script.pass(.seconds(30))
+    #expect(script.takeAll().allSatisfy { $0.removeAddress == nil })
+  }
+
   @Test func aPriorityOfThePeerIsToldAndHeeded() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -275,6 +328,51 @@ import Testing
     #expect(try #require(second.take()).priority == MPPriority(backup: true))
     try script.endpoint.setBackup(connection.id, SubflowID(1), false, at: script.now)
     #expect(try #require(second.take()).priority == MPPriority(backup: false))
+  }
+
+  @Test func aPriorityThatChangesDuringAJoinIsToldWhenItIsThrough() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, options: lonely)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    let id = try script.endpoint.openSubflow(connection.id, on: PathID(1), isBackup: true, at: script.now)
+    let syn = try #require(script.take { $0.isSyn })
+    try script.endpoint.setBackup(connection.id, id, false, at: script.now)
+    script.pass(.milliseconds(1500))
+    let again = try #require(script.take { $0.isSyn })
+    for syn in [syn, again] {
+      guard case .syn(true, _, _, _)? = syn.join else {
+        Issue.record("\(syn)")
+        return
+      }
+    }
+    let second = try #require(connection.answerJoin(syn))
+    second.send(.ack)
+    #expect(script.take { $0.priority != nil }?.priority == MPPriority(backup: false))
+  }
+
+  @Test func anAddressThatWentWithTheLastSubflowIsTakenBackOnTheNext() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, options: lonely)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    script.endpoint.removePath(PathID(0), at: script.now)
+    _ = try script.endpoint.openSubflow(connection.id, on: PathID(1), isBackup: false, at: script.now)
+    let syn = try #require(script.take { $0.isSyn })
+    let second = try #require(connection.answerJoin(syn))
+    second.send(.ack)
+    #expect(script.take { $0.removeAddress != nil }?.removeAddress?[0] == .initial)
+  }
+
+  @Test func anAnnouncementNotYetSentFindsAnotherSubflow() throws {
+    let script = Script(paths: 6)
+    let connection = try accepted(script, announcing(), timestamps: true)
+    let second = try #require(connection.join())
+    second.send(.ack)
+    // No more than two at once (RFC 8684 §3.4): the last still waits when its subflow ends.
+    #expect(script.takeAll().allSatisfy { $0.addAddress == nil })
+    connection.initial.send(.rst)
+    #expect(script.take { $0.addAddress != nil }?.path == 1)
   }
 
   @Test func aBackupCarriesDataWhenNothingElseWorks() throws {
