@@ -6,7 +6,7 @@ import MPTCPWire
 /// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
 /// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6) only when the path or the peer's addresses change.
 /// A listener cannot try again, so it takes the address of a subflow that failed back and announces it anew, after the
-/// same waits: the peer ends what it still has there, and may join again (RFC 8684 §3.4.1, §3.4.2).
+/// same waits, until somebody joins there: the peer ends what it still has, and may join again (RFC 8684 §3.4.1, §3.4.2).
 public struct FullMesh: PathPolicy, Hashable {
   /// The most subflows of a connection, joins under way included.
   public var maximumSubflowCount: Int
@@ -27,14 +27,15 @@ public struct FullMesh: PathPolicy, Hashable {
   /// A listener's address whose last subflow failed.
   private struct Lapse: Hashable {
     var id: AddressID
-    var failures: Int
-    /// When it is announced again.
+    /// How often it was announced since.
+    var invitations: Int
+    /// When it is announced again, unless somebody joins there.
     var notBefore: Instant
   }
   /// At most as many as a connection announces.
   private var lapses: [Lapse] = []
-  /// After so many announcements without a subflow, only a change of the path brings another.
-  private static let maximumLapseCount = 8
+  /// A peer that does not come after so many will not.
+  private static let maximumInvitationCount = 8
   private var isEstablished = false
 
   /// Makes a full mesh of at most `maximumSubflowCount` subflows.
@@ -61,7 +62,7 @@ public struct FullMesh: PathPolicy, Hashable {
       attempts.removeAll { attempt in
         view.localAddresses.contains { $0.path == attempt.path && $0.isUp }
       }
-      for index in lapses.indices { lapses[index].notBefore = view.now }
+      for index in lapses.indices { lapses[index] = Lapse(id: lapses[index].id, invitations: 0, notBefore: view.now) }
     case .remoteAddressesChanged:
       attempts.removeAll { attempt in
         view.remoteAddresses.contains { $0.address == attempt.remote && $0.id != .initial }
@@ -73,18 +74,30 @@ public struct FullMesh: PathPolicy, Hashable {
     openMissingSubflows(view, &commands)
   }
 
-  private func announceFurtherAddresses(_ view: PolicyView, _ commands: inout [PathCommand]) {
+  private mutating func announceFurtherAddresses(_ view: PolicyView, _ commands: inout [PathCommand]) {
     guard !view.isInitiator else { return }
-    for local in view.localAddresses where local.isUp && !view.announced.contains(local.id) {
-      let lapse = lapses.first { $0.id == local.id }
-      // The peer knows the address of the initial subflow until we take it back.
-      if local.id == .initial && lapse == nil { continue }
-      if let lapse, lapse.notBefore > view.now {
-        if lapse.notBefore != .distantFuture { commands.append(.wake(at: lapse.notBefore)) }
-      } else {
+    for local in view.localAddresses where local.isUp {
+      if let index = lapses.firstIndex(where: { $0.id == local.id }) {
+        inviteAgain(local, index, view, &commands)
+      } else if local.id != .initial && !view.announced.contains(local.id) {
         commands.append(.announce(local, port: nil))
       }
     }
+  }
+
+  /// Announces an address that lost its last subflow until there is another one.
+  private mutating func inviteAgain(
+    _ local: LocalAddress, _ index: Int, _ view: PolicyView, _ commands: inout [PathCommand]
+  ) {
+    guard lapses[index].invitations < Self.maximumInvitationCount,
+      !view.subflows.contains(where: { $0.tuple.local.address == local.address })
+    else { return }
+    if lapses[index].notBefore <= view.now {
+      commands.append(.announce(local, port: nil))
+      lapses[index].invitations += 1
+      lapses[index].notBefore = view.now + wait(after: lapses[index].invitations)
+    }
+    commands.append(.wake(at: lapses[index].notBefore))
   }
 
   /// A subflow that the peer opened has failed. Where it was the last of our address, the address is taken back, which
@@ -100,16 +113,19 @@ public struct FullMesh: PathPolicy, Hashable {
     guard let local = view.localAddresses.first(where: { $0.path == path && $0.address == tuple.local.address }),
       !view.subflows.contains(where: { $0.tuple.local.address == local.address }), !view.subflows.isEmpty
     else { return }
-    let index = lapses.firstIndex { $0.id == local.id }
-    var failures = index.map { lapses[$0].failures } ?? 0
-    // One that worked for a good while has no past.
-    if let index, view.now > lapses[index].notBefore + maximumRetryDelay { failures = 0 }
-    let wait = min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
-    let isLast = failures >= Self.maximumLapseCount
-    let lapse = Lapse(id: local.id, failures: failures + 1, notBefore: isLast ? .distantFuture : view.now + wait)
-    if let index { lapses[index] = lapse } else if lapses.count < 32 { lapses.append(lapse) }
     commands.append(.withdraw(local.id))
-    if !isLast { commands.append(.wake(at: lapse.notBefore)) }
+    if let index = lapses.firstIndex(where: { $0.id == local.id }) {
+      // One that worked for a good while has no past.
+      if view.now > lapses[index].notBefore + maximumRetryDelay { lapses[index].invitations = 0 }
+      lapses[index].notBefore = view.now + wait(after: lapses[index].invitations)
+    } else if lapses.count < 32 {
+      lapses.append(Lapse(id: local.id, invitations: 0, notBefore: view.now + retryDelay))
+    }
+  }
+
+  /// The wait after so many failures.
+  private func wait(after failures: Int) -> Nanoseconds {
+    min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
   }
 
   private mutating func openMissingSubflows(_ view: PolicyView, _ commands: inout [PathCommand]) {
@@ -150,7 +166,7 @@ public struct FullMesh: PathPolicy, Hashable {
     case .refused, .resetByPeer(_, isTransient: false):
       // RFC 8684 §3.6: without flag T, not again over this path, until something changes.
       notBefore = .distantFuture
-    default: notBefore = now + min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
+    default: notBefore = now + wait(after: failures)
     }
     let attempt = Attempt(
       path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: notBefore)

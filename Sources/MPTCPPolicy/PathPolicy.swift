@@ -90,7 +90,8 @@ public enum PathCommand: Sendable, Hashable {
   case closeSubflow(SubflowID)
   /// Tell the peer to use a subflow as a backup, or no longer (MP_PRIO).
   case setBackup(SubflowID, Bool)
-  /// Announce one of our addresses (ADD_ADDR).
+  /// Announce one of our addresses (ADD_ADDR). One that is announced already, and was a second ago or longer, is said
+  /// again: an invitation to a peer that has no subflow there.
   case announce(LocalAddress, port: Port?)
   /// Take an announced address back (REMOVE_ADDR).
   case withdraw(AddressID)

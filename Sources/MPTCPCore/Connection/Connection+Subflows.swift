@@ -108,9 +108,17 @@ extension Connection {
   // MARK: Announcing (RFC 8684 §3.4.1)
 
   private func announce(_ local: LocalAddress, port: Port?, now: Instant) {
-    guard isConfirmed, !announcements.contains(where: { $0.id == local.id }), announcements.count < 32 else { return }
-    announcements.append(Announcement(id: local.id, address: local.address, port: port))
-    sendAnnouncement(announcements.count - 1, now: now)
+    guard isConfirmed else { return }
+    if let index = announcements.firstIndex(where: { $0.id == local.id }) {
+      // Said again it invites the peer anew; what was not echoed yet is repeated anyway.
+      guard announcements[index].isEchoed, announcements[index].repeatsAt <= now + .seconds(2) else { return }
+      announcements[index].isEchoed = false
+      announcements[index].attempts = 0
+      sendAnnouncement(index, now: now)
+    } else if announcements.count < 32 {
+      announcements.append(Announcement(id: local.id, address: local.address, port: port))
+      sendAnnouncement(announcements.count - 1, now: now)
+    }
   }
 
   private func sendAnnouncement(_ index: Int, now: Instant) {

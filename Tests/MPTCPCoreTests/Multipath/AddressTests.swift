@@ -276,6 +276,7 @@ import Testing
       _ = script.takeAll()
       third.send(.rst)
       let start = script.now
+      let count = waits.count
       while script.now - start < .seconds(40) {
         if script.takeAll().contains(where: { $0.addAddress?.addressID == id }) {
           waits.append(script.now - start)
@@ -283,10 +284,31 @@ import Testing
         }
         script.pass(.milliseconds(100))
       }
+      if waits.count == count { break }
     }
     #expect(waits.count == 7, "\(waits)")
     #expect(zip(waits, waits.dropFirst()).allSatisfy { $0 <= $1 }, "\(waits)")
     #expect(waits.last.map { $0 > .seconds(14) } == true, "\(waits)")
+  }
+
+  @Test func anInvitationThatIsEchoedAndNotTakenIsRepeatedABoundedNumberOfTimes() throws {
+    let script = Script()
+    let connection = try accepted(script, ConnectionOptions())
+    let second = try #require(connection.join())
+    second.send(.ack)
+    _ = script.takeAll()
+    second.send(.rst)
+    var times: [Instant] = []
+    for _ in 0..<2000 {
+      for option in script.takeAll().compactMap(\.addAddress) where option.addressID != .initial {
+        times.append(script.now)
+        connection.initial.send(
+          .ack, [.addAddress(AddAddress(isEcho: true, addressID: option.addressID, address: option.address))])
+      }
+      script.pass(.milliseconds(100))
+    }
+    #expect(times.count == 8, "\(times)")
+    #expect(zip(times, times.dropFirst()).allSatisfy { $1 - $0 >= .milliseconds(900) }, "\(times)")
   }
 
   @Test func aListenerInvitesNobodyWhoRefusedOrHasAnotherSubflowThere() throws {
