@@ -125,13 +125,16 @@ extension Connection {
     waitingOptions.removeAll()
     remoteAddresses.removeAll()
     reinjections.removeAll()
+    reassembly = ReassemblyQueue()
     policyDeadline = .distantFuture
     announceDeadline = .distantFuture
     dataRetransmitDeadline = .distantFuture
     // The end of the data is the subflow's FIN now.
     if !isRemoteFinished { remoteFinOffset = nil }
     if wasSpeaking, phase == .open {
-      sendsInfiniteMapping = true
+      // It acts back to where the peer is known to have everything. On the only subflow that ever was, offsets of the
+      // data and of the subflow are the same.
+      infiniteMappingStart = sendUnacknowledged
       emit(.fellBack(reason))
     }
     guard let only = subflows.first(where: \.isFullyEstablished) ?? subflows.first else { return }
@@ -150,12 +153,17 @@ extension Connection {
     // Without a checksum to wait for, what was held goes on.
     only.releaseChecksumHold()
     only.deliverUnmapped(now: now)
+    if only.state != .closed, only.hasTakenFin, remoteFinOffset == nil {
+      // What the FIN did not end before, as its DATA_FIN was to come, it ends now.
+      remoteFinOffset = receiveNext
+      takeRemoteFin(now: now)
+    }
     markDirty()
   }
 
   /// The peer declared that everything from here on is plain TCP.
   func takeInfiniteMapping(_ wire: DSSMapping, on subflow: Subflow, now: Instant) {
-    guard isOnlySubflow(subflow), let dataOffset = receiveDataOffset(wire.dsn) else {
+    guard canFallBack(on: subflow), let dataOffset = receiveDataOffset(wire.dsn) else {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
@@ -163,7 +171,7 @@ extension Connection {
     let expected = subflow.receiveNext
     let start = expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
     // It may begin before what has arrived; it must not leave a hole, which plain TCP could never fill.
-    let undelivered = expected - subflow.unmappedByteCount - subflow.checksumHeldByteCount
+    let undelivered = subflow.dataReceiveNext - subflow.unmappedByteCount - subflow.checksumHeldByteCount
     guard dataOffset + (undelivered - start) <= receiveNext else {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
@@ -175,8 +183,11 @@ extension Connection {
   /// A DSS checksum failed (RFC 8684 §3.7).
   func checksumFailed(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     let fail = MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue)
-    // With another subflow to take over, or with a gap that only a retransmission on another one could fill.
-    guard isOnlySubflow(subflow), mapping.dataOffset <= receiveNext else {
+    // With another subflow to take over, or with streams that plain TCP could not continue. In the latter case §3.7 wants
+    // the next subflow put into single-path mode by an infinite mapping; but Linux resets a joined subflow that brings
+    // one, and ordinary mappings, each under its checksum, lose nothing. So neither do we send one there nor take one.
+    guard canFallBack(on: subflow), mapping.dataOffset == mapping.subflowOffset, mapping.dataOffset <= receiveNext
+    else {
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now,
         as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: .fail(fail))
@@ -192,7 +203,7 @@ extension Connection {
   /// MP_FAIL of the peer: its data ends here for the other subflows, and on the only one plain TCP begins.
   func peerFailed(_ option: MPFail, on subflow: Subflow, now: Instant) {
     guard isMultipath, isOnlySubflow(subflow), subflow.isSynchronized else { return }
-    guard isContiguous(subflow) else {
+    guard canFallBack(on: subflow) else {
       // What is in flight would not make sense to plain TCP.
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now,
@@ -202,13 +213,5 @@ extension Connection {
     fallBack(.peerSignalledFailure, now: now)
     queue(.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue)), on: subflow)
     subflow.mustAcknowledge = true
-  }
-
-  /// Whether all that is not DATA_ACKed went out once on `subflow`, in order.
-  private func isContiguous(_ subflow: Subflow) -> Bool {
-    guard let first = subflow.sentMappings.first else { return true }
-    let distance = first.dataOffset - first.subflowOffset
-    return subflow.sentMappings.allSatisfy { $0.dataOffset - $0.subflowOffset == distance }
-      && subflow.sendNext + distance >= sendNext && reinjections.isEmpty
   }
 }

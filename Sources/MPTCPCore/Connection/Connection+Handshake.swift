@@ -136,6 +136,8 @@ extension Connection {
       return
     }
     subflow.join = join
+    // The third ACK makes it a subflow for the peer.
+    isLinear = false
     subflow.isPeerBackup = backup
     if subflow.remoteAddressID == .initial, addressID != .initial { subflow.remoteAddressID = addressID }
     // No data before the fourth ACK; the third is sent again until then (RFC 8684 §3.2).
@@ -154,6 +156,7 @@ extension Connection {
 
   /// Another subflow works; what waited for one is said on it.
   private func joined(_ subflow: Subflow, now: Instant) {
+    isLinear = false
     orphanDeadline = .distantFuture
     endpoint.statistics.joins += 1
     // The application may have thought again since the SYN.

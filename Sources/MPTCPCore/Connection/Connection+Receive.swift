@@ -10,8 +10,11 @@ extension Connection {
   func receive(_ slice: ByteSlice, at offset: Int, on subflow: Subflow, now: Instant) {
     var slice = slice
     var offset = offset
+    // Nothing follows the end, whatever the connection has become since.
+    guard !isRemoteFinished else { return }
     if offset < receiveNext {
       let known = min(receiveNext - offset, slice.count)
+      if !isFallback { isLinear = false }
       duplicateByteCount += known
       endpoint.statistics.duplicateByteCount += known
       slice = slice.dropFirst(known)
@@ -171,7 +174,7 @@ extension Connection {
     }
     guard !subflow.hasReceivedMapping else { return .isHeld }
     // No DSS on a subflow's first data means that something on the way removes options.
-    if subflow.isInitial, isOnlySubflow(subflow), !hasReceivedMapping {
+    if canFallBack(on: subflow), !hasReceivedMapping {
       linearReceive = (offset, receiveNext)
       fallBack(.optionMissingOnData, now: now)
       return .isTCP

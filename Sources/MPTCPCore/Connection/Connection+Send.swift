@@ -47,7 +47,8 @@ extension Connection {
       if subflow.isOpen, receiveWindowEdge - subflow.lastSentDataWindowEdge >= windowUpdateThreshold(subflow) {
         subflow.mustAcknowledge = true
       }
-      if subflow.mustAcknowledge || (!subflow.pendingOptions.isEmpty && subflow.optionsHeldUntil <= now) {
+      let hasOptions = !subflow.pendingOptions.isEmpty && subflow.maySendOptions && subflow.optionsHeldUntil <= now
+      if subflow.mustAcknowledge || hasOptions {
         subflow.emitAcknowledgment(now: now)
       }
       if isBlockedByWindow(subflow) { subflow.armPersist(now: now) }
@@ -188,6 +189,7 @@ extension Connection {
     subflow.inFlightByteCount += length
     subflow.sentByteCount += length
     if isReinjection {
+      isLinear = false
       subflow.reinjectedByteCount += length
       endpoint.statistics.reinjectedByteCount += length
     }
@@ -388,6 +390,11 @@ extension Connection {
         && subflow.sentMappings.contains { $0.dataOffset <= head && head < $0.dataOffset + $0.count }
     }
     guard !isInFlight, reinjections.isEmpty else { return }
+    if head == 1, hasDoubtfulAcknowledgment, let only = subflows.first, canFallBack(on: only) {
+      // The peer has our first data and never says so: sent again, it would be new data to a peer that is plain TCP.
+      fallBack(.optionMissingOnData, now: now)
+      return
+    }
     let end = min(sendNext, head + 65_000)
     reinjections.append(Reinjection(range: head..<end, origin: SubflowID(-1)))
   }
@@ -398,7 +405,7 @@ extension Connection {
   /// found without it.
   private func givesUpOnDataFin(now: Instant) -> Bool {
     guard subflows.count == 1, let only = subflows.first else { return false }
-    if !hasReceivedDSS {
+    if !hasReceivedDSS, canFallBack(on: only) {
       fallBack(.optionMissingOnData, now: now)
       return true
     }

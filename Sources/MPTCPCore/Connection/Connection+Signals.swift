@@ -11,7 +11,7 @@ extension Connection {
       joinConfirmed(subflow, now: now)
     }
     guard isMultipath else {
-      if isFallback { arrivedAfterFallback(segment, now: now) }
+      if isFallback { arrivedAfterFallback(segment, on: subflow, now: now) }
       return
     }
     if case .ack? = signals.join, !subflow.isInitiator {
@@ -21,9 +21,13 @@ extension Connection {
     if signals.isEmpty {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
       guard subflow.sendUnacknowledged > 1 else { return }
-      // One with SACK blocks proves nothing: they may have needed the room.
-      if subflow.isInitial, isOnlySubflow(subflow), sendUnacknowledged == 1, sendNext > 1, segment.options.sack == nil {
-        fallBack(.optionMissingOnData, now: now)
+      if canFallBack(on: subflow), sendUnacknowledged == 1, sendNext > 1 {
+        // One with SACK blocks proves nothing: they may have needed the room.
+        if segment.options.sack == nil {
+          fallBack(.optionMissingOnData, now: now)
+        } else if !subflow.hasReceivedDSS {
+          hasDoubtfulAcknowledgment = true
+        }
       } else if subflow.join != nil, !subflow.hasReceivedDSS, segment.options.sack == nil {
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
       }
@@ -68,12 +72,21 @@ extension Connection {
     }
   }
 
-  private func arrivedAfterFallback(_ segment: Segment, now: Instant) {
-    if failureToSignal != nil {
+  private func arrivedAfterFallback(_ segment: Segment, on subflow: Subflow, now: Instant) {
+    if let failure = failureToSignal {
       // The peer has understood when it says so, or stops mapping its data (RFC 8684 §3.7).
       let signals = segment.options.multipath
-      let hasMapping = signals.dss?.mapping.map { $0.length > 0 } ?? false
-      if signals.fail != nil || (!segment.payload.isEmpty && !hasMapping) { failureToSignal = nil }
+      let mapping = signals.dss?.mapping.flatMap { $0.length > 0 ? $0 : nil }
+      if signals.fail != nil || (!segment.payload.isEmpty && mapping == nil) {
+        failureToSignal = nil
+      } else if let mapping, mapping.subflowSequenceNumber != 0, !segment.payload.isEmpty,
+        receiveDataOffset(mapping.dsn) != relativeOffset(mapping.subflowSequenceNumber, on: subflow)
+      {
+        // It maps old data anew: it did not hear us, and plain TCP would take the same octets twice.
+        subflow.emitReset(reason: nil, isTransient: false, with: .fail(failure), now: now)
+        end(.protocolError, now: now)
+        return
+      }
     }
     if sendNext < dataEnd { markDirty() }
   }
@@ -196,6 +209,9 @@ extension Connection {
       endpoint.statistics.badAddressAuthentications += 1
       return
     }
+    // Only the third ACK can have told the peer our key. Linux announces right behind it, on acknowledgements without a
+    // DSS, and may send no DSS before there is data.
+    if multipath == .keyed { multipath = .confirmed }
     guard option.address.isUnicast, !option.address.isUnspecified, option.port?.rawValue != 0 else { return }
     var echo = option
     echo.isEcho = true

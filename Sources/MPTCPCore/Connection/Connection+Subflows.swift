@@ -7,11 +7,16 @@ extension Connection {
 
   /// Tells the policy what happened and does what it says.
   func consult(_ event: PolicyEvent, now: Instant) {
-    guard isConfirmed, phase == .open, !isReleased || !finishRequested else { return }
+    guard isConfirmed, phase == .open, !isReleased || !hasDeliveredEverything else { return }
     var commands: [PathCommand] = []
     policy.handle(event, in: policyView(now: now), commands: &commands)
     // A policy that asks for more than a connection may have is cut, not obeyed.
     for command in commands.prefix(64) { perform(command, now: now) }
+  }
+
+  /// Nothing of ours needs a further subflow any more. (A peer takes none once our DATA_FIN is there; Linux does not.)
+  private var hasDeliveredEverything: Bool {
+    isDataFinAcknowledged || (isDataFinSent && sendUnacknowledged == dataEnd && hasLivingSubflow)
   }
 
   private func policyView(now: Instant) -> PolicyView {
@@ -196,8 +201,16 @@ extension Connection {
     // on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
     let isTransient = signals.reset.map { $0.transient || $0.reason.rawValue == 0 } ?? true
     let isRefusal = wasHandshake && (subflow.join == nil || !isTransient)
+    // Reason 1 on a join means that the peer knows no such token: it has forgotten the connection (RFC 8684 §3.2, §3.6).
+    // Anything else speaks of the subflow, and another may be let in.
+    let isForgotten = isRefusal && subflow.join != nil && signals.reset?.reason == .mptcpSpecific
     drop(subflow, reason: isRefusal ? .refused : .resetByPeer(reason, isTransient: isTransient), now: now)
-    if subflows.isEmpty { lastSubflowGone(isRefusal ? .refused : .resetByPeer, subflow, now: now) }
+    guard subflows.isEmpty else { return }
+    if isForgotten, phase == .open {
+      end(.resetByPeer, now: now)
+    } else {
+      lastSubflowGone(isRefusal ? .refused : .resetByPeer, now: now)
+    }
   }
 
   /// Time-outs, refusals: nothing is sent any more.
@@ -209,9 +222,9 @@ extension Connection {
     drop(subflow, reason: reason, now: now)
     guard subflows.isEmpty else { return }
     switch reason {
-    case .refused: lastSubflowGone(.refused, subflow, now: now)
-    case .connectTimedOut: lastSubflowGone(.connectTimedOut, subflow, now: now)
-    default: lastSubflowGone(.timedOut, subflow, now: now)
+    case .refused: lastSubflowGone(.refused, now: now)
+    case .connectTimedOut: lastSubflowGone(.connectTimedOut, now: now)
+    default: lastSubflowGone(.timedOut, now: now)
     }
   }
 
@@ -223,7 +236,7 @@ extension Connection {
     guard subflow.state != .closed else { return }
     subflow.emitReset(reason: reason, isTransient: isTransient, with: extra, now: now)
     drop(subflow, reason: closeReason ?? .reset(ResetReasonCode(reason.rawValue)), now: now)
-    if subflows.isEmpty { lastSubflowGone(.protocolError, subflow, now: now) }
+    if subflows.isEmpty { lastSubflowGone(.protocolError, now: now) }
   }
 
   /// A local path is gone.
@@ -231,7 +244,7 @@ extension Connection {
     let gone = subflows.filter { $0.path == path }
     for subflow in gone { drop(subflow, reason: .pathRemoved, now: now) }
     withdrawAddresses(of: gone)
-    if subflows.isEmpty, phase != .closed { lastSubflowGone(.noSubflows, nil, now: now) }
+    if subflows.isEmpty, phase != .closed { lastSubflowGone(.noSubflows, now: now) }
     consult(.localPathsChanged, now: now)
   }
 
@@ -306,8 +319,21 @@ extension Connection {
   /// How long a connection without subflows waits for another (RFC 8684 §3.8.3 leaves the time open).
   private static let orphanTimeout = Nanoseconds.seconds(60)
 
+  /// No subflow has come that could bring the rest of the peer's data. One that the peer alone has ended may still carry
+  /// ours, for as long as that gets on.
+  func orphanDeadlinePassed(now: Instant) {
+    orphanDeadline = .distantFuture
+    guard !hasLivingSubflow, phase == .open else { return }
+    let patience = dataProgressAt + Self.orphanTimeout
+    if patience > now, subflows.contains(where: \.acceptsData) {
+      orphanDeadline = patience
+    } else {
+      abort(reason: .noSubflows, now: now)
+    }
+  }
+
   /// The last subflow ended while the connection was not done.
-  private func lastSubflowGone(_ reason: CloseReason, _ last: Subflow?, now: Instant) {
+  private func lastSubflowGone(_ reason: CloseReason, now: Instant) {
     switch phase {
     case .closed: endpoint.forget(self)
     case .opening: end(reason, now: now)
@@ -316,16 +342,14 @@ extension Connection {
         checkFinished(now: now)
         return
       }
-      // Break before make: the peer keeps the state too (RFC 8684 §3.8.3), unless it says that it does not.
-      let isHopeless =
-        !isConfirmed || last.map { $0.join != nil && !$0.isFullyEstablished && reason == .refused } == true
-      if isHopeless {
-        end(reason == .refused ? .resetByPeer : reason, now: now)
-      } else {
-        // Attempts that fail do not buy more time.
-        if orphanDeadline == .distantFuture { orphanDeadline = now + Self.orphanTimeout }
-        endpoint.reschedule(self)
+      // Before a DSS there is no join (RFC 8684 §3.1), in either direction.
+      guard isConfirmed, hasReceivedDSS else {
+        end(reason, now: now)
+        return
       }
+      // Break before make: the peer keeps the state too (RFC 8684 §3.3.3). Attempts that fail do not buy more time.
+      if orphanDeadline == .distantFuture { orphanDeadline = now + Self.orphanTimeout }
+      endpoint.reschedule(self)
     }
   }
 
@@ -361,7 +385,7 @@ extension Connection {
   /// The peer's FIN on one subflow.
   func subflowFinished(_ subflow: Subflow, now: Instant) {
     // A peer that ends the only subflow and never sent a DSS does not know of Multipath TCP any more.
-    if isMultipath, !hasReceivedDSS, isOnlySubflow(subflow) { fallBack(.optionMissingOnData, now: now) }
+    if isMultipath, !hasReceivedDSS, canFallBack(on: subflow) { fallBack(.optionMissingOnData, now: now) }
     if isFallback {
       if remoteFinOffset == nil { remoteFinOffset = receiveNext }
       takeRemoteFin(now: now)
@@ -395,7 +419,7 @@ extension Connection {
     }
     if subflow.state == .timeWait { endpoint.enterTimeWait(subflow, now: now) }
     drop(subflow, reason: .finished, now: now)
-    if subflows.isEmpty { lastSubflowGone(.noSubflows, nil, now: now) }
+    if subflows.isEmpty { lastSubflowGone(.noSubflows, now: now) }
   }
 
   /// A subflow that was closing has had its time.

@@ -65,8 +65,14 @@ final class Connection {
   var hasSentKeys = false
   /// The peer sends 8-octet data sequence numbers, so our DATA_ACKs have 8 octets (RFC 8684 §3.3.1).
   var answersWithEightOctets = true
-  /// The next data segment carries an infinite mapping (RFC 8684 §3.7).
-  var sendsInfiniteMapping = false
+  /// Both streams have run on the initial subflow alone, each octet once: plain TCP could go on from here (RFC 8684 §3.7).
+  /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
+  /// does for Linux, which then answers a failure with RST.
+  var isLinear = true
+  /// The peer, of whom no DSS came yet, acknowledged data without one where SACK blocks may have needed the room.
+  var hasDoubtfulAcknowledgment = false
+  /// Where our infinite mapping begins, as a data offset, which is the subflow offset too (RFC 8684 §3.7).
+  var infiniteMappingStart: Int?
   /// The subflow offset of the mapping that carried it, once sent.
   var infiniteMappingCarrier: Int?
   /// MP_FAIL, on every pure ACK until the peer shows that it got it: were an ACK without it to arrive, the peer would take
@@ -234,10 +240,13 @@ final class Connection {
 
   func subflow(_ id: SubflowID) -> Subflow? { subflows.first { $0.id == id } }
 
-  /// Whether `subflow` is the only one, joins under way not counted: then the connection can fall back (RFC 8684 §3.7).
+  /// Whether `subflow` is the only one, joins under way not counted.
   func isOnlySubflow(_ subflow: Subflow) -> Bool {
     subflows.allSatisfy { $0 === subflow || !$0.isFullyEstablished }
   }
+
+  /// Whether the connection can go on as plain TCP on `subflow` (RFC 8684 §3.7).
+  func canFallBack(on subflow: Subflow) -> Bool { isLinear && subflow.isInitial && isOnlySubflow(subflow) }
 
   func hasOtherUsableSubflow(than subflow: Subflow) -> Bool {
     subflows.contains { $0 !== subflow && $0.acceptsData && !$0.isStalled }
@@ -267,10 +276,7 @@ final class Connection {
       consult(.wake, now: now)
     }
     if announceDeadline <= now { repeatAnnouncements(now: now) }
-    if orphanDeadline <= now {
-      orphanDeadline = .distantFuture
-      if !hasLivingSubflow { end(.noSubflows, now: now) }
-    }
+    if orphanDeadline <= now { orphanDeadlinePassed(now: now) }
     if lingerDeadline <= now { lingerDeadlinePassed(now: now) }
     markDirty()
   }

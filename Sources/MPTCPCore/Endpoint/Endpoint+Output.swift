@@ -128,7 +128,9 @@ extension Endpoint {
     guard subflow.state == .synSent, case .destinationUnreachable(let code, _, _) = message else { return }
     let isHard = quotation.header.source.family == .v4 ? (code == 2 || code == 3) : (code == 1 || code == 4)
     if isHard || subflow.synRetransmissions > 0 {
-      subflow.connection.subflowFailed(subflow, reason: .refused, now: now)
+      // A join may get through later: what a router says of a path is no refusal by the peer.
+      subflow.connection.subflowFailed(
+        subflow, reason: subflow.join == nil ? .refused : .connectTimedOut, now: now)
     }
   }
 }

@@ -175,7 +175,7 @@ extension Subflow {
     unmapped.removeAll()
     unmappedByteCount = 0
     connection.notePending(-count)
-    var offset = receiveNext - count
+    var offset = dataReceiveNext - count
     for slice in waiting {
       guard state != .closed else { return }
       deliver(slice, at: offset, now: now)
@@ -187,7 +187,7 @@ extension Subflow {
   /// that says the same of a part, or says more behind it, agrees (without checksums, whose span is all or nothing).
   func note(_ mapping: ReceivedMapping) -> Bool {
     var mapping = mapping
-    guard mapping.count > 0, mapping.end > receiveNext - unmappedByteCount else { return true }
+    guard mapping.count > 0, mapping.end > dataReceiveNext - unmappedByteCount else { return true }
     var index = receivedMappings.count
     while index > 0, receivedMappings[index - 1].subflowOffset > mapping.subflowOffset { index -= 1 }
     if index > 0 {

@@ -53,9 +53,9 @@ extension Subflow {
       left -= 1
       // An option that took the room of a DATA_ACK has it follow at once: nothing else would say it.
       hadOptions = hadOptions && connection.isMultipath && connection.receiveNext != lastSentDataAck
-    } while left > 0 && (hadOptions || !pendingOptions.isEmpty) && isFullyEstablished
+    } while left > 0 && (hadOptions || !pendingOptions.isEmpty) && maySendOptions
     // The rest follows a round trip later.
-    if !pendingOptions.isEmpty, isFullyEstablished {
+    if !pendingOptions.isEmpty, maySendOptions {
       optionsHeldUntil = now + max(roundTrip.smoothed ?? .zero, .milliseconds(10))
       acknowledgmentDeadline = min(acknowledgmentDeadline, optionsHeldUntil)
       endpoint.reschedule(self)
@@ -110,6 +110,10 @@ extension Subflow {
       payload: nil, segmentByteCount: 0, now: now)
   }
 
+  /// Whether one-shot options may leave: until the peer proves that it has our key, the keys take their place in each
+  /// acknowledgement.
+  var maySendOptions: Bool { isFullyEstablished && connection.multipath != .keyed }
+
   // MARK: Packing of options, in order of precedence
   // 1. timestamps (RFC 7323 §3.2: on every segment), 2. the handshake's MP_CAPABLE or MP_JOIN, 3. the mapping of the
   // data, with the DATA_ACK, 4. a one-shot option (pure ACKs only), 5. the DATA_ACK alone, 6. SACK with what is left.
@@ -124,18 +128,18 @@ extension Subflow {
 
   /// The first data after the fallback, and its repetitions.
   private func declaresInfiniteMapping(_ mapping: SentMapping) -> Bool {
-    connection.sendsInfiniteMapping || connection.infiniteMappingCarrier == mapping.subflowOffset
+    guard connection.infiniteMappingStart != nil else { return false }
+    return connection.infiniteMappingCarrier == nil || connection.infiniteMappingCarrier == mapping.subflowOffset
   }
 
   private func packMapping(_ mapping: SentMapping, _ options: inout TCPOptionBlock) {
-    if declaresInfiniteMapping(mapping) {
-      // RFC 8684 §3.7: length 0, checksum 0, from here to the end.
+    if let start = connection.infiniteMappingStart, declaresInfiniteMapping(mapping) {
+      // RFC 8684 §3.7: length 0, checksum 0, to the end.
       let infinite = DSSMapping(
-        dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
-        subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset), length: 0,
+        dsn: .eight(connection.sendDataNumber(start).rawValue),
+        subflowSequenceNumber: UInt32(truncatingIfNeeded: start), length: 0,
         checksum: connection.usesChecksum ? 0 : nil)
       _ = options.append(.multipath(.dss(DSS(dataFin: false, dataAck: nil, mapping: infinite))))
-      connection.sendsInfiniteMapping = false
       connection.infiniteMappingCarrier = mapping.subflowOffset
       return
     }

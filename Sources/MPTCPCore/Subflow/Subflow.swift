@@ -180,6 +180,12 @@ final class Subflow {
     sendUnacknowledged + (number - sequenceNumber(sendUnacknowledged))
   }
 
+  /// The peer's FIN is here with everything before it, and counted in `receiveNext`.
+  var hasTakenFin: Bool { finOffset.map { receiveNext > $0 } ?? false }
+
+  /// The offset behind the last octet of data that is here in order: a FIN that was taken is none.
+  var dataReceiveNext: Int { hasTakenFin ? receiveNext - 1 : receiveNext }
+
   // MARK: Sizes
 
   private var ipHeaderByteCount: Int { tuple.remote.address.family == .v4 ? 20 : 40 }

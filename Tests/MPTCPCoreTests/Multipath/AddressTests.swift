@@ -49,6 +49,33 @@ import Testing
         .addressAnnounced(AddressID(7), TransportAddress(address, port ?? connection.initial.local.port))))
   }
 
+  /// Linux announces right behind the third ACK and says no DATA_ACK before there is data.
+  @Test func anAnnouncementBeforeAnyDSSIsEchoedAndProvesThatThePeerHasOurKey() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    _ = script.takeAll()
+    connection.initial.send(.ack, [connection.announcement(Pair.address(1, 1, .v4), id: AddressID(7))])
+    script.pass(.seconds(2))
+    let sent = script.takeAll()
+    #expect(sent.filter { $0.addAddress?.isEcho == true }.count == 1)
+    #expect(sent.count <= 2, "\(sent.count) packets")
+    #expect(sent.allSatisfy { $0.capable == nil })
+    // Joins wait for a DSS (RFC 8684 §3.1).
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    #expect(script.takeAll().contains { $0.isSyn && $0.destination == Pair.address(1, 1, .v4) })
+  }
+
+  @Test func aPriorityWaitsForAnIdlePeerInSilence() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    _ = script.takeAll()
+    try script.endpoint.setBackup(connection.id, SubflowID(0), true, at: script.now)
+    script.pass(.seconds(2))
+    #expect(script.takeAll().isEmpty)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    #expect(script.takeAll().contains { $0.priority == MPPriority(backup: true) })
+  }
+
   @Test func anAnnouncementWithAWrongHMACIsIgnoredInSilence() throws {
     let script = Script()
     let connection = try accepted(script)

@@ -243,6 +243,66 @@ import Testing
     #expect(script.closeReason == nil)
   }
 
+  @Test func whatWasWrittenBeforeCloseGoesOverASubflowThatIsOpenedAfterIt() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    // The peer's join is the only other subflow; it goes.
+    let data = octets(100_000)
+    var left = ByteSlice(data)
+    left = left.dropFirst(try script.endpoint.write(left, to: connection.id, at: script.now))
+    #expect(left.isEmpty)
+    script.endpoint.close(connection.id, at: script.now)
+    while let syn = script.take(where: \.isSyn) {
+      let refusal = ScriptedSubflow(
+        script, path: syn.path, local: TransportAddress(syn.destination, syn.tcp.destinationPort),
+        remote: TransportAddress(syn.source, syn.tcp.sourcePort))
+      refusal.note(syn)
+      refusal.send([.rst, .ack], at: 0, ack: 1)
+    }
+    connection.initial.send([.rst, .ack])
+    script.pass(.seconds(3))
+    let syn = try #require(script.take(where: \.isSyn))
+    let second = try #require(connection.answerJoin(syn))
+    second.send(.ack, [connection.dataAck(1)])
+    var got = 0
+    for _ in 0..<200 where got < data.count {
+      while let packet = second.take(where: { !$0.payload.isEmpty }) {
+        guard let at = connection.mapped(by: packet), at == got + 1 else { continue }
+        got += packet.payload.count
+      }
+      second.send(.ack, [connection.dataAck(got + 1)])
+      script.pass(.milliseconds(10))
+    }
+    #expect(got == data.count)
+  }
+
+  @Test func aFINWithoutDataFINLetsOurDataGoOnAndEndsWithAFastCloseWhenNothingMoves() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.initial.send([.ack, .fin], [connection.dataAck(1)])
+    var sent = 0
+    for _ in 0..<30 {
+      sent += try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+      _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+      connection.initial.send(.ack, [connection.dataAck(sent + 1)])
+      script.pass(.seconds(4))
+    }
+    #expect(script.closeReason == nil)
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == sent)
+    _ = script.takeAll()
+    script.pass(.seconds(130))
+    #expect(script.closeReason == .noSubflows)
+    #expect(script.takeAll().contains { $0.isReset && $0.fastClose?.receiverKey == connection.key })
+  }
+
+  @Test func aRSTBeforeAnyDSSEndsTheConnection() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.initial.send([.rst, .ack])
+    #expect(script.closeReason == .resetByPeer)
+  }
+
   @Test func aConnectionWithoutSubflowsEndsInTime() throws {
     let script = Script()
     let connection = try accepted(script)

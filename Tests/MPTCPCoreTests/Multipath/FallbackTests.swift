@@ -104,7 +104,8 @@ import Testing
       _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
       let next = try #require(connection.initial.take { !$0.payload.isEmpty })
       #expect(next.dss?.mapping?.length == 0)
-      #expect(next.dss?.mapping?.subflowSequenceNumber == 11)
+      #expect(next.dss?.mapping?.subflowSequenceNumber == 1)
+      #expect(connection.mapped(by: next) == 1)
     }
   }
 

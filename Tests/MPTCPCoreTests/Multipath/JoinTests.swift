@@ -129,6 +129,66 @@ import Testing
     #expect(script.closeReason == nil)
   }
 
+  /// RFC 8684 §3.6: the reason speaks of the subflow; only a peer that has forgotten the token ends the connection.
+  @Test func aRefusedJoinLeavesAConnectionWithoutSubflowsItsTime() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, options: lonely)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    connection.initial.send([.rst, .ack])
+    func refuse(_ reset: MPTCPReset?) throws {
+      _ = try script.endpoint.openSubflow(connection.id, on: PathID(1), at: script.now)
+      let syn = try #require(script.take(where: \.isSyn))
+      let refusal = ScriptedSubflow(
+        script, path: 1, local: TransportAddress(syn.destination, syn.tcp.destinationPort),
+        remote: TransportAddress(syn.source, syn.tcp.sourcePort))
+      refusal.note(syn)
+      refusal.send([.rst, .ack], at: 0, ack: 1, reset.map { [.reset($0)] } ?? [])
+    }
+    try refuse(MPTCPReset(transient: false, reason: .administrativelyProhibited))
+    try refuse(MPTCPReset(transient: true, reason: .mptcpSpecific))
+    try refuse(nil)
+    #expect(script.closeReason == nil)
+    try refuse(MPTCPReset(transient: false, reason: .mptcpSpecific))
+    #expect(script.closeReason == .resetByPeer)
+  }
+
+  @Test func aRouterThatReachesNobodyRefusesNoJoinForGood() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    let syn = try #require(script.take { $0.isSyn && $0.path == 1 })
+    connection.initial.send([.rst, .ack])
+    // Host unreachable for the SYN and its repetition.
+    func unreachable(_ syn: WirePacket) {
+      let body: [UInt8] = [3, 1, 0, 0, 0, 0, 0, 0] + syn.bytes.prefix(28)
+      let header = IPHeader(
+        source: syn.destination, destination: syn.source, protocolNumber: IPProtocol.icmp, payloadByteCount: body.count)
+      var bytes = [UInt8](repeating: 0, count: header.totalByteCount)
+      bytes.withUnsafeMutableBytes { buffer in
+        _ = try? header.write(into: buffer)
+        for (index, octet) in body.enumerated() { buffer[header.headerByteCount + index] = octet }
+        try? Segmentation.fillChecksums(in: buffer)
+      }
+      var sum = InternetChecksum()
+      sum.add(body.span.bytes)
+      let value = sum.value
+      bytes[header.headerByteCount + 2] = UInt8(value >> 8)
+      bytes[header.headerByteCount + 3] = UInt8(value & 255)
+      script.endpoint.receive(ByteSlice(bytes), on: PathID(1), at: script.now)
+      script.drain()
+    }
+    unreachable(syn)
+    script.pass(.milliseconds(1100))
+    let again = try #require(script.take { $0.isSyn && $0.tcp.sourcePort == syn.tcp.sourcePort })
+    unreachable(again)
+    #expect(
+      script.endpoint.description(of: connection.id)?.subflows.contains { $0.tuple.local.port == syn.tcp.sourcePort }
+        == false)
+    #expect(script.closeReason == nil)
+    script.pass(.seconds(2))
+    #expect(script.takeAll().contains { $0.isSyn && $0.path == 1 && $0.tcp.sourcePort != syn.tcp.sourcePort })
+  }
+
   @Test func anUnknownTokenIsAnsweredWithResetReason1() throws {
     let script = Script()
     _ = try accepted(script)
