@@ -7,6 +7,7 @@
 SWIFT ?= swift
 SOURCES := Package.swift Sources Tests
 # A traceback in a pipe helps nobody and takes seconds.
+export SWIFT
 export SWIFT_BACKTRACE ?= enable=no
 
 .PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench setup setup-tests setup-bench format lint
@@ -20,13 +21,13 @@ test: setup-tests lint tools test-fast test-interop
 # in a process of its own.
 test-fast:
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --skip InteropTests
-	MEMORY_TESTS=1 $(SWIFT) test --skip-build --filter MemoryTests
+	scripts/suite --skip-build --skip InteropTests
+	MEMORY_TESTS=1 scripts/suite --skip-build --filter MemoryTests
 
 # The suite runs the release binaries, as users will.
 test-interop: tools
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --no-parallel --filter InteropTests
+	scripts/suite --skip-build --no-parallel --filter InteropTests
 
 tools: tools-mptcp tools-mptcp-peer tools-stack-peer
 

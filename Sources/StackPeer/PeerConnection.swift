@@ -50,7 +50,8 @@ final class PeerConnection: Sendable {
   private struct State {
     var outcome = PeerOutcome()
     var stalls = StallMeter()
-    var reachedEnd = false
+    /// Each subflow as it was last seen.
+    var subflows: [SubflowID: SubflowDescription] = [:]
   }
 
   init(_ connection: MultipathConnection, _ workload: Workload, isServer: Bool, number: Int) {
@@ -134,6 +135,7 @@ final class PeerConnection: Sendable {
       }
       offset += count
       state.withLock { $0.outcome.sent = offset }
+      if isReported, isDue(offset - count, offset) { await takeFacts() }
       try checkAbort()
       if workload.writePauseUs > 0 { try await Task.sleep(for: .microseconds(workload.writePauseUs)) }
     }
@@ -144,7 +146,8 @@ final class PeerConnection: Sendable {
   private func receive() async throws {
     if workload.readDelayUs > 0 { try await Task.sleep(for: .microseconds(workload.readDelayUs)) }
     while let slice = try await connection.read(upTo: workload.readSize) {
-      note(slice)
+      let received = note(slice)
+      if isReported, isDue(received - slice.count, received) { await takeFacts() }
       try checkAbort()
       let isComplete = state.withLock { expectedByteCount >= 0 && $0.outcome.received >= expectedByteCount }
       if workload.keepWritingOpen && isComplete { return }
@@ -166,8 +169,15 @@ final class PeerConnection: Sendable {
     await connection.finish()
   }
 
-  private func note(_ slice: ByteSlice) {
-    let report: String? = state.withLock { state in
+  /// Whether this connection has a line of its own in the report.
+  private var isReported: Bool { workload.each || workload.connections <= 1 }
+
+  /// A look at the subflows each mebibyte: at the end some may be gone.
+  private func isDue(_ before: Int, _ after: Int) -> Bool { before >> 20 != after >> 20 }
+
+  /// Takes arrived bytes into the account; gives the sum so far.
+  private func note(_ slice: ByteSlice) -> Int {
+    let (received, report): (Int, String?) = state.withLock { state in
       let before = state.outcome.received
       state.stalls.arrival(at: seconds(), after: before)
       if !workload.raw && state.outcome.firstDifference < 0,
@@ -176,14 +186,16 @@ final class PeerConnection: Sendable {
         state.outcome.firstDifference = before + difference
       }
       state.outcome.received += slice.count
-      guard workload.reportEvery > 0, before / workload.reportEvery != state.outcome.received / workload.reportEvery
-      else { return nil }
-      return #"{"event":"progress","received":\#(state.outcome.received),"seconds":\#(seconds() - started)}"#
+      let received = state.outcome.received
+      guard workload.reportEvery > 0, before / workload.reportEvery != received / workload.reportEvery
+      else { return (received, nil) }
+      return (received, #"{"event":"progress","received":\#(received),"seconds":\#(seconds() - started)}"#)
     }
     if let report { writeLine(report) }
+    return received
   }
 
-  /// A connection that has ended has no subflows to ask about, so it is asked on the way.
+  /// A connection that has ended has no subflows to ask about, nor one that has lost them, so they are asked on the way.
   private func takeFacts() async {
     guard let info = await connection.info else { return }
     state.withLock { state in
@@ -191,11 +203,10 @@ final class PeerConnection: Sendable {
       state.outcome.fallback = info.fallback != nil
       state.outcome.checksum = info.usesChecksum
       state.outcome.duplicateByteCount = info.duplicateByteCount
-      guard info.subflows.count >= state.outcome.subflows.count, workload.each || workload.connections <= 1 else {
-        return
-      }
+      guard isReported else { return }
       state.outcome.subflowsTotal = max(state.outcome.subflowsTotal, info.subflows.count)
-      state.outcome.subflows = info.subflows.map { subflow in
+      for subflow in info.subflows { state.subflows[subflow.id] = subflow }
+      state.outcome.subflows = state.subflows.values.sorted { $0.id.rawValue < $1.id.rawValue }.map { subflow in
         PeerOutcome.Subflow(
           local: "\(subflow.tuple.local)", remote: "\(subflow.tuple.remote)", bytesSent: subflow.sentByteCount,
           bytesReceived: subflow.receivedByteCount, retransmittedBytes: subflow.retransmittedByteCount,

@@ -173,7 +173,7 @@ package final class ScriptedConnection {
   /// The engine listens on port 80 and the script connects. nil when the engine's SYN/ACK has no MP_CAPABLE.
   package static func accepted(
     by script: Script, options: ConnectionOptions = ConnectionOptions(), flags: MPCapableFlags = .hmac,
-    timestamps: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true
+    timestamps: Bool = false, sack: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true
   ) throws -> ScriptedConnection? {
     var listen = ListenerOptions()
     listen.connection = options
@@ -183,7 +183,8 @@ package final class ScriptedConnection {
       script, path: 0, local: TransportAddress(Pair.address(0, 1, script.family), 4000),
       remote: TransportAddress(Pair.address(0, 0, script.family), 80))
     subflow.usesTimestamps = timestamps
-    subflow.send(.syn, [.capable(MPCapable(flags: flags))], plain: synOptions)
+    subflow.send(
+      .syn, [.capable(MPCapable(flags: flags))], plain: synOptions + (sack ? [.sackPermitted] : []))
     guard let answer = subflow.take(where: \.isSynAck), let engineKey = answer.capable?.senderKey else { return nil }
     let connection = ScriptedConnection(script, subflow, id: ConnectionID(0), key: key)
     connection.engineKey = engineKey

@@ -186,7 +186,8 @@ extension Subflow {
         return
       }
     }
-    packDataAck(&options, isForced: sackRangeCount < 2)
+    let isSackCrowded = isSackPermitted && sackRangeCount >= 2
+    packDataAck(&options, isForced: !isSackCrowded || statedDataAckCount < Self.firstDataAckCount)
   }
 
   /// The DATA_ACK alone. Where SACK blocks compete for the room it is left out if it says nothing new
@@ -198,8 +199,13 @@ extension Subflow {
     if options.append(.multipath(.dss(DSS(dataFin: false, dataAck: ack, mapping: nil)))) { noteDataAckSent() }
   }
 
+  /// A peer that sees the first of our segments without a DSS, those before it being lost or late, takes it that there
+  /// are none and falls back (RFC 8684 §3.7). So many are not lost together.
+  private static let firstDataAckCount: UInt8 = 16
+
   private func noteDataAckSent() {
     lastSentDataAck = connection.receiveNext
+    if statedDataAckCount < .max { statedDataAckCount += 1 }
     noteWindowSent()
   }
 

@@ -96,6 +96,8 @@ final class Subflow {
   var optionsHeldUntil = Instant.zero
   /// The data-level state that the last segment sent here carried: a repetition may leave the DATA_ACK out.
   var lastSentDataAck = -1
+  /// How many segments have carried one so far, up to 255.
+  var statedDataAckCount: UInt8 = 0
   var lastSentDataWindowEdge = -1
 
   // Multipath TCP

@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// Our stack and the kernel's, joined by a number of paths.
 ///
@@ -20,6 +21,27 @@ final class Arena: Sendable {
     case v4, v6
   }
 
+  /// Which end of a connection is ours.
+  enum Role: String, CaseIterable, Sendable {
+    case client, server
+  }
+
+  /// A kind of device, a family and a role.
+  struct Place: Sendable, CustomStringConvertible {
+    var device: Device
+    var family: Family
+    var role: Role
+
+    var description: String { "\(device) \(family) \(role)" }
+
+    /// Every device that can be made here, with every family and role.
+    static let all: [Place] = Device.available.flatMap { device in
+      Family.allCases.flatMap { family in
+        Role.allCases.map { Place(device: device, family: family, role: $0) }
+      }
+    }
+  }
+
   let device: Device
   let family: Family
   let pathCount: Int
@@ -38,7 +60,12 @@ final class Arena: Sendable {
     self.links = links
     kernel = try await NetworkNamespace()
     ours = device == .tun ? kernel : try await NetworkNamespace(sharingUserNamespaceOf: kernel)
-    try await kernel.run(script: "ip mptcp limits set subflow 8 add_addr_accepted 8")
+    // A device that goes down and comes up again keeps its addresses of both families.
+    try await kernel.run(
+      script: """
+        ip mptcp limits set subflow 8 add_addr_accepted 8
+        sysctl -q net.ipv6.conf.all.keep_addr_on_down=1
+        """)
     guard device == .packet else { return }
     for path in 1...paths {
       try await kernel.run("ip", "link", "add", "k\(path)", "type", "veth", "peer", "name", "p\(path)")
@@ -107,9 +134,48 @@ final class Arena: Sendable {
   /// Our stack listens, by `stack-peer`; the call returns once it does.
   func server(_ arguments: String...) async throws -> ChildProcess {
     let server = try ours.start([Machine.stackPeer, "server"] + pathArguments + arguments + ["5000"])
+    try await listens(server)
+    return server
+  }
+
+  /// A connection whose end `role` is ours: the server is started, listens, and then the client.
+  func pair(as role: Role, ours: [String], kernel arguments: [String]) async throws -> Pair {
+    switch role {
+    case .client:
+      let server = try kernel.start([Machine.peer, "server", "--connections", "1"] + arguments + [kernelListening])
+      try await server.waits(for: "listening")
+      let client = try self.ours.start([Machine.stackPeer, "client"] + pathArguments + ours + [kernelSocket()])
+      return Pair(ours: client, kernel: server)
+    case .server:
+      let server = try self.ours.start(
+        [Machine.stackPeer, "server"] + pathArguments + ["--connections", "1"] + ours + ["5000"])
+      try await listens(server)
+      let client = try kernel.start([Machine.peer, "client"] + arguments + [ourSocket()])
+      return Pair(ours: server, kernel: client)
+    }
+  }
+
+  /// Waits until a server of ours can be reached.
+  private func listens(_ server: ChildProcess) async throws {
     try await server.waits(for: "listening")
     if family == .v6 && device == .packet { try await Task.sleep(for: .seconds(1)) }
-    return server
+  }
+
+  /// Both ends of a connection at work.
+  struct Pair {
+    let ours: ChildProcess
+    let kernel: ChildProcess
+
+    /// Waits for both; each must say that it succeeded.
+    func finish(
+      within seconds: Double = 60, location: SourceLocation = #_sourceLocation
+    ) async throws -> (ours: ChildProcess.Outcome, kernel: ChildProcess.Outcome) {
+      let ours = try await ours.finish(within: seconds)
+      #expect(ours.status == 0, "\(ours.summary)", sourceLocation: location)
+      let kernel = try await kernel.finish(within: 20)
+      #expect(kernel.status == 0, "\(kernel.summary)", sourceLocation: location)
+      return (ours, kernel)
+    }
   }
 
   /// A shell pipeline around `mptcp nc` with this arena's paths; `nc` stands for the command.

@@ -235,6 +235,27 @@ import Testing
     #expect(try everything(script, connection).count >= 200)
   }
 
+  /// What comes first may come late: a peer whose first segment from here has no DSS falls back (RFC 8684 §3.7).
+  @Test func theFirstAcknowledgmentsCarryADataAckWhateverRoomSACKWants() throws {
+    let script = Script()
+    let connection = try #require(
+      try ScriptedConnection.accepted(by: script, options: lonely, timestamps: true, sack: true))
+    _ = script.takeAll()
+    var isMissing = false
+    for index in 1...30 {
+      let offset = 1 + index * 100
+      connection.initial.send(
+        .ack, at: offset, [connection.mapping(at: offset, subflowOffset: offset, octets(10))], payload: octets(10))
+      for answer in script.takeAll() {
+        #expect(answer.options.contains { if case .sack = $0 { true } else { false } })
+        if answer.dss?.dataAck == nil { isMissing = true }
+        #expect(index > 14 || !isMissing, "\(index)")
+      }
+    }
+    // Later the reports of what is missing are worth more than a number said before.
+    #expect(isMissing)
+  }
+
   @Test(arguments: [false, true], [false, true])
   func dataSequenceNumbersMayPassTheWrapOfTheirLow32Bits(checksum: Bool, four: Bool) throws {
     let script = Script()
