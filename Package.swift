@@ -91,7 +91,7 @@ let package = Package(
     .executableTarget(
       name: "mptcp",
       dependencies: [
-        "Multipath", "MPTCPTools",
+        "Multipath", "MPTCPStack", "MPTCPTools", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

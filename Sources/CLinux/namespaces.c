@@ -4,12 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 int clinux_unshare_network(void) { return unshare(CLONE_NEWNET) < 0 ? -errno : 0; }
@@ -33,6 +30,8 @@ static int write_file(const char *path, const char *text) {
 
 // Only calls that are safe between fork and exec.
 static int enter_own_namespace(void) {
+  // Real root keeps its rights on files, which it would lose in a user namespace.
+  if (unshare(CLONE_NEWNET) == 0) return 0;
   char user_map[32], group_map[32];
   snprintf(user_map, sizeof user_map, "0 %u 1", (unsigned)geteuid());
   snprintf(group_map, sizeof group_map, "0 %u 1", (unsigned)getegid());
@@ -50,39 +49,6 @@ int clinux_exec_in_namespace(const char *path, char *const argv[], char *const e
   if (result < 0) return result;
   execve(path, argv, envp);
   return -errno;
-}
-
-int clinux_spawn_in_namespace(const char *path, char *const argv[], char *const envp[]) {
-  // The child tells through a pipe that closes on exec why it could not become the program.
-  int report[2];
-  if (pipe2(report, O_CLOEXEC) < 0) return -errno;
-  pid_t pid = fork();
-  if (pid < 0) {
-    int error = errno;
-    close(report[0]);
-    close(report[1]);
-    return -error;
-  }
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int result = clinux_exec_in_namespace(path, argv, envp);
-    (void)!write(report[1], &result, sizeof result);
-    _exit(127);
-  }
-  close(report[1]);
-  int result = 0;
-  ssize_t count = clinux_read(report[0], &result, sizeof result);
-  close(report[0]);
-  if (count != sizeof result) return pid;
-  clinux_wait(pid);
-  return result;
-}
-
-int clinux_wait(pid_t pid) {
-  int status;
-  while (waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) return -errno;
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 bool clinux_has_capability(int number) {

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,6 +17,11 @@ _Static_assert(CLINUX_READABLE == EPOLLIN, "epoll");
 _Static_assert(CLINUX_WRITABLE == EPOLLOUT, "epoll");
 _Static_assert(CLINUX_ERROR == EPOLLERR, "epoll");
 _Static_assert(CLINUX_HANGUP == EPOLLHUP, "epoll");
+
+int clinux_memory_file(const char *name) {
+  int fd = memfd_create(name, MFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
 
 int clinux_poll_create(void) {
   int fd = epoll_create1(EPOLL_CLOEXEC);

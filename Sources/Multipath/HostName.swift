@@ -1,21 +1,72 @@
 import Glibc
 import MPTCPStack
+import Synchronization
 
 /// Names of hosts, looked up as the system does it.
-enum HostName {
+public enum HostName {
   /// The addresses of `name`, in the order in which to try them; of an address in text form, itself.
   ///
-  /// - Throws: ``MultipathError`` when there are none.
-  static func addresses(of name: String) async throws -> [IPAddress] {
+  /// - Parameter family: the family that they must be of; nil: either.
+  /// - Throws: ``MultipathError`` when there are none; `CancellationError` at once when the task is cancelled, whatever
+  ///   the system still waits for.
+  public static func addresses(
+    of name: String, family: IPAddress.Family? = nil
+  ) async throws -> [IPAddress] {
     if let address = IPAddress(name) { return [address] }
-    return try await withCheckedThrowingContinuation { continuation in
-      // The system's look-up blocks: not for a thread of the pool, and never for the stack's.
-      startThread(named: "name look-up") { continuation.resume(with: Result { try lookUp(name) }) }
+    let answer = Answer()
+    return try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        answer.wait(continuation)
+        do throws(SystemError) {
+          // The system's look-up blocks: not for a thread of the pool, and never for the stack's.
+          try startThread(named: "name look-up") { answer.give(Result { try lookUp(name, family) }) }
+        } catch {
+          answer.give(.failure(MultipathError(error, attempt: "find the address of '\(name)'")))
+        }
+      }
+    } onCancel: {
+      answer.give(.failure(CancellationError()))
     }
   }
 
-  private static func lookUp(_ name: String) throws -> [IPAddress] {
+  /// What a look-up comes to, whoever says it first.
+  private final class Answer: Sendable {
+    private enum State {
+      case idle
+      case waiting(CheckedContinuation<[IPAddress], any Error>)
+      case given(Result<[IPAddress], any Error>)
+    }
+
+    private let state = Mutex(State.idle)
+
+    func wait(_ continuation: CheckedContinuation<[IPAddress], any Error>) {
+      let given: Result<[IPAddress], any Error>? = state.withLock { state in
+        if case .given(let result) = state { return result }
+        state = .waiting(continuation)
+        return nil
+      }
+      if let given { continuation.resume(with: given) }
+    }
+
+    func give(_ result: Result<[IPAddress], any Error>) {
+      let waiting: CheckedContinuation<[IPAddress], any Error>? = state.withLock { state in
+        switch state {
+        case .given: return nil
+        case .idle:
+          state = .given(result)
+          return nil
+        case .waiting(let continuation):
+          state = .given(result)
+          return continuation
+        }
+      }
+      waiting?.resume(with: result)
+    }
+  }
+
+  private static func lookUp(_ name: String, _ family: IPAddress.Family?) throws -> [IPAddress] {
     var hints = addrinfo()
+    hints.ai_family = family.map { $0 == .v4 ? AF_INET : AF_INET6 } ?? AF_UNSPEC
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     var list: UnsafeMutablePointer<addrinfo>?
     let result = getaddrinfo(name, nil, &hints, &list)

@@ -19,7 +19,12 @@ enum Program {
     // A peer or a pipe that goes away is an error of the write that finds out, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     do {
-      let command = try Command.parseAsRoot()
+      var arguments = Array(CommandLine.arguments.dropFirst())
+      if arguments.first == NetcatCommand.configuration.commandName {
+        arguments = NetcatCommand.letters.split(arguments)
+      }
+      try refuseUnknownTopic(arguments)
+      let command = try Command.parseAsRoot(arguments)
       // A namespace is entered by the process's only thread: before anything is awaited.
       if let demonstration = command as? DemonstrationCommand { try demonstration.enterNamespace() }
       if var command = command as? any AsyncParsableCommand {
@@ -47,5 +52,14 @@ enum Program {
       }
       exit(status.rawValue)
     }
+  }
+
+  /// Help for a tool that does not exist is a mistake, not a wish to see all of them.
+  private static func refuseUnknownTopic(_ arguments: [String]) throws(ArgumentProblem) {
+    guard arguments.first == "help", let topic = arguments.dropFirst().first else { return }
+    guard !topic.hasPrefix("-"), topic != "help",
+      !Command.configuration.subcommands.contains(where: { $0.configuration.commandName == topic })
+    else { return }
+    throw ArgumentProblem("help \(topic): there is no such tool (see mptcp help)")
   }
 }

@@ -24,7 +24,7 @@ extension InteropSuite {
     private static let seeHelp = "see mptcp help nc"
 
     static let wrong: [Case] = [
-      Case("frobnicate", "frobnicate", "see mptcp help"),
+      Case("frobnicate", "frobnicate", "see mptcp help"), Case("help frobnicate", "frobnicate", "see mptcp help"),
       // What is missing
       Case("nc", "no path", "--tun tun0=10.0.1.2/24"), Case("nc --frobnicate", "--frobnicate", seeHelp),
       Case("nc \(tun)", "no HOST", "mptcp nc [options] HOST PORT"),
@@ -45,6 +45,8 @@ extension InteropSuite {
       Case("nc \(tun) -l 0", "PORT '0'", "1 to 65535"),
       // Times and names
       Case("nc \(tun) -w soon \(peer)", "-w soon", "seconds"), Case("nc \(tun) -w=-1 \(peer)", "-w -1", "seconds"),
+      Case("nc \(tun) -w -1 \(peer)", "-w -1", "leave -w out"), Case("nc \(tun) -zvx \(peer)", "-x", seeHelp),
+      Case("nc \(tun) -vp0 \(peer)", "-p 0", "1 to 65535"), Case("nc \(tun) -w2", "no HOST", "HOST PORT"),
       Case("nc \(tun) -w nan \(peer)", "-w nan", "seconds"), Case("nc \(tun) -q never \(peer)", "-q never", "seconds"),
       Case("nc \(tun) -q 1e9 \(peer)", "-q 1e9", "seconds"),
       Case("nc \(tun) --congestion vegas \(peer)", "--congestion vegas", "cubic, newreno, lia"),
@@ -52,6 +54,10 @@ extension InteropSuite {
       // What does not go together
       Case("nc \(tun) -k \(peer)", "-k", "-l"), Case("nc \(tun) -l -z -p 5000", "-z", "not with -l"),
       Case("nc \(tun) -4 -6 \(peer)", "-4 and -6", "one of them"),
+      Case("nc \(tun) -6 -l 10.0.0.2 5000", "-6: 10.0.0.2", "leave -6 out"),
+      Case("nc \(tun) -n host.invalid 5000", "-n: 'host.invalid'", "leave -n out"),
+      Case("nc \(tun) fe80::1%eth0 5000", "'fe80::1%eth0'", "'%'"),
+      Case("nc \(tun) --pcap - \(peer)", "--pcap -", "FIFO"), Case("demo --picture -", "--picture -", "give a file"),
       Case("nc \(tun) -l 10.9.9.9 5000", "10.9.9.9", "10.0.0.2"), Case("nc \(tun) -l here 5000", "'here'", "none"),
       // Paths
       Case("nc --tun t0 \(peer)", "--tun t0", "--tun tun0=10.0.1.2/24"),
@@ -60,6 +66,8 @@ extension InteropSuite {
       Case("nc --tun t0=10.0.0.2/33 \(peer)", "'10.0.0.2/33'", "10.0.1.2/24"),
       Case("nc --tun t0=10.0.0.0/24 \(peer)", "10.0.0.0", "10.0.1.2/24"),
       Case("nc --tun t0=10.0.0.2/24,host=10.0.9.1 \(peer)", "'host=10.0.9.1'", "another address in"),
+      Case("nc --tun t0=10.0.0.2/24,host=10.0.0.1,host=10.0.0.3 \(peer)", "'host=10.0.0.3'", "twice"),
+      Case("nc --tun t0=10.0.0.2/24,1ms --tun t0=fd00::2/64,2ms \(peer)", "--tun t0", "once"),
       Case("nc --tun t0=10.0.0.2/24,host=me \(peer)", "'me'", "IP address"),
       Case("nc --tun t0=10.0.0.2/24,gateway=10.0.0.1 \(peer)", "'gateway=10.0.0.1'", "host=ADDRESS"),
       Case("nc --tun t0=10.0.0.2/24,40mbits \(peer)", "'40mbits'", "a rate or a delay"),
@@ -93,6 +101,14 @@ extension InteropSuite {
       for file in ["/nonexistent", "/tmp", "/dev/null"] {
         try await expect(74, Case("demo --file \(file)", file, "file"))
       }
+      let scratch = try Scratch()
+      let file = scratch.file("only")
+      try "precious".write(toFile: file, atomically: true, encoding: .utf8)
+      for option in ["--pcap", "--picture"] {
+        try await expect(64, Case("demo --file \(file) \(option) \(file)", option, "--file"))
+      }
+      try await expect(64, Case("demo --pcap \(file)2 --picture \(file)2", "--picture", "--pcap"))
+      #expect(try String(contentsOfFile: file, encoding: .utf8) == "precious")
     }
 
     @Test(
@@ -117,6 +133,8 @@ extension InteropSuite {
         Case("nc \(Self.tun) host.invalid 1", "'host.invalid'", "name"),
         Case("nc \(Self.tun) fd00::1 1", "fd00::1", "add one with such an address"),
         Case("nc \(Self.tun) 10.0.0.1 1", "10.0.0.1:1", "nobody listens"),
+        Case("nc -z \(Self.tun) host.invalid 1-20", "'host.invalid'", "name"),
+        Case("nc -z --tun t0=10.0.0.2/24 10.0.0.1 1", "10.0.0.1:1", "bring its device up"),
       ] { try await expect(1, host, in: namespace) }
       for family in [
         Case("nc \(Self.tun) -4 fd00::1 1", "-4: fd00::1", "leave -4 out"),

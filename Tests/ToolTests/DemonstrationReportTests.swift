@@ -65,6 +65,18 @@ struct DemonstrationReportTests {
     #expect(try JSONDecoder().decode(DemonstrationReport.self, from: data) == report)
   }
 
+  @Test("JSON says what the table says: goodput, gain, and what is missing")
+  func jsonIsTheSame() throws {
+    let report = report(
+      [transfer(.upload, multipath: false, seconds: 3), transfer(.upload, multipath: true, seconds: 2)], joins: 0)
+    let object = try #require(
+      JSONSerialization.jsonObject(with: JSONEncoder().encode(report)) as? [String: Any])
+    let transfers = try #require(object["transfers"] as? [[String: Any]])
+    #expect(transfers.compactMap { $0["goodput"] as? Double }.map { Int($0) } == [2_666_666, 4_000_000])
+    #expect(try #require(object["gains"] as? [String: Double]) == ["upload": 1.5])
+    #expect(object["shortcomings"] as? [String] == ["the kernel counted 0 joins, not 1"])
+  }
+
   @Test("The picture is well-formed and names what it shows")
   func picture() throws {
     let report = report(

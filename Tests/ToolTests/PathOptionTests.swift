@@ -41,12 +41,25 @@ struct PathOptionTests {
       ("a:b=10.0.1.2/24", "'a:b'"), ("t%d=10.0.1.2/24", "'t%d'"), ("all=10.0.1.2/24", "'all'"),
       ("tun0=127.0.0.1/8", "127.0.0.1"), ("tun0=10.0.1.0/24", "10.0.1.0"), ("tun0=10.0.1.255/24", "10.0.1.255"),
       ("tun0=10.0.1.2/24,loss=lots", "'loss=lots'"), ("tun0=224.0.0.1/24", "224.0.0.1"), ("tun0=0.0.0.0/0", "0.0.0.0"),
+      ("tun0=fd00::/64", "fd00::"), ("tun0=fd00:0:0:1::/65", "fd00:0:0:1::"), ("tun0=fd00::/48", "fd00::"),
+      ("tun0=10.0.1.2/24,host=10.0.1.1,host=10.0.1.3", "twice"), ("tun0=fd00::2/64,host=fe80::1", "'host=fe80::1'"),
+      ("tun0=10.0.1.2/32,host=fd00::1", "'host=fd00::1'"), ("tun0=10.0.1.2/32,host=10.0.1.2", "'host=10.0.1.2'"),
     ])
   func refusal(text: String, named: String) {
     let problem = #expect(throws: ArgumentProblem.self) { try PathOption(.tun, parsing: text) }
     #expect(problem?.description.contains(named) == true, "\(problem?.description ?? "")")
     #expect(problem?.description.contains("\n") == false)
     #expect(problem?.description.hasPrefix("--tun \(text)") == true)
+  }
+
+  @Test(
+    "A router of IPv6 may have a link-local address, and beside an address without a network stands any other",
+    arguments: [
+      ("eth0=fd00::2/64,gateway=fe80::1", PathOption.Kind.packet), ("eth0=10.0.1.2/32,gateway=10.9.9.1", .packet),
+      ("tun0=10.0.1.2/32,host=10.0.1.1", .tun), ("tun0=fd00::2/128,host=fd00:9::1", .tun), ("tun0=fd00::/127", .tun),
+    ])
+  func others(text: String, kind: PathOption.Kind) {
+    #expect(throws: Never.self) { try PathOption(kind, parsing: text) }
   }
 
   @Test("Where a network has but two addresses, or one, each is a host's", arguments: [30, 31, 32])
@@ -65,6 +78,15 @@ struct PathOptionTests {
     ])
     #expect(paths.map(\.interface) == ["tun0", "tun1"])
     #expect(paths[0].addresses.count == 2)
+  }
+
+  @Test("A link that is described twice is refused")
+  func twoLinks() throws {
+    let first = try PathOption(.tun, parsing: "tun0=10.0.1.2/24,20ms")
+    #expect(throws: ArgumentProblem.self) {
+      try PathOption.joined([first, PathOption(.tun, parsing: "tun0=fd00::2/64,40ms")])
+    }
+    #expect(try PathOption.joined([first, PathOption(.tun, parsing: "tun0=fd00::2/64")])[0].link != nil)
   }
 
   @Test("The same address on two paths, or two kinds for one device, is refused")

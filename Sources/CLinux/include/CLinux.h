@@ -67,6 +67,9 @@ int clinux_packet_join(int fd, int interface_index, int kind, const uint8_t addr
 
 // MARK: - Reading and writing
 
+// A file without a name, in memory, that goes with its last descriptor; closed on exec.
+int clinux_memory_file(const char *name);
+
 ssize_t clinux_read(int fd, void *buffer, size_t count);
 ssize_t clinux_write(int fd, const void *buffer, size_t count);
 // One packet from up to four pieces; a piece of no length is skipped.
@@ -118,13 +121,9 @@ int clinux_unshare_network(void);
 int clinux_enter_network(int fd);
 // A descriptor of the calling thread's network namespace.
 int clinux_current_network(void);
-// Replaces this program by `path` inside a user and network namespace of its own, where it is root. Call it before a
-// second thread exists. Returns only on failure.
+// Replaces this program by `path` inside a network namespace of its own; who may not make one alone gets a user namespace
+// around it and is root there. Call it before a second thread exists. Returns only on failure.
 int clinux_exec_in_namespace(const char *path, char *const argv[], char *const envp[]);
-// The same in a child process; gives its process ID. The child dies with its parent's thread.
-int clinux_spawn_in_namespace(const char *path, char *const argv[], char *const envp[]);
-// Waits for a child: its exit status, or 128 plus the signal that ended it.
-int clinux_wait(pid_t pid);
 // Whether the calling thread has capability `number` in its user namespace, as /proc says.
 bool clinux_has_capability(int number);
 

@@ -44,7 +44,7 @@ final class PacketDevice: Device {
     guard let kernelAddress = MACAddress(octets: link.hardwareAddress) else {
       throw DeviceError(name, "has no Ethernet address")
     }
-    let isShared = sharesHardwareAddress ?? Self.isWireless(name)
+    let isShared = sharesHardwareAddress ?? Self.isWireless(link.name)
     hardwareAddress = isShared ? kernelAddress : .locallyAdministered(random)
     let filter = PacketFilter(for: addresses.map(\.address), hardwareAddress: hardwareAddress).instructions
     let socket = try check(
@@ -281,7 +281,14 @@ final class PacketDevice: Device {
             + "choose a free address of the same network")
       }
     }
-    for gateway in gateways where !gateway.isLinkLocal && !addresses.contains(where: { $0.contains(gateway) }) {
+    // Beside an address without a network, the gateway is on the link because whoever made the path says so.
+    let isOnLink = { (gateway: IPAddress) in
+      gateway.isLinkLocal
+        || addresses.contains {
+          $0.contains(gateway) || $0.length == gateway.bitCount && $0.address.family == gateway.family
+        }
+    }
+    for gateway in gateways where !isOnLink(gateway) {
       throw DeviceError(
         name, "the gateway \(gateway) is not on the link of \(addresses.map(\.description).joined(separator: ", "))")
     }

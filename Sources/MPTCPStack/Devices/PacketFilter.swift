@@ -16,14 +16,23 @@ struct PacketFilter {
   private static let etherType: UInt32 = 12
   private static let network: UInt32 = 14
 
-  /// Lets pass, of the frames to `hardwareAddress` or to a group: ARP that is about one of `addresses`, IP packets to
-  /// one of them, to its solicited-node group, or to all nodes, and IP packets to one of `others`.
+  /// The VLAN tag that the kernel took off before packet sockets see the frame: SKF_AD_OFF + SKF_AD_VLAN_TAG.
+  private static let virtualNetwork = UInt32(bitPattern: -0x1000 + 44)
+
+  /// Lets pass, of the frames to `hardwareAddress` or to a group: ARP that is about one of `addresses`, and IPv6 packets
+  /// to its solicited-node group or to all nodes. Of those to `hardwareAddress` alone (RFC 1122 §3.3.6): IP packets to
+  /// one of `addresses` or `others`. Frames of a VLAN belong to another link, though the interface is the same.
   ///
   /// - Parameter others: addresses that we have on other links; here nobody asks for them, but packets may come.
   init(for addresses: [IPAddress], others: [IPAddress] = [], hardwareAddress: MACAddress) {
     let octets = hardwareAddress.octets
     let high = octets[0..<4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
     let low = octets[4..<6].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    // A tag with VLAN 0 gives a priority only.
+    append(Self.loadWord, Self.virtualNetwork)
+    append(Self.and, 0xfff)
+    append(Self.jumpEqual, 0, true: 1)
+    append(Self.giveBack, 0)
     unless(Self.loadWord, Self.destination, and: 0x0100_0000, is: 0x0100_0000) { filter in
       filter.require(Self.loadWord, Self.destination, high)
       filter.require(Self.loadHalf, Self.destination + 4, low)
@@ -34,12 +43,13 @@ struct PacketFilter {
         // The target of a question or answer, and the sender: a stranger who claims our address is a conflict.
         accept(type: 0x0806, words: [(Self.network + 24, address.v4)])
         accept(type: 0x0806, words: [(Self.network + 14, address.v4)])
-        accept(packetsTo: address)
       case .v6:
-        for target in [address, address.solicitedNodeMulticast, .allNodes] { accept(packetsTo: target) }
+        for group in [address.solicitedNodeMulticast, .allNodes] { accept(packetsTo: group) }
       }
     }
-    for address in others { accept(packetsTo: address) }
+    require(Self.loadWord, Self.destination, high)
+    require(Self.loadHalf, Self.destination + 4, low)
+    for address in addresses + others { accept(packetsTo: address) }
     append(Self.giveBack, 0)
   }
 

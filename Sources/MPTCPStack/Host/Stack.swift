@@ -29,9 +29,12 @@ package final class Stack: LoopDriver, @unchecked Sendable {
   package let loop: EventLoop
   /// The protocol engine.
   package let endpoint: Endpoint
+  /// Who wants to hear of paths whose devices are gone.
+  package let losses = PathLosses()
 
-  private var attachments: [Attachment?] = []
-  private var vanished: [PathID] = []
+  /// A handful: looked through more quickly than hashed.
+  private var attachments: [Attachment] = []
+  private var vanished: [(path: PathID, reason: SystemError?)] = []
   private var connections: [ConnectionID: WeakObserver] = [:]
   private var listeners: [ListenerID: WeakListenerObserver] = [:]
   private let tap: PacketTap?
@@ -57,7 +60,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     endpoint = Endpoint(configuration: configuration, entropy: SystemEntropy(), at: now)
     if let capture { tap = try PacketTap(path: capture, at: now) } else { tap = nil }
     for path in paths { _ = try attach(path) }
-    loop.start(self, named: "multipath")
+    try loop.start(self, named: "multipath")
   }
 
   /// The loop's clock.
@@ -89,8 +92,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     let id = endpoint.addPath(configuration, at: now)
     if !path.isRunning { endpoint.setPath(id, isUp: false, at: now) }
     let attachment = Attachment(path.device, path: id, monitor: path.monitor)
-    while attachments.count <= Int(id.rawValue) { attachments.append(nil) }
-    attachments[Int(id.rawValue)] = attachment
+    attachments.append(attachment)
     tap?.add(id, name: configuration.name)
     do throws(SystemError) {
       try loop.watch(path.device.descriptor, events: UInt32(CLINUX_READABLE), tag: Self.tag(id, isMonitor: false))
@@ -107,16 +109,18 @@ package final class Stack: LoopDriver, @unchecked Sendable {
 
   /// Takes a path away; a device that was made for it goes with it.
   package func detach(_ id: PathID) {
-    guard let attachment = attachment(id) else { return }
+    guard let index = attachments.firstIndex(where: { $0.path == id }) else { return }
+    let attachment = attachments.remove(at: index)
     loop.unwatch(attachment.device.descriptor)
     if let monitor = attachment.monitor { loop.unwatch(monitor.descriptor) }
-    attachments[Int(id.rawValue)] = nil
     endpoint.removePath(id, at: Self.now)
+    // A device that keeps its old filter lets in what the endpoint then drops.
+    try? shareAddresses()
   }
 
   /// Any path takes packets for any of our addresses: a peer may join our first address by way of another path.
   private func shareAddresses() throws(SystemError) {
-    let devices = attachments.compactMap { $0?.device }
+    let devices = attachments.map(\.device)
     let addresses = devices.flatMap { $0.configuration.addresses.map(\.address) }
     for device in devices { try device.accept(packetsTo: addresses) }
   }
@@ -128,11 +132,11 @@ package final class Stack: LoopDriver, @unchecked Sendable {
   }
 
   /// Whether packets wait for a modelled link.
-  package var hasQueuedPackets: Bool { attachments.contains { $0?.device.hasQueuedPackets == true } }
+  package var hasQueuedPackets: Bool { attachments.contains { $0.device.hasQueuedPackets } }
 
   /// Takes all paths away.
   package func detachAll() {
-    for case let attachment? in attachments { detach(attachment.path) }
+    for attachment in attachments { detach(attachment.path) }
   }
 
   /// Cuts the modelled links of a shaped path, or brings them back; false for a path that has none.
@@ -146,8 +150,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
   package func droppedPackets(on id: PathID) -> Int { attachment(id)?.droppedPackets ?? 0 }
 
   private func attachment(_ id: PathID) -> Attachment? {
-    let index = Int(id.rawValue)
-    return attachments.indices.contains(index) ? attachments[index] : nil
+    attachments.first { $0.path == id }
   }
 
   private static func tag(_ id: PathID, isMonitor: Bool) -> UInt64 {
@@ -190,7 +193,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     }
     if events & UInt32(CLINUX_WRITABLE) != 0 {
       switch attachment.sendWaiting(at: now) {
-      case .vanished: vanished.append(id)
+      case .vanished: vanished.append((id, nil))
       case .blocked: break
       case .sent, .dropped: watch(attachment, forWriting: false)
       }
@@ -201,12 +204,12 @@ package final class Stack: LoopDriver, @unchecked Sendable {
         receive(packet, offload, on: id, at: now)
       }
     } catch {
-      vanished.append(id)
+      vanished.append((id, error))
     }
   }
 
   func tell(at now: Instant) {
-    for case let attachment? in attachments where attachment.device.isDue(at: now) {
+    for attachment in attachments where attachment.device.isDue(at: now) {
       attachment.device.advance(to: now) { packet, offload in receive(packet, offload, on: attachment.path, at: now) }
     }
     if let deadline = endpoint.nextDeadline, deadline <= now { endpoint.advance(to: now) }
@@ -222,13 +225,16 @@ package final class Stack: LoopDriver, @unchecked Sendable {
 
   var nextDeadline: Instant? {
     var deadline = endpoint.nextDeadline ?? .distantFuture
-    for case let attachment? in attachments {
+    for attachment in attachments {
       if let next = attachment.device.nextDeadline, next < deadline { deadline = next }
     }
     return deadline == .distantFuture ? nil : deadline
   }
 
-  func loopWillEnd() { tap?.finish(at: Self.now) }
+  func loopWillEnd() {
+    tap?.finish(at: Self.now)
+    losses.end()
+  }
 
   private func receive(_ packet: ByteSlice, _ offload: ReceiveOffload, on path: PathID, at now: Instant) {
     tap?.received(packet, offload, on: path, at: now)
@@ -242,7 +248,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     switch attachment.send(packet, at: now) {
     case .sent, .dropped: break
     case .blocked: if !wasBlocked { watch(attachment, forWriting: true) }
-    case .vanished: vanished.append(packet.path)
+    case .vanished: vanished.append((packet.path, nil))
     }
   }
 
@@ -256,14 +262,19 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     switch news {
     case .up: endpoint.setPath(attachment.path, isUp: true, at: now)
     case .down: endpoint.setPath(attachment.path, isUp: false, at: now)
-    case .gone: vanished.append(attachment.path)
+    case .gone: vanished.append((attachment.path, nil))
     case nil: break
     }
   }
 
   /// Takes away the paths whose devices are gone, and sends what their going leads to.
   private func removeVanished() {
-    for id in vanished { detach(id) }
+    for (id, reason) in vanished {
+      guard let attachment = attachment(id) else { continue }
+      detach(id)
+      let name = attachment.device.configuration.name
+      losses.add(LostPath(id: id, name: name, reason: reason ?? SystemError("use \(name)", number: ENODEV)))
+    }
     vanished.removeAll()
     let now = Self.now
     while let packet = endpoint.nextPacket() { send(packet, at: now) }

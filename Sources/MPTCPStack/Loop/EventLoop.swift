@@ -62,8 +62,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
   }
 
   /// Starts the thread, which keeps the loop and the driver alive until ``stop()``.
-  func start(_ driver: any LoopDriver, named name: String) {
-    startThread(named: name) { [self] in
+  func start(_ driver: any LoopDriver, named name: String) throws(SystemError) {
+    try startThread(named: name) { [self] in
       thread.store(UInt(pthread_self()), ordering: .relaxed)
       self.driver = driver
       clinux_precise_sleep()
@@ -158,7 +158,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   /// Runs a job that came after the end, on a thread of its own, one after another.
   private func runLate() {
-    startThread(named: "late jobs") { [self] in
+    let runAll: @Sendable () -> Void = { [self] in
       lateJobs.withLock { _ in
         let jobs = shared.withLock { shared in
           let jobs = shared.jobs
@@ -168,6 +168,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         for job in jobs { run(job) }
       }
     }
+    // Without a thread the caller's has to do: whoever waits for the job must not wait for ever.
+    do throws(SystemError) { try startThread(named: "late jobs", runAll) } catch { runAll() }
   }
 
   private let lateJobs = Mutex(())

@@ -18,7 +18,7 @@ struct NeighborCache<Held> {
   static var failureTime: Nanoseconds { .seconds(1) }
   /// Packets held for one host while it is asked; more push out the oldest.
   static var heldLimit: Int { 16 }
-  /// Hosts remembered. The one longest unused is forgotten for a new one.
+  /// Hosts remembered. For a new one is forgotten who was never used, or else is longest unused.
   static var entryLimit: Int { 1_024 }
 
   /// What to do with a packet.
@@ -65,8 +65,13 @@ struct NeighborCache<Held> {
 
   private struct Entry {
     var state: State
+    /// Whether we ever had a packet for it. Others are there because they asked for us, as anybody may.
+    var isWanted = false
     var lastUse: Instant
   }
+
+  /// Uses closer together than this count as one.
+  private static var useInterval: Nanoseconds { .seconds(1) }
 
   private var entries: [IPAddress: Entry] = [:]
 
@@ -76,6 +81,10 @@ struct NeighborCache<Held> {
   /// Where a packet to `address` goes.
   mutating func resolve(_ address: IPAddress, at now: Instant) -> Resolution {
     guard let entry = entries[address] else { return ask(address, at: now) }
+    if !entry.isWanted || now - entry.lastUse >= Self.useInterval {
+      entries[address]?.isWanted = true
+      entries[address]?.lastUse = now
+    }
     switch entry.state {
     case .reachable(let hardware, let until):
       if now < until { return .known(hardware) }
@@ -158,16 +167,23 @@ struct NeighborCache<Held> {
 
   private mutating func ask(_ address: IPAddress, at now: Instant) -> Resolution {
     set(address, .incomplete(asked: 1, deadline: now + Self.retransmitInterval, held: []), at: now)
+    entries[address]?.isWanted = true
     return .pending(solicit: true)
   }
 
   private mutating func set(_ address: IPAddress, _ state: State, at now: Instant) {
     if entries.count >= Self.entryLimit, entries[address] == nil,
-      let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
+      let oldest = entries.min(by: {
+        ($0.value.isWanted ? 1 : 0, $0.value.lastUse) < ($1.value.isWanted ? 1 : 0, $1.value.lastUse)
+      })?.key
     {
       entries[oldest] = nil
     }
-    entries[address] = Entry(state: state, lastUse: now)
+    if entries[address] == nil {
+      entries[address] = Entry(state: state, lastUse: now)
+    } else {
+      entries[address]?.state = state
+    }
     // May be earlier than anything is due; then `advance` finds the right one.
     if let deadline = state.deadline { nextDeadline = min(nextDeadline ?? deadline, deadline) }
   }

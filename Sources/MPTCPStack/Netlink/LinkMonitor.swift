@@ -27,17 +27,35 @@ final class LinkMonitor {
     var latest: News?
     while true {
       let count = buffer.withUnsafeMutableBytes { clinux_read(file.number, $0.baseAddress, $0.count) }
-      // ENOBUFS: news were lost. The next change of the link corrects what this one would have said.
-      if count == -Int(ENOBUFS) { continue }
-      guard count > 0 else { return latest }
-      for reply in NetlinkReply.parse(buffer.prefix(count)) {
-        guard let link = LinkDescription(reply), link.index == index else { continue }
-        switch reply.type {
-        case 16: latest = link.isRunning ? .up : .down
-        case 17 where latest != .gone: latest = .gone
-        default: continue
-        }
+      if count == -Int(ENOBUFS) {
+        // News were lost: the answer is one of the next messages.
+        ask()
+        continue
       }
+      guard count > 0 else { return latest }
+      for reply in NetlinkReply.parse(buffer.prefix(count)) { latest = Self.news(in: reply, of: index) ?? latest }
     }
+  }
+
+  /// What a message says of the interface.
+  static func news(in reply: NetlinkReply, of index: Int32) -> News? {
+    // NLMSG_ERROR: the interface that we asked for is not there.
+    if reply.type == 2 { return reply.payload.native(Int32.self, at: 0) == -ENODEV ? .gone : nil }
+    // Of other families, a bridge's first of all, is the news that the interface joins or leaves something.
+    guard reply.payload.first == UInt8(AF_UNSPEC), let link = LinkDescription(reply), link.index == index else {
+      return nil
+    }
+    switch reply.type {
+    case 16: return link.isRunning ? .up : .down
+    case 17: return .gone
+    default: return nil
+    }
+  }
+
+  /// Asks for the interface as it is now (RTM_GETLINK); the answer comes like all news.
+  private func ask() {
+    let header = [0, 0, 0, 0] + index.nativeBytes + [UInt8](repeating: 0, count: 8)
+    let request = NetlinkMessage(type: 18, flags: 0x1, sequence: 0, header: header).bytes
+    _ = request.withUnsafeBytes { clinux_write(file.number, $0.baseAddress, $0.count) }
   }
 }

@@ -64,8 +64,8 @@ package final class RouteSocket {
     let up = UInt32(bitPattern: IFF_UP_FLAG)
     let header = linkHeader(index: index, flags: isUp ? up : 0, change: up)
     var message = request(type: .newLink, flags: .acknowledge, header: header)
-    if let maximumTransmissionUnit { message.attribute(4, UInt32(maximumTransmissionUnit)) }
-    if let queuePacketCount { message.attribute(13, UInt32(queuePacketCount)) }
+    if let maximumTransmissionUnit { message.attribute(4, UInt32(clamping: maximumTransmissionUnit)) }
+    if let queuePacketCount { message.attribute(13, UInt32(clamping: queuePacketCount)) }
     try exchange(
       message, "bring \(name) \(isUp ? "up" : "down")\(maximumTransmissionUnit.map { " with MTU \($0)" } ?? "")",
       remedy: Self.administratorRemedy)
@@ -106,7 +106,16 @@ package final class RouteSocket {
       type: .newAddress, flags: [.acknowledge, .create, .replace], header: addressHeader(prefix, index: index))
     message.attribute(2, prefix.address.octets)
     message.attribute(1, (peer ?? prefix.address).octets)
-    try exchange(message, "give \(name) the address \(prefix)", remedy: Self.administratorRemedy)
+    do throws(SystemError) {
+      try exchange(message, "give \(name) the address \(prefix)", remedy: Self.administratorRemedy)
+    } catch {
+      // Of a permission there is EPERM; for IPv6, EACCES says that it is switched off, as it is in most containers.
+      guard error.number == EACCES, prefix.address.family == .v6 else { throw error }
+      throw SystemError(
+        error.attempt, number: EAFNOSUPPORT,
+        remedy:
+          "IPv6 is switched off: sysctl net.ipv6.conf.\(name).disable_ipv6=0, or net.ipv6.conf.default.disable_ipv6=0")
+    }
   }
 
   /// Takes an address from an interface.

@@ -15,20 +15,25 @@ package enum NetworkNamespace {
   @discardableResult
   package static func withNew<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
     try await withCheckedThrowingContinuation { continuation in
-      startThread(named: "namespace") {
-        continuation.resume(
-          with: Result {
-            try check(
-              clinux_unshare_network(), "make a network namespace",
-              remedy: "run as root, or inside 'unshare -rn'")
-            try RouteSocket().setLink("lo", isUp: true)
-            return try body()
-          })
+      do throws(SystemError) {
+        try startThread(named: "namespace") {
+          continuation.resume(
+            with: Result {
+              try check(
+                clinux_unshare_network(), "make a network namespace",
+                remedy: "run as root, or inside 'unshare -rn'")
+              try RouteSocket().setLink("lo", isUp: true)
+              return try body()
+            })
+        }
+      } catch {
+        continuation.resume(throwing: error)
       }
     }
   }
 
-  /// Replaces this program by itself in a user and network namespace of its own, where it is root.
+  /// Replaces this program by itself in a network namespace of its own. Who may not make one alone gets a user namespace
+  /// around it, and is root there.
   ///
   /// Call it before the process has a second thread. Returns only by throwing.
   package static func reenter(arguments: [String], environment: [String: String]) throws(SystemError) -> Never {
@@ -36,17 +41,23 @@ package enum NetworkNamespace {
     throw SystemError("enter a namespace of our own", number: -result, remedy: namespaceRemedy)
   }
 
-  /// Runs this program again, in a child process, in a user and network namespace of its own.
-  ///
-  /// - Returns: the child's exit status.
-  package static func respawn(arguments: [String], environment: [String: String]) throws(SystemError) -> Int32 {
-    let child = withCStrings(arguments, environment) { clinux_spawn_in_namespace("/proc/self/exe", $0, $1) }
-    try check(child, "start a process in a namespace of its own", remedy: namespaceRemedy)
-    return clinux_wait(child)
+  /// What forbids namespaces, as far as the system tells.
+  private static var namespaceRemedy: String {
+    func setting(_ name: String, is value: UInt8) -> Bool {
+      let file = open("/proc/sys/" + name.map { $0 == "." ? "/" : "\($0)" }.joined(), O_RDONLY | O_CLOEXEC)
+      guard file >= 0 else { return false }
+      defer { close(file) }
+      var first: UInt8 = 0
+      return read(file, &first, 1) == 1 && first == value
+    }
+    if setting("kernel.unprivileged_userns_clone", is: UInt8(ascii: "0")) {
+      return "sysctl kernel.unprivileged_userns_clone=1 allows them"
+    }
+    if setting("kernel.apparmor_restrict_unprivileged_userns", is: UInt8(ascii: "1")) {
+      return "sysctl kernel.apparmor_restrict_unprivileged_userns=0 allows them"
+    }
+    return "a container's seccomp profile, or its missing CAP_SYS_ADMIN, may forbid them"
   }
-
-  private static let namespaceRemedy =
-    "user namespaces may be switched off here: sysctl kernel.unprivileged_userns_clone=1, or run as root"
 
   private static func withCStrings(
     _ arguments: [String], _ environment: [String: String],
@@ -66,7 +77,9 @@ package enum NetworkNamespace {
 }
 
 /// Starts a detached thread.
-package func startThread(named name: String, _ body: @escaping @Sendable () -> Void) {
+///
+/// - Throws: ``SystemError`` when the process may have no more of them.
+package func startThread(named name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
   final class Start: Sendable {
     let name: String
     let body: @Sendable () -> Void
@@ -81,7 +94,7 @@ package func startThread(named name: String, _ body: @escaping @Sendable () -> V
   // Swift frames are large in debug builds, and the loop runs application code.
   pthread_attr_setstacksize(&attributes, 8 << 20)
   var thread = pthread_t()
-  let context = Unmanaged.passRetained(Start(name, body)).toOpaque()
+  let start = Unmanaged.passRetained(Start(name, body))
   let result = pthread_create(
     &thread, &attributes,
     { context in
@@ -90,7 +103,11 @@ package func startThread(named name: String, _ body: @escaping @Sendable () -> V
       clinux_name_thread(start.name)
       start.body()
       return nil
-    }, context)
+    }, start.toOpaque())
   pthread_attr_destroy(&attributes)
-  precondition(result == 0, "the system has no thread left")
+  guard result == 0 else {
+    start.release()
+    throw SystemError(
+      "start the thread '\(name)'", number: result, remedy: "a limit on processes is reached (ulimit -u, pids.max)")
+  }
 }

@@ -6,6 +6,9 @@ public struct ExitStatus: RawRepresentable, Hashable, Sendable {
   /// Makes a status from its number.
   public init(rawValue: Int32) { self.rawValue = rawValue }
 
+  /// Ended by a signal, as shells count it: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM.
+  public init(signal: Int32) { rawValue = 128 + signal }
+
   /// Whether a signal was the reason.
   public var isSignal: Bool { rawValue > 128 }
 
@@ -31,6 +34,4 @@ public struct ExitStatus: RawRepresentable, Hashable, Sendable {
   public static let noPermission = ExitStatus(rawValue: 77)
   /// Ended by SIGINT, as shells count it.
   public static let interrupted = ExitStatus(rawValue: 130)
-  /// Ended by SIGTERM, as shells count it.
-  public static let terminated = ExitStatus(rawValue: 143)
 }

@@ -74,7 +74,8 @@ public struct PathOption: Hashable, Sendable {
         guard let address = IPAddress(text) else {
           throw ArgumentProblem("\(option): '\(part)': '\(text)' is no IP address")
         }
-        guard local.contains(address), address != local.address else {
+        guard other == nil else { throw ArgumentProblem("\(option): '\(part)': \(otherKey) is given twice") }
+        guard Self.isOther(address, for: kind, beside: local) else {
           throw ArgumentProblem("\(option): '\(part)': it must be another address in \(local)")
         }
         other = address
@@ -101,10 +102,27 @@ public struct PathOption: Hashable, Sendable {
       && ![".", "..", "all", "default"].contains(name)
   }
 
-  // A network's own address and its broadcast address are none, except where it has only two.
+  // Routers of IPv6 go by their link-local addresses; beside an address without a network stands any other.
+  private static func isOther(_ address: IPAddress, for kind: Kind, beside local: IPPrefix) -> Bool {
+    guard address.family == local.address.family, address != local.address, address.isUnicast, !address.isLoopback
+    else {
+      return false
+    }
+    let isWhole = local.length == (local.address.family == .v4 ? 32 : 128)
+    return local.contains(address) || isWhole || kind == .packet && address.family == .v6 && address.isLinkLocal
+  }
+
+  // A network's own address, which in IPv6 is any of its routers (RFC 4291 §2.6.1), and its broadcast address are none,
+  // except where it has only two.
   private static func isForHosts(_ prefix: IPPrefix) -> Bool {
     guard prefix.address.isUnicast, !prefix.address.isLoopback else { return false }
-    guard prefix.address.family == .v4, prefix.length < 31 else { return true }
+    guard prefix.address.family == .v4 else {
+      guard prefix.length < 127 else { return true }
+      return prefix.length > 64
+        ? prefix.address.low & (UInt64.max >> UInt64(prefix.length - 64)) != 0
+        : prefix.address.low != 0 || prefix.address.high & (UInt64.max >> UInt64(prefix.length)) != 0
+    }
+    guard prefix.length < 31 else { return true }
     let hostBits = prefix.address.v4 & (UInt32.max >> UInt32(prefix.length))
     return hostBits != 0 && hostBits != UInt32.max >> UInt32(prefix.length)
   }
@@ -127,6 +145,11 @@ public struct PathOption: Hashable, Sendable {
       guard paths[index].kind == option.kind else {
         throw ArgumentProblem(
           "--\(option.kind.rawValue) \(option.interface): already given as --\(paths[index].kind.rawValue)")
+      }
+      if option.link != nil && paths[index].link != nil {
+        throw ArgumentProblem(
+          "--\(option.kind.rawValue) \(option.interface): its link is described already; say it once, with either address"
+        )
       }
       paths[index].addresses += option.addresses
       paths[index].isBackup = paths[index].isBackup || option.isBackup

@@ -78,6 +78,8 @@ public struct DemonstrationReport: Codable, Sendable, Hashable {
     public var outage: Outage?
     /// How the bytes came to be there.
     public var samples: [Sample]
+    /// Payload bits per second over the whole transfer.
+    public private(set) var goodput: Double
 
     /// Makes a transfer; see the properties.
     public init(
@@ -94,10 +96,9 @@ public struct DemonstrationReport: Codable, Sendable, Hashable {
       self.peerDigest = peerDigest
       self.outage = outage
       self.samples = samples
+      goodput = seconds > 0 ? Double(byteCount) * 8 / seconds : 0
     }
 
-    /// Payload bits per second over the whole transfer.
-    public var goodput: Double { seconds > 0 ? Double(byteCount) * 8 / seconds : 0 }
     /// Whether both ends hold the same bytes.
     public var isIntact: Bool { digest == peerDigest && !digest.isEmpty }
   }
@@ -112,8 +113,12 @@ public struct DemonstrationReport: Codable, Sendable, Hashable {
   public var transfers: [Transfer]
   /// The kernel's Multipath TCP counters that moved, by name.
   public var kernelCounters: [String: Int]
+  /// By direction, how many times the goodput of the better path alone both reached; set by ``concluded()``.
+  public private(set) var gains: [String: Double] = [:]
   /// Whether everything was shown that should be; set by ``concluded()``.
   public private(set) var isProven = false
+  /// What is missing from the proof, a line for each point; set by ``concluded()``.
+  public private(set) var shortcomings: [String] = []
 
   /// Makes a report; see the properties.
   public init(peer: String, peerIsKernel: Bool, paths: [Path], transfers: [Transfer], kernelCounters: [String: Int]) {
@@ -127,8 +132,7 @@ public struct DemonstrationReport: Codable, Sendable, Hashable {
   /// Whether something was transferred, and all of it arrived as it was sent.
   public var isIntact: Bool { !transfers.isEmpty && transfers.allSatisfy(\.isIntact) }
 
-  /// What is missing from the proof, a line for each point.
-  public var shortcomings: [String] {
+  private var foundShortcomings: [String] {
     var lines: [String] = peerIsKernel ? [] : ["no kernel took part that could count the joins"]
     for transfer in transfers where !transfer.isIntact {
       lines.append("the \(title(of: transfer)) did not arrive as it was sent")
@@ -149,8 +153,17 @@ public struct DemonstrationReport: Codable, Sendable, Hashable {
   /// The report with its verdict.
   public func concluded() -> DemonstrationReport {
     var report = self
-    report.isProven = shortcomings.isEmpty
+    report.shortcomings = foundShortcomings
+    report.isProven = report.shortcomings.isEmpty
+    for direction in [Transfer.Direction.upload, .download] { report.gains[direction.rawValue] = gain(direction) }
     return report
+  }
+
+  private func gain(_ direction: Transfer.Direction) -> Double? {
+    let both = transfers.first { $0.direction == direction && $0.isMultipath }
+    let one = transfers.first { $0.direction == direction && !$0.isMultipath }
+    guard let both, let one, one.goodput > 0 else { return nil }
+    return both.goodput / one.goodput
   }
 
   /// `upload, both paths`.
@@ -175,16 +188,14 @@ public struct DemonstrationReport: Codable, Sendable, Hashable {
     }
     var lines = table.lines
     for direction in [Transfer.Direction.upload, .download] {
-      let both = transfers.first { $0.direction == direction && $0.isMultipath }
-      let one = transfers.first { $0.direction == direction && !$0.isMultipath }
-      if let both, let one, one.goodput > 0 {
+      if let gain = gains[direction.rawValue],
+        let both = transfers.first(where: { $0.direction == direction && $0.isMultipath })
+      {
         let outage = both.outage.map { outage in
           ", with \(paths[outage.path].name) down from \(text(seconds: outage.start)) to "
             + (outage.end.map { text(seconds: $0) } ?? "the end")
         }
-        lines.append("")
-        lines[lines.count - 1] =
-          "\(direction.rawValue): \(decimal(both.goodput / one.goodput, places: 2)) × the better path alone\(outage ?? "")"
+        lines.append("\(direction.rawValue): \(decimal(gain, places: 2)) × the better path alone\(outage ?? "")")
       }
     }
     if peerIsKernel {

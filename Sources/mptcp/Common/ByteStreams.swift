@@ -44,7 +44,8 @@ struct InputStream {
         return ByteSlice(chunk, offset: used, count: count)
       }
       if count == 0 { return nil }
-      if errno != EINTR { throw StreamError("read the input") }
+      // EAGAIN: another process that shares the terminal or pipe made it non-blocking, and was faster.
+      if errno != EINTR && errno != EAGAIN { throw StreamError("read the input") }
     }
   }
 }
@@ -79,15 +80,22 @@ final class WakeUp: Sendable {
   }
 }
 
-/// Makes sure that a file can be written before work begins whose result is to go there.
+/// Makes sure that a file can be written before work begins whose result is to go there. It is not opened for that: a
+/// FIFO's reader would see its end, and a file that is not there yet would be left behind.
 func checkWritable(_ path: String, _ option: String) throws {
-  let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
-  guard descriptor >= 0 else {
-    StandardError.say(
-      "\(option) '\(path)': cannot be written: \(String(cString: strerror(errno))); give another file")
-    throw ExitCode(ExitStatus.inputOutput.rawValue)
+  guard path != "-" else {
+    throw ArgumentProblem("\(option) -: the standard output is for other things; give a file, or a FIFO")
   }
-  close(descriptor)
+  var status = stat()
+  let exists = stat(path, &status) == 0
+  let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  if exists && status.st_mode & S_IFMT == S_IFDIR {
+    errno = EISDIR
+  } else if exists ? access(path, W_OK) == 0 : errno == ENOENT && access(folder, W_OK | X_OK) == 0 && !path.isEmpty {
+    return
+  }
+  StandardError.say("\(option) '\(path)': cannot be written: \(String(cString: strerror(errno))); give another file")
+  throw ExitCode(ExitStatus.inputOutput.rawValue)
 }
 
 /// Writes all of it, whatever the descriptor takes at a time. Blocks.
@@ -97,6 +105,10 @@ func writeAll(_ slice: ByteSlice, to descriptor: Int32) throws(StreamError) {
     let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     if count >= 0 {
       rest = rest.dropFirst(count)
+    } else if errno == EAGAIN {
+      // Another process that shares the terminal or pipe made it non-blocking.
+      var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      poll(&wait, 1, -1)
     } else if errno != EINTR {
       throw StreamError("write the output")
     }

@@ -84,7 +84,7 @@ final class Demonstration: Sendable {
     guard isTemporary && share < 1 else { return source }
     let byteCount = Int(Double(source.byteCount) * share)
     say("This machine is busy: the download is of the first \(text(byteCount: byteCount)).")
-    return SourceFile(startOf: source, byteCount: byteCount)
+    return try SourceFile(startOf: source, byteCount: byteCount)
   }
 
   /// Ends the stack whatever it is at, so that the capture is whole.
@@ -113,6 +113,8 @@ final class Demonstration: Sendable {
   private func kernelSetting() async throws -> (MultipathStack, any DemonstrationPeer) {
     let routes = try RouteSocket()
     try routes.setLink("lo", isUp: true)
+    // First what may be missing: a stack that is given up writes the end of its capture some time later.
+    let peer = try KernelPeer(on: TransportAddress(try prefix(Self.plans[0].theirs).address, 5000))
     let stack: MultipathStack
     do {
       stack = try MultipathStack(
@@ -136,8 +138,7 @@ final class Demonstration: Sendable {
           ).shaped(outgoing: plan.link, incoming: plan.link)
         }, capture: capture)
     }
-    let address = try prefix(Self.plans[0].theirs).address
-    return (stack, try KernelPeer(on: TransportAddress(address, 5000)))
+    return (stack, peer)
   }
 
   private func processSetting() async throws -> (MultipathStack, any DemonstrationPeer) {
@@ -211,7 +212,7 @@ final class Demonstration: Sendable {
   ) async throws -> PeerOutcome {
     var offset = 0
     while offset < source.byteCount {
-      let slice = source.slice(from: offset, upTo: 256 << 10)
+      let slice = try source.slice(from: offset, upTo: 256 << 10)
       try await connection.write(slice)
       offset += slice.count
     }

@@ -11,14 +11,14 @@ struct DemonstrationCommand: AsyncParsableCommand {
     commandName: "demo",
     abstract: "Moves a file over two paths, one of which dies on the way, and proves that every byte arrived.",
     discussion: """
-      Runs in a user and network namespace of its own, so it needs no root and changes nothing outside. The peer is the \
+      Runs in a network namespace of its own, so it needs no root and changes nothing outside. The peer is the \
       kernel's Multipath TCP; where namespaces are forbidden, both ends run in this process. The paths are shaped to \
       40 Mbit/s with 20 ms and 20 Mbit/s with 60 ms of round-trip time. Exit status: 0 every byte matched and the \
       kernel counted the joins, 4 not so, 5 every byte matched but no kernel took part, 64 wrong arguments, 74 a file \
-      could not be read or written, 130 interrupted, 143 terminated.
+      could not be read or written, 129 hung up, 130 interrupted, 143 terminated.
       """)
 
-  @Flag(help: "Print the result as one JSON object.")
+  @Flag(help: "Print the result as one JSON object; byteCounts are in the order of paths.")
   var json = false
   @Option(help: ArgumentHelp("Write what crosses each path as pcapng, an interface for each path.", valueName: "file"))
   var pcap: String?
@@ -58,6 +58,7 @@ struct DemonstrationCommand: AsyncParsableCommand {
 
   func run() async throws {
     let isInside = !inProcess && getenv(Self.mark) != nil
+    try refuseSameFiles([("--file", file), ("--pcap", pcap), ("--picture", picture)])
     if let pcap { try checkWritable(pcap, "--pcap") }
     if let picture { try checkWritable(picture, "--picture") }
     let source: SourceFile
@@ -71,11 +72,12 @@ struct DemonstrationCommand: AsyncParsableCommand {
     let captureFailure: (any Error)?
     do {
       let demonstration = Demonstration(
-        source: source, isTemporary: file == nil, usesKernel: isInside, capture: pcap, isQuiet: json)
+        source: source, isTemporary: file == nil, usesKernel: isInside, capture: pcap,
+        // With JSON on the standard output, progress still is for people.
+        isQuiet: json && !StandardError.isTerminal)
       let interruption = Interruption()
       let watch = Task {
-        let status = await interruption.status()
-        guard status.isSignal else { return }
+        guard let status = await interruption.status() else { return }
         await demonstration.interrupt()
         Glibc.exit(status.rawValue)
       }
@@ -83,7 +85,7 @@ struct DemonstrationCommand: AsyncParsableCommand {
       watch.cancel()
     } catch {
       StandardError.say("\(error)")
-      throw ExitCode(ExitStatus.unproven.rawValue)
+      throw ExitCode((error is SourceFile.Changed ? ExitStatus.inputOutput : .unproven).rawValue)
     }
     if let picture { try write(DemonstrationPicture(report).svg, to: picture) }
     if json {

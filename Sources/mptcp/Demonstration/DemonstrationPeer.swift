@@ -60,7 +60,7 @@ struct InProcessPeer: DemonstrationPeer {
       }
     case .download:
       while digest.byteCount < source.byteCount {
-        let slice = source.slice(from: digest.byteCount, upTo: 256 << 10)
+        let slice = try source.slice(from: digest.byteCount, upTo: 256 << 10)
         slice.withUnsafeBytes { digest.update($0) }
         try await connection.write(slice)
       }

@@ -15,7 +15,7 @@ final class KernelPeer: DemonstrationPeer {
 
   var isKernel: Bool { true }
 
-  /// Listens on an address that the kernel has.
+  /// Listens on all addresses that the kernel has or will have; connections are for `address`.
   init(on address: TransportAddress) throws(StreamError) {
     self.address = address
     var system = utsname()
@@ -30,14 +30,14 @@ final class KernelPeer: DemonstrationPeer {
     var socketAddress = sockaddr_in()
     socketAddress.sin_family = sa_family_t(AF_INET)
     socketAddress.sin_port = address.port.rawValue.bigEndian
-    socketAddress.sin_addr.s_addr = address.address.v4.bigEndian
+    socketAddress.sin_addr.s_addr = INADDR_ANY
     let bound = withUnsafePointer(to: &socketAddress) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
     guard bound == 0, listen(listener, 8) == 0 else {
-      throw StreamError("listen on \(address) with the kernel's stack")
+      throw StreamError("listen on port \(address.port) with the kernel's stack")
     }
   }
 
@@ -79,13 +79,16 @@ final class KernelPeer: DemonstrationPeer {
     }
   }
 
-  private static func send(_ source: SourceFile, _ connection: Int32) throws(StreamError) -> PeerOutcome {
+  private static func send(_ source: SourceFile, _ connection: Int32) throws -> PeerOutcome {
     var digest = StreamDigest()
     while digest.byteCount < source.byteCount {
-      let bytes = source.bytes(from: digest.byteCount, upTo: 256 << 10)
-      let count = Glibc.send(connection, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-      guard count > 0 else { throw StreamError("send with the kernel's stack") }
-      digest.update(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+      var rest = try source.slice(from: digest.byteCount, upTo: 256 << 10)
+      rest.withUnsafeBytes { digest.update($0) }
+      while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        guard count > 0 else { throw StreamError("send with the kernel's stack") }
+        rest = rest.dropFirst(count)
+      }
     }
     shutdown(connection, Int32(SHUT_WR))
     // The peer closes once it has everything.

@@ -13,7 +13,6 @@ actor TransferWatch {
   private let isDrawing: Bool
   private let accounts = PathAccounts()
   private var meters: [RateMeter]
-  private var block = LiveBlock()
   private var fastPathRemark: String?
   private var fastest = 1.0
 
@@ -66,7 +65,7 @@ actor TransferWatch {
       if isDrawing { draw() }
       try? await Task.sleep(for: .milliseconds(50))
     }
-    if isDrawing { StandardError.write(block.clearing()) }
+    if isDrawing { StandardError.clear() }
     events.cancel()
   }
 
@@ -100,6 +99,6 @@ actor TransferWatch {
     let lines =
       ["\(direction.rawValue)  \(bar(share, width: 30)) \(percent) %"]
       + entries.map { $0.line(fullScale: fastest, nameWidth: nameWidth, width: width) }
-    StandardError.write(block.drawing(lines))
+    StandardError.draw(lines)
   }
 }

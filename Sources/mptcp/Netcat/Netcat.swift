@@ -14,11 +14,13 @@ struct Netcat {
       let stack = try MultipathStack(paths: plan.paths.map { MultipathPath($0) }, capture: plan.capture)
       // From here on an interruption ends the stack in order, so that the capture is whole.
       let interruption = Interruption()
-      let status = await withTaskGroup(of: ExitStatus.self) { group in
+      let status = await withTaskGroup(of: ExitStatus?.self) { group in
         group.addTask { await serve(stack) }
         group.addTask { await interruption.status() }
+        group.addTask { await watchPaths(of: stack) }
         defer { group.cancelAll() }
-        return await group.next() ?? .success
+        for await status in group { if let status { return status } }
+        return .success
       }
       // The transfer went on without the capture; its user hears of it now.
       guard let failure = await stack.shutdown(within: status.isSignal ? .zero : .seconds(5)) else { return status }
@@ -42,23 +44,73 @@ struct Netcat {
     }
   }
 
+  /// Tells of paths that are lost, and ends when there is none left: nothing brings one back.
+  private func watchPaths(of stack: MultipathStack) async -> ExitStatus? {
+    for await loss in stack.lostPaths {
+      StandardError.say(loss.error.description)
+      if await stack.paths.isEmpty { return .system }
+    }
+    return nil
+  }
+
   private func connect(_ host: String, _ port: UInt16, _ stack: MultipathStack) async throws -> ExitStatus {
-    let connection = try await open(host, port, stack)
+    let connection = try await open(addresses(of: host), port, stack)
     return await NetcatSession(connection, plan, inputThread, outputThread).run()
   }
 
-  private func open(_ host: String, _ port: UInt16, _ stack: MultipathStack) async throws -> MultipathConnection {
-    guard let family = plan.family else {
-      return try await .connect(to: host, port: Port(port), options: plan.options, on: stack)
+  /// Where HOST is, of the family asked for and in as long as -w allows.
+  private func addresses(of host: String) async throws -> [IPAddress] {
+    if let address = IPAddress(host) {
+      if let family = plan.family, address.family != family { throw ArgumentProblem.otherFamily(host, family) }
+      return [address]
     }
-    guard let address = try IPAddress(host) ?? HostLookup.address(of: host, family: family) else {
-      throw MultipathError(.unknownHost, attempt: "find \(host)", reason: "it has no address of the family asked for")
+    if plan.isNumeric { throw ArgumentProblem("-n: '\(host)' is no address; leave -n out to have the name looked up") }
+    if host.contains("%") {
+      throw ArgumentProblem("'\(host)': a path is an interface already; leave the '%' and what follows it out")
     }
-    guard address.family == family else {
-      let option = family == .v4 ? "-4" : "-6"
-      throw ArgumentProblem("\(option): \(host) is an address of the other family; leave \(option) out")
+    return try await withThrowingTaskGroup(of: [IPAddress].self) { group in
+      group.addTask { try await HostName.addresses(of: host, family: plan.family) }
+      group.addTask {
+        try await Task.sleep(for: plan.timeLimit ?? .seconds(3_600))
+        throw MultipathError(
+          .timedOut, attempt: "find the address of '\(host)'", reason: "no name server answered in time")
+      }
+      defer { group.cancelAll() }
+      return try await group.next() ?? []
     }
-    return try await .connect(to: TransportAddress(address, Port(port)), options: plan.options, on: stack)
+  }
+
+  /// Connects to the first of a host's addresses that answers.
+  private func open(
+    _ addresses: [IPAddress], _ port: UInt16, _ stack: MultipathStack
+  ) async throws -> MultipathConnection {
+    var failure: any Error = MultipathError(.unknownHost, attempt: "connect", reason: "the name has no address")
+    for address in addresses {
+      let remote = TransportAddress(address, Port(port))
+      do {
+        try refuseWithoutGateway(remote)
+        return try await .connect(to: remote, options: plan.options, on: stack)
+      } catch let error as MultipathError {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  /// A packet socket knows no routes but its gateway, and what has none would be given up only after a minute.
+  private func refuseWithoutGateway(_ remote: TransportAddress) throws(MultipathError) {
+    let candidates = plan.paths.flatMap { path in
+      path.addresses.filter { $0.local.address.family == remote.address.family }.map { (path, $0) }
+    }
+    guard !candidates.isEmpty, !remote.address.isLinkLocal,
+      candidates.allSatisfy({ path, address in
+        path.kind == .packet && address.other == nil && !address.local.contains(remote.address)
+      })
+    else { return }
+    let networks = candidates.map { "\($1.local)" }.joined(separator: ", ")
+    throw MultipathError(
+      .noPath, attempt: "connect to \(remote)", reason: "it is in none of the networks of our paths (\(networks))",
+      remedy: "add gateway=ADDRESS to one of them")
   }
 
   private func listen(_ address: IPAddress?, _ port: Port, _ stack: MultipathStack) async throws -> ExitStatus {
@@ -72,7 +124,8 @@ struct Netcat {
     while let connection = try await listener.accept() {
       if !plan.keepsListening { await listener.close() }
       status = await NetcatSession(connection, plan, inputThread, outputThread).run()
-      if !plan.keepsListening { break }
+      // Without its output it has nothing to go on for.
+      if !plan.keepsListening || status == .inputOutput { break }
     }
     return status
   }
@@ -80,14 +133,15 @@ struct Netcat {
   /// Tries port after port; success if at least one answers, as netcat has it.
   private func scan(_ host: String, _ ports: ClosedRange<UInt16>, _ stack: MultipathStack) async throws -> ExitStatus {
     var status = ExitStatus.notConnected
+    let addresses = try await addresses(of: host)
     for port in ports {
       do {
-        let connection = try await open(host, port, stack)
+        let connection = try await open(addresses, port, stack)
         let isMultipath = await connection.info?.isMultipath == true
         plan.log.info("\(host) port \(port) answers, with \(isMultipath ? "Multipath TCP" : "plain TCP")")
         await connection.close()
         status = .success
-      } catch let error as MultipathError {
+      } catch let error as MultipathError where [.refused, .timedOut, .unreachable].contains(error.kind) {
         plan.log.info("\(error.description)")
       }
     }

@@ -5,6 +5,9 @@ import Multipath
 
 /// `mptcp nc`: the arguments, and what they must not be.
 struct NetcatCommand: AsyncParsableCommand {
+  /// The letters of the options below.
+  static let letters = ShortOptions(flags: "lkdNzn46v", valued: "pwq")
+
   static let configuration = CommandConfiguration(
     commandName: "nc",
     abstract: "Connects or listens over our own Multipath TCP stack: input to the peer, the peer to output.",
@@ -14,12 +17,14 @@ struct NetcatCommand: AsyncParsableCommand {
       """,
     discussion: """
       A path takes further words after its address, separated by commas: 'backup' uses it only when no other works; a \
-      rate (40mbit), a delay (20ms), loss=1%, dup=1%, reorder=1%:5ms, queue=100p, down=5s, up=8s, seed=7 put a \
-      modelled link between the stack and the device. The same device given twice is one path with two addresses.
+      rate (40mbit, or rate=40mbit), a delay (20ms, or delay=20ms), jitter=2ms, loss=1%, dup=1%, reorder=1%:5ms, \
+      queue=100p, ecn=30KB, mtu=1280, down=5s, up=8s, seed=7 put a modelled link between the stack and the device. \
+      The same device given twice is one path with two addresses.
 
-      At the end of the input our direction is closed; the peer may go on. Exit status: 0 everything was sent and \
-      received, 1 no connection, 2 cut short, 3 idle for longer than -w, 64 wrong arguments, 71 and 74 the system \
-      refused, 77 a permission is missing, 130 interrupted, 143 terminated.
+      At the end of the input our direction is closed; the peer may go on. The command stays until the peer has \
+      acknowledged all that was sent. Exit status: 0 everything was sent and received, 1 no connection, 2 cut short, 3 \
+      idle for longer than -w, 64 wrong arguments, 71 and 74 the system refused, 77 a permission is missing, 129 hung \
+      up, 130 interrupted, 143 terminated.
       """)
 
   @Option(
@@ -49,7 +54,9 @@ struct NetcatCommand: AsyncParsableCommand {
   var timeLimit: String?
   @Option(
     name: .customShort("q"),
-    help: ArgumentHelp("Leave so long after the end of the input, whatever the peer does.", valueName: "seconds"))
+    help: ArgumentHelp(
+      "Leave so long after the end of the input, once the peer has what was sent; a negative number: never.",
+      valueName: "seconds"))
   var quitDelay: String?
   @Flag(name: .customShort("d"), help: "Do not read the input; our direction closes when the peer's does.")
   var ignoresInput = false
@@ -57,6 +64,8 @@ struct NetcatCommand: AsyncParsableCommand {
   var closesAtEnd = false
   @Flag(name: .customShort("z"), help: "Only see whether something listens; PORT may be a range such as 20-30.")
   var scans = false
+  @Flag(name: .customShort("n"), help: "Take HOST as an address, and look no name up.")
+  var isNumeric = false
   @Flag(name: .customShort("4"), help: "Use IPv4 only.")
   var usesOnlyV4 = false
   @Flag(name: .customShort("6"), help: "Use IPv6 only.")
@@ -102,6 +111,7 @@ struct NetcatPlan: Sendable {
   var quitDelay: Duration?
   var ignoresInput: Bool
   var scans: Bool
+  var isNumeric: Bool
   var family: IPAddress.Family?
   /// What `-v` shows goes here.
   var log: Logger
@@ -124,7 +134,8 @@ struct NetcatPlan: Sendable {
     if command.scans && command.listens { throw ArgumentProblem("-z: only for connecting, not with -l") }
     keepsListening = command.keepsListening
     timeLimit = try Self.duration(command.timeLimit, "-w")
-    quitDelay = try Self.duration(command.quitDelay, "-q")
+    quitDelay = command.quitDelay?.hasPrefix("-") == true ? nil : try Self.duration(command.quitDelay, "-q")
+    isNumeric = command.isNumeric
     ignoresInput = command.ignoresInput
     scans = command.scans
     log = LineLog.logger(isVerbose: command.isVerbose)
@@ -145,6 +156,7 @@ struct NetcatPlan: Sendable {
     case .connect:
       if let port = command.port { self.options.localPort = Port(try Self.port(port, "-p \(port)")) }
     case .listen(let address?, _):
+      if let family, address.family != family { throw ArgumentProblem.otherFamily("\(address)", family) }
       let ours = paths.flatMap { $0.addresses.map(\.local.address) }
       guard address.isUnspecified || ours.contains(address) else {
         let list = ours.map { "\($0)" }.joined(separator: ", ")
@@ -188,8 +200,16 @@ struct NetcatPlan: Sendable {
   private static func duration(_ text: String?, _ name: String) throws(ArgumentProblem) -> Duration? {
     guard let text else { return nil }
     guard let seconds = Double(text), seconds >= 0, seconds <= 1e6 else {
-      throw ArgumentProblem("\(name) \(text): a number of seconds from 0 to 1000000")
+      throw ArgumentProblem("\(name) \(text): a number of seconds from 0 to 1000000; leave \(name) out for no limit")
     }
     return .seconds(seconds)
+  }
+}
+
+extension ArgumentProblem {
+  /// `-4` or `-6` beside an address of the other one.
+  static func otherFamily(_ address: String, _ family: IPAddress.Family) -> ArgumentProblem {
+    let option = family == .v4 ? "-4" : "-6"
+    return ArgumentProblem("\(option): \(address) is an address of the other family; leave \(option) out")
   }
 }

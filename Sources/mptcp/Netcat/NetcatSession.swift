@@ -23,13 +23,19 @@ struct NetcatSession {
     var total: Int { sent.load(ordering: .relaxed) + received.load(ordering: .relaxed) }
   }
 
-  /// What ends a session.
+  /// What ends a session, or a part of it.
   private enum End: Sendable {
     case inputEnded
+    case inputFailed(ExitStatus)
     case streamEnded
+    case quitDelayOver
+    case closed(CloseReason)
     case gaveUp(ExitStatus)
     case observed
   }
+
+  /// How long the peer may take to end the connection when it has everything.
+  private static let closingTime = Duration.seconds(3)
 
   init(
     _ connection: MultipathConnection, _ plan: NetcatPlan, _ inputThread: BlockingThread,
@@ -55,46 +61,66 @@ struct NetcatSession {
   private func exchange() async -> ExitStatus {
     // No task group: it would wait for a write to an output that nobody reads any more.
     let (ends, report) = AsyncStream<End>.makeStream()
-    var tasks = [
-      Task(executorPreference: outputThread) { report.yield(await receive()) }, Task { report.yield(await watch()) },
+    var tasks: [Task<Void, Never>] = [
+      Task(executorPreference: outputThread) { _ = report.yield(await receive()) },
+      Task { _ = report.yield(await watchIdleTime()) }, Task { _ = report.yield(await watchQuitDelay()) },
     ]
-    if !plan.ignoresInput { tasks.append(Task(executorPreference: inputThread) { report.yield(await send()) }) }
+    if !plan.ignoresInput { tasks.append(Task(executorPreference: inputThread) { _ = report.yield(await send()) }) }
     defer { for task in tasks { task.cancel() } }
     var isSending = !plan.ignoresInput
     var isReceiving = true
+    var isSettling = false
     for await end in ends {
       switch end {
-      case .inputEnded:
-        isSending = false
-        traffic.inputEnded.store(true, ordering: .relaxed)
+      case .inputEnded: isSending = false
+      case .inputFailed(let status):
+        if isSending { return status }
       case .streamEnded:
         isReceiving = false
         // Nobody answers a terminal that stays open; a pipe is read to its end.
         if isSending && isatty(STDIN_FILENO) == 1 { isSending = false }
-        if plan.ignoresInput { await connection.finish() }
+        if !isSending {
+          traffic.inputEnded.store(true, ordering: .relaxed)
+          await connection.finish()
+        }
+      case .quitDelayOver: (isSending, isReceiving) = (false, false)
+      case .closed(.finished): return .success
+      case .closed:
+        StandardError.say("the connection broke off before the peer had acknowledged everything")
+        return .cutShort
       case .gaveUp(let status): return status
       case .observed: continue
       }
-      if !isSending && !isReceiving {
-        // What was written last is acknowledged before the totals are drawn up.
-        let reason = await finalReason()
-        return reason == nil || reason == .finished ? .success : .cutShort
-      }
+      guard !isSending, !isReceiving, !isSettling else { continue }
+      isSettling = true
+      tasks.append(Task { if let reason = try? await connection.closed() { _ = report.yield(.closed(reason)) } })
+      tasks.append(Task { _ = report.yield(await settle()) })
     }
     return .interrupted
   }
 
-  /// Waits for the end of the connection, but not for a peer that has stopped to answer.
-  private func finalReason() async -> CloseReason? {
-    await withTaskGroup(of: CloseReason?.self) { group in
-      group.addTask { try? await connection.closed() }
-      group.addTask {
-        try? await Task.sleep(for: .seconds(3))
-        return nil
+  /// Waits until the peer has acknowledged all that was written: nobody sends it again once this process has ended.
+  /// Patience runs out when nothing more is acknowledged, not while the transfer gets on.
+  private func settle() async -> End {
+    let patience = Duration.nanoseconds(plan.options.userTimeout.count)
+    var acknowledged = -1
+    var lastMove = ContinuousClock.now
+    while !Task.isCancelled {
+      if let info = await connection.info {
+        if info.acknowledgedByteCount != acknowledged {
+          (acknowledged, lastMove) = (info.acknowledgedByteCount, .now)
+        }
+        let left = info.writtenByteCount - acknowledged
+        if left == 0, plan.quitDelay != nil || .now - lastMove >= Self.closingTime { return .gaveUp(.success) }
+        if left > 0, .now - lastMove >= patience {
+          StandardError.say(
+            "the peer took nothing for \(text(seconds: patience / .seconds(1))): the last \(left) bytes are lost")
+          return .gaveUp(.cutShort)
+        }
       }
-      defer { group.cancelAll() }
-      return await group.next() ?? nil
+      try? await Task.sleep(for: .milliseconds(20))
     }
+    return .observed
   }
 
   private func send() async -> End {
@@ -106,14 +132,17 @@ struct NetcatSession {
           try await connection.write(slice)
           traffic.sent.add(slice.count, ordering: .relaxed)
         }
-        if Task.isCancelled { return .gaveUp(.interrupted) }
+        if Task.isCancelled { return .inputFailed(.interrupted) }
         await connection.finish()
+        traffic.inputEnded.store(true, ordering: .relaxed)
         return .inputEnded
       } onCancel: {
         wakeUp.call()
       }
     } catch {
-      return failed(error)
+      // A terminal whose peer has ended: our direction was closed meanwhile.
+      if traffic.inputEnded.load(ordering: .relaxed) { return .inputEnded }
+      return .inputFailed(failed(error))
     }
   }
 
@@ -127,32 +156,45 @@ struct NetcatSession {
       }
       return .streamEnded
     } catch {
-      return failed(error)
+      return .gaveUp(failed(error))
     }
   }
 
-  private func failed(_ error: any Error) -> End {
-    if error is CancellationError { return .gaveUp(.interrupted) }
+  private func failed(_ error: any Error) -> ExitStatus {
+    if error is CancellationError { return .interrupted }
     // Reading and writing fail together: the first says it for both.
     if !traffic.hasFailed.exchange(true, ordering: .relaxed) { StandardError.say("\(error)") }
-    return .gaveUp(error is MultipathError ? .cutShort : .inputOutput)
+    return error is MultipathError ? .cutShort : .inputOutput
   }
 
-  /// The limits of -w and -q.
-  private func watch() async -> End {
-    guard plan.timeLimit != nil || plan.quitDelay != nil else { return .observed }
+  /// The limit of -w.
+  private func watchIdleTime() async -> End {
+    guard let limit = plan.timeLimit else { return .observed }
     var lastTotal = -1
     var lastMove = ContinuousClock.now
-    var inputEnd: ContinuousClock.Instant?
     while !Task.isCancelled {
       let now = ContinuousClock.now
-      if traffic.total != lastTotal { (lastTotal, lastMove) = (traffic.total, now) }
-      if inputEnd == nil, traffic.inputEnded.load(ordering: .relaxed) { inputEnd = now }
-      if let limit = plan.timeLimit, now - lastMove >= limit {
+      // What the send buffer took says little: it is the peer's acknowledgement that shows a transfer getting on.
+      let info = await connection.info
+      let total = traffic.total + (info.map { $0.acknowledgedByteCount + $0.receivedByteCount } ?? 0)
+      if total != lastTotal { (lastTotal, lastMove) = (total, now) }
+      if now - lastMove >= limit {
         StandardError.say("nothing moved for \(text(seconds: limit / .seconds(1)))")
         return .gaveUp(.idle)
       }
-      if let delay = plan.quitDelay, let inputEnd, now - inputEnd >= delay { return .gaveUp(.success) }
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    return .observed
+  }
+
+  /// The limit of -q.
+  private func watchQuitDelay() async -> End {
+    guard let delay = plan.quitDelay else { return .observed }
+    while !Task.isCancelled {
+      if traffic.inputEnded.load(ordering: .relaxed) {
+        try? await Task.sleep(for: delay)
+        return .quitDelayOver
+      }
       try? await Task.sleep(for: .milliseconds(20))
     }
     return .observed
@@ -202,7 +244,6 @@ struct NetcatSession {
   }
 
   private func drawProgress() async {
-    var block = LiveBlock()
     var meters: [PathID: RateMeter] = [:]
     var fastest = 1.0
     while !Task.isCancelled {
@@ -221,10 +262,10 @@ struct NetcatSession {
       }
       let nameWidth = entries.map(\.name.count).max() ?? 0
       let width = StandardError.width
-      StandardError.write(
-        block.drawing(entries.map { $0.line(fullScale: fastest, nameWidth: nameWidth, width: width) }))
+      StandardError.draw(entries.map { $0.line(fullScale: fastest, nameWidth: nameWidth, width: width) })
       try? await Task.sleep(for: .milliseconds(200))
     }
+    StandardError.leave()
   }
 
   private func logTotals(_ status: ExitStatus) {

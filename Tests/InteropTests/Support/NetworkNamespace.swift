@@ -48,13 +48,18 @@ final class NetworkNamespace: @unchecked Sendable {
   }
 
   /// Starts a program inside.
-  func start(_ arguments: [String], environment: [String: String] = [:]) throws -> ChildProcess {
-    try ChildProcess(entering + arguments, environment: environment)
+  func start(
+    _ arguments: [String], standardInput: Int32? = nil, environment: [String: String] = [:]
+  ) throws -> ChildProcess {
+    try ChildProcess(entering + arguments, standardInput: standardInput, environment: environment)
   }
 
   /// Starts a `bash` script inside, for pipelines; a failure in any part of one is the script's failure.
-  func start(script: String, environment: [String: String] = [:]) throws -> ChildProcess {
-    try start(["bash", "-o", "pipefail", "-c", script], environment: environment)
+  func start(
+    script: String, standardInput: Int32? = nil, environment: [String: String] = [:]
+  ) throws -> ChildProcess {
+    try start(
+      ["bash", "-o", "pipefail", "-c", script], standardInput: standardInput, environment: environment)
   }
 
   /// Runs a program inside to its end and throws unless it succeeds.

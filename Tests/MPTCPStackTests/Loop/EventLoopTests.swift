@@ -35,7 +35,7 @@ struct EventLoopTests {
   @Test("An actor on the loop runs on its thread, called from anywhere")
   func runsActors() async throws {
     let loop = try EventLoop(), driver = Driver()
-    loop.start(driver, named: "test")
+    try loop.start(driver, named: "test")
     let counter = Counter(loop)
     await withTaskGroup { group in
       for _ in 0..<4 {
@@ -49,7 +49,7 @@ struct EventLoopTests {
   @Test("A task that prefers the loop runs on its thread")
   func runsTasks() async throws {
     let loop = try EventLoop(), driver = Driver()
-    loop.start(driver, named: "test")
+    try loop.start(driver, named: "test")
     let task = Task(executorPreference: loop.tasks) { loop.isCurrent }
     #expect(await task.value)
     loop.stop()
@@ -60,7 +60,7 @@ struct EventLoopTests {
     let loop = try EventLoop(), driver = Driver()
     let start = MonotonicClock.now
     driver.deadline.withLock { $0 = Instant(nanoseconds: start + 30_000_000) }
-    loop.start(driver, named: "test")
+    try loop.start(driver, named: "test")
     while driver.deadline.withLock({ $0 }) != nil { try await Task.sleep(for: .microseconds(200)) }
     let slept = MonotonicClock.now - start
     #expect(slept >= 30_000_000)
@@ -71,7 +71,7 @@ struct EventLoopTests {
   @Test("Jobs that come after the end still run")
   func runsLateJobs() async throws {
     let loop = try EventLoop(), driver = Driver()
-    loop.start(driver, named: "test")
+    try loop.start(driver, named: "test")
     let counter = Counter(loop)
     _ = await counter.add()
     loop.stop()

@@ -77,4 +77,19 @@ struct NeighborCacheTests {
     #expect(cache.resolve(IPAddress(v4: 0), at: seconds(5_000)) == .pending(solicit: true))
     #expect(cache.resolve(IPAddress(v4: 5), at: seconds(5_000)) == .known(hardware))
   }
+
+  @Test("However many strangers ask for us, the host in use and its packets are not forgotten")
+  func keepsWhatIsUsed() {
+    var cache = NeighborCache<Int>()
+    let other = IPAddress(v4: 0x0A00_0002)
+    _ = cache.resolve(host, at: .zero)
+    _ = cache.confirm(host, is: hardware, at: .zero)
+    _ = cache.resolve(other, at: .zero)
+    _ = cache.hold(1, for: other)
+    for number in 0..<2 * NeighborCache<Int>.entryLimit {
+      _ = cache.learn(IPAddress(v4: 0x0B00_0000 + UInt32(number)), is: hardware, isNew: true, at: seconds(1))
+    }
+    #expect(cache.resolve(host, at: seconds(2)) == .known(hardware))
+    #expect(cache.confirm(other, is: hardware, at: seconds(2)) == [1])
+  }
 }

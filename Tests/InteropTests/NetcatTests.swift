@@ -1,0 +1,89 @@
+import Foundation
+import Glibc
+import Testing
+
+extension InteropSuite {
+  /// `mptcp nc` where netcat's users have expectations: that what it read arrives, and that it ends in time.
+  @Suite("Netcat", .serialized, .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
+  struct NetcatTests {
+    /// Options of nc, the link, and how much goes through it.
+    struct Slow: CustomStringConvertible, Sendable {
+      var options: String
+      var link: String
+      var size: String
+      var server: [String]
+
+      var description: String { "nc \(options), \(link), \(size)" }
+    }
+
+    /// All of them take longer than any limit that nc itself could have for its end.
+    static let slow = [
+      Slow(options: "", link: "1mbit,20ms", size: "1200k", server: ["--send", "1"]),
+      Slow(options: "-q 0", link: "1mbit,20ms", size: "900k", server: []),
+      Slow(options: "-q 0 -w 2", link: "1mbit,20ms", size: "900k", server: ["--keep-writing-open"]),
+      Slow(options: "-w 1", link: "1mbit,20ms", size: "400k", server: []),
+    ]
+
+    @Test("What nc has read it stays for until the peer has it", .timeLimit(.minutes(1)), arguments: slow)
+    func backlog(transfer: Slow) async throws {
+      let arena = try await Arena(.packet, paths: 1, links: [transfer.link])
+      let server = try arena.kernel.start(
+        [Machine.peer, "server", "--connections", "1", "--receive", transfer.size] + transfer.server
+          + [arena.kernelListening])
+      try await server.waits(for: "listening")
+      let outcome = try await arena.netcat(
+        "\(Machine.peer) pattern \(transfer.size) | nc \(transfer.options) \(arena.kernelAddress(1)) 5000 >/dev/null"
+      ).finish(within: 40)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      let received = try await server.finish(within: 20)
+      #expect(received.status == 0, "\(received.summary)")
+    }
+
+    @Test("An output that another program made non-blocking gets every byte", .timeLimit(.minutes(1)))
+    func nonBlockingOutput() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      let server = try await arena.kernelServer("--connections", "1", "--send", "3m")
+      var ends: [Int32] = [0, 0]
+      #expect(pipe(&ends) == 0)
+      for end in ends {
+        _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(end, F_SETFL, O_NONBLOCK)
+      }
+      // nc's output is what this process hands out as the standard input.
+      let command = ([Machine.mptcp, "nc"] + arena.pathArguments).joined(separator: " ")
+      let script = "exec \(command) -d \(arena.kernelAddress(1)) 5000 >&0 </dev/null"
+      let process = try arena.ours.start(script: script, standardInput: ends[1])
+      close(ends[1])
+      defer { close(ends[0]) }
+      var buffer = [UInt8](repeating: 0, count: 30_000)
+      var byteCount = 0
+      for _ in 0..<2000 {
+        let count = read(ends[0], &buffer, buffer.count)
+        if count == 0 { break }
+        byteCount += max(count, 0)
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      #expect(byteCount == 3 << 20)
+      let outcome = try await process.finish(within: 20)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+
+    @Test("On a terminal, nc ends when the peer has", .timeLimit(.minutes(1)))
+    func terminal() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      let server = try await arena.kernelServer("--connections", "1", "--send", "10")
+      let command = ([Machine.mptcp, "nc"] + arena.pathArguments).joined(separator: " ")
+      let outcome = try await arena.ours.start(
+        script: """
+          sleep 5 | {
+            script -qec '\(command) \(arena.kernelAddress(1)) 5000' /dev/null | wc -c
+            [ $SECONDS -lt 3 ] && echo in time
+          }
+          """
+      ).finish(within: 20)
+      #expect(outcome.output == "10\nin time\n", "\(outcome.summary)")
+      #expect(try await server.finish(within: 20).status == 0)
+    }
+  }
+}
