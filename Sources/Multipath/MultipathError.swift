@@ -17,6 +17,8 @@ public struct MultipathError: Error, Hashable, Sendable {
     case closed
     /// No path is up that leads to a destination of this family.
     case noPath
+    /// The destination is no single other host.
+    case notAnotherHost
     /// The local port is taken, or none is free.
     case portInUse
     /// A limit of the stack is reached.
@@ -72,6 +74,11 @@ extension MultipathError {
       self.init(
         .noPath, attempt: attempt, reason: "no path is up that has an address of the destination's family",
         remedy: "add one with such an address, or bring its device up")
+    case .notAnotherHost:
+      self.init(
+        .notAnotherHost, attempt: attempt,
+        reason: "it is no other host's address but this machine's own, a group's, or a network's",
+        remedy: "give an address that the peer has on a path, such as host= or one of its network")
     case .portInUse:
       self.init(.portInUse, attempt: attempt, reason: "the port is taken", remedy: "choose another")
     case .noFreePort:

@@ -133,6 +133,11 @@ extension InteropSuite {
         Case("nc \(Self.tun) host.invalid 1", "'host.invalid'", "name"),
         Case("nc \(Self.tun) fd00::1 1", "fd00::1", "add one with such an address"),
         Case("nc \(Self.tun) 10.0.0.1 1", "10.0.0.1:1", "nobody listens"),
+        Case("nc \(Self.tun) 127.0.0.1 1", "127.0.0.1:1", "host="),
+        Case("nc \(Self.tun) 10.0.0.2 1", "10.0.0.2:1", "host="),
+        Case("nc \(Self.tun) 10.0.0.255 1", "10.0.0.255:1", "host="),
+        Case("nc \(Self.tun) 0.0.0.0 1", "0.0.0.0:1", "host="),
+        Case("nc \(Self.tun) 224.0.0.1 1", "224.0.0.1:1", "host="),
         Case("nc -z \(Self.tun) host.invalid 1-20", "'host.invalid'", "name"),
         Case("nc -z --tun t0=10.0.0.2/24 10.0.0.1 1", "10.0.0.1:1", "bring its device up"),
       ] { try await expect(1, host, in: namespace) }

@@ -85,5 +85,81 @@ extension InteropSuite {
       #expect(outcome.output == "10\nin time\n", "\(outcome.summary)")
       #expect(try await server.finish(within: 20).status == 0)
     }
+
+    @Test(
+      "A path whose address another host has ends, and the only one ends nc, with the reason", .timeLimit(.minutes(1)))
+    func conflict() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      try await arena.kernel.run("ip", "address", "add", "10.0.1.2/24", "dev", "k1")
+      let outcome = try await arena.netcat("nc -l -p 5000 </dev/null").finish(within: 20)
+      #expect(outcome.status == 71, "\(outcome.summary)")
+      #expect(
+        outcome.errors.contains("uses our address 10.0.1.2 too; choose another")
+          && outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+    }
+
+    @Test("When the last device goes nc says so and ends", .timeLimit(.minutes(1)))
+    func lastDevice() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      let server = try await arena.kernelServer("--receive", "1g")
+      let client = try arena.netcat("sleep 5 | nc -v \(arena.kernelAddress(1)) 5000")
+      try await client.waits(for: "subflow 0")
+      try await arena.ours.run("ip", "link", "delete", "p1")
+      let outcome = try await client.finish(within: 20)
+      #expect(outcome.status == 71, "\(outcome.summary)")
+      #expect(outcome.errors.contains("cannot use p1"), "\(outcome.errors)")
+      server.send(SIGTERM)
+    }
+
+    @Test(
+      "A host in another network without a gateway, and a host on the link that is not there, are told soon",
+      .timeLimit(.minutes(1)))
+    func unreachable() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      let other = try await arena.ours.start([Machine.mptcp, "nc", "--packet", "p1=10.0.1.2/24", "10.9.9.9", "80"])
+        .finish(within: 20)
+      #expect(other.status == 1 && other.errors.contains("add gateway=ADDRESS"), "\(other.summary)")
+      let silent = try await arena.netcat("nc 10.0.1.77 80 </dev/null").finish(within: 20)
+      #expect(silent.status == 1 && silent.seconds < 10, "\(silent.summary)")
+    }
+
+    @Test("A FIFO takes a capture", .timeLimit(.minutes(1)))
+    func capturePipe() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      let scratch = try Scratch()
+      let server = try await arena.kernelServer("--connections", "1", "--receive", "10k")
+      let outcome = try await arena.netcat(
+        """
+        mkfifo \(scratch.file("fifo")); cat \(scratch.file("fifo")) > \(scratch.file("capture")) & reader=$!
+        \(Machine.peer) pattern 10k | nc --pcap \(scratch.file("fifo")) \(arena.kernelAddress(1)) 5000 && wait $reader
+        """
+      ).finish(within: 20)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(try Data(contentsOf: URL(filePath: scratch.file("capture"))).count > 10_000)
+      #expect(try await server.finish(within: 20).status == 0)
+      let failed = try await arena.ours.start(
+        [Machine.mptcp, "nc", "--pcap", scratch.file("none"), "--packet", "nonesuch=10.0.9.2/24", "10.0.9.1", "80"]
+      ).finish(within: 20)
+      #expect(failed.status == 71 && access(scratch.file("none"), F_OK) != 0, "\(failed.summary)")
+    }
+
+    @Test("-k ends with its output, and a signal ends nc in order unless it was ignored from the start", .timeLimit(.minutes(1)))
+    func endings() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      let listener = try arena.netcat("nc -l -k -d -v -p 5000 | head -c1 >/dev/null; exit ${PIPESTATUS[0]}")
+      try await listener.waits(for: "listening")
+      let client = try arena.kernelClient("--send", "300k")
+      #expect(try await listener.finish(within: 10).status == 74)
+      client.send(SIGTERM)
+      // SIGINT was ignored from the start: it stays so, and SIGHUP ends nc in order.
+      let stubborn = try arena.netcat("trap '' INT; nc -l -v -p 5000 </dev/null")
+      try await stubborn.waits(for: "listening")
+      stubborn.send(SIGINT)
+      try await Task.sleep(for: .milliseconds(300))
+      #expect(stubborn.isRunning)
+      stubborn.send(SIGHUP)
+      let outcome = try await stubborn.finish(within: 10)
+      #expect(outcome.status == 129, "\(outcome.summary)")
+    }
   }
 }

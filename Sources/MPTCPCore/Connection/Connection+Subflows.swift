@@ -214,13 +214,16 @@ extension Connection {
   }
 
   /// Time-outs, refusals: nothing is sent any more.
-  func subflowFailed(_ subflow: Subflow, reason: SubflowCloseReason, now: Instant) {
+  func subflowFailed(
+    _ subflow: Subflow, reason: SubflowCloseReason, closing: CloseReason? = nil, now: Instant
+  ) {
     guard subflow.state != .closed else { return }
     if subflow.isSynchronized {
       subflow.emitReset(reason: .unacceptablePerformance, isTransient: true, now: now)
     }
     drop(subflow, reason: reason, now: now)
     guard subflows.isEmpty else { return }
+    if let closing { return lastSubflowGone(closing, now: now) }
     switch reason {
     case .refused: lastSubflowGone(.refused, now: now)
     case .connectTimedOut: lastSubflowGone(.connectTimedOut, now: now)

@@ -171,6 +171,9 @@ public enum EndpointError: Error, Hashable, Sendable {
   case unknownSubflow
   /// No path is up with an address of the destination's family: add one, or bring one up.
   case noPath
+  /// The destination is no single other host: a group, a broadcast or unspecified address, loopback, or an address of our
+  /// own (RFC 9293 MUST-46, RFC 1122 §3.2.1.3).
+  case notAnotherHost
   /// The port is taken: choose another.
   case portInUse
   /// All ephemeral ports towards this destination are taken: close connections or widen the range.

@@ -10,6 +10,7 @@ extension Endpoint {
     to remote: TransportAddress, options: ConnectionOptions = ConnectionOptions(), at now: Instant
   ) throws(EndpointError) -> ConnectionID {
     note(now)
+    guard isAnotherHost(remote.address) else { throw .notAnotherHost }
     guard let (path, address) = source(for: remote.address, preferred: options.path) else { throw .noPath }
     if let port = options.localPort {
       let tuple = FourTuple(local: TransportAddress(address, port), remote: remote)
@@ -33,6 +34,17 @@ extension Endpoint {
     subflow.sendSyn(now: now)
     reschedule(subflow)
     return connection.id
+  }
+
+  private func isAnotherHost(_ address: IPAddress) -> Bool {
+    guard address.isUnicast, !address.isLoopback, !isLocal(address) else { return false }
+    guard address.family == .v4 else { return true }
+    return !paths.contains { path in
+      path.configuration.addresses.contains { prefix in
+        let hostBits = UInt32.max >> UInt32(prefix.length)
+        return prefix.length < 31 && prefix.contains(address) && address.v4 & hostBits == hostBits
+      }
+    }
   }
 
   /// Listens on an address and port. The wildcard address of a family accepts on all our addresses of that family.

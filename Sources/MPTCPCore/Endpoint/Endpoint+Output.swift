@@ -130,7 +130,8 @@ extension Endpoint {
     if isHard || subflow.synRetransmissions > 0 {
       // A join may get through later: what a router says of a path is no refusal by the peer.
       subflow.connection.subflowFailed(
-        subflow, reason: subflow.join == nil ? .refused : .connectTimedOut, now: now)
+        subflow, reason: subflow.join == nil ? .refused : .connectTimedOut, closing: isHard ? nil : .unreachable,
+        now: now)
     }
   }
 }

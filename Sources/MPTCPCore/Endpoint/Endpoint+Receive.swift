@@ -29,7 +29,8 @@ extension Endpoint {
       statistics.strayPackets += 1
       return
     }
-    if ip.source.family == .v4, offload.checksum == .unverified, !IPHeader.hasValidChecksum(packet.bytes) {
+    // What a device knows of checksums is about TCP's, not the header's (RFC 1122 §3.2.1.2).
+    if ip.source.family == .v4, !IPHeader.hasValidChecksum(packet.bytes) {
       statistics.badChecksums += 1
       return
     }

@@ -60,6 +60,8 @@ protocol Device: AnyObject {
 
   /// Whether ``advance(to:_:)`` has something to do for a loop that is awake anyway.
   func isDue(at now: Instant) -> Bool
+  /// Packets that it took and then lost, other than on a modelled link.
+  var lostPackets: Int { get }
   /// Whether packets that it took have not left yet, on a modelled link.
   var hasQueuedPackets: Bool { get }
 
@@ -71,6 +73,7 @@ extension Device {
   var interface: LinkDescription? { nil }
   var nextDeadline: Instant? { nil }
   var hasQueuedPackets: Bool { false }
+  var lostPackets: Int { 0 }
   func accept(packetsTo addresses: [IPAddress]) {}
   func isDue(at now: Instant) -> Bool { nextDeadline.map { $0 <= now } ?? false }
   func advance(to now: Instant, _ deliver: Delivery) {}

@@ -15,6 +15,8 @@ final class PacketDevice: Device {
   /// Where we share the interface's address: what keeps the kernel quiet, as long as this lives.
   private var ingressFilter: IngressFilter?
   private var neighbors: NeighborProtocol<Held>
+  /// Packets whose neighbour did not answer.
+  private(set) var lostPackets = 0
   private var buffer = ReceiveBuffer(headerByteCount: prefixByteCount)
 
   private static let prefixByteCount = VirtioNetHeader.byteCount + EthernetHeader.byteCount
@@ -116,8 +118,25 @@ final class PacketDevice: Device {
   var nextDeadline: Instant? { neighbors.nextDeadline }
 
   func advance(to now: Instant, _ deliver: Delivery) {
-    _ = neighbors.advance(to: now)
+    for packet in neighbors.advance(to: now) { tellUnreachable(packet, deliver) }
     sendFrames()
+  }
+
+  /// A neighbour did not answer: as the kernel does, we tell ourselves what a router would.
+  private func tellUnreachable(_ held: Held, _ deliver: Delivery) {
+    lostPackets += 1
+    let bytes =
+      switch held {
+      case .packet(let packet): ByteSlice(packet.copyBytes())
+      case .whole(let bytes, _): bytes
+      }
+    guard let source = (try? IPHeader(parsing: bytes.bytes))?.source else { return }
+    let message = Chunk(capacity: 1_280)
+    let buffer = UnsafeMutableRawBufferPointer(start: message.base, count: message.capacity)
+    guard let count = try? ICMPMessage.writeHostUnreachable(quoting: bytes.bytes, from: source, into: buffer) else {
+      return
+    }
+    deliver(ByteSlice(message, offset: 0, count: count), .none)
   }
 
   func accept(packetsTo others: [IPAddress]) throws(SystemError) {

@@ -45,15 +45,22 @@ final class TUNDevice: Device {
     let opened = actual.withUnsafeMutableBufferPointer { clinux_tun_open(name, $0.baseAddress) }
     guard opened >= 0 else { throw Self.refusal(name, exists: exists, number: -opened) }
     file = Descriptor(opened)
-    try check(clinux_tun_enable_offload(opened), "switch on offload for \(name)")
-    if !exists {
-      try Self.setUp(name, routes, addresses, hosts, maximumTransmissionUnit)
+    do {
+      try check(clinux_tun_enable_offload(opened), "switch on offload for \(name)")
+      if !exists {
+        try Self.setUp(name, routes, addresses, hosts, maximumTransmissionUnit)
+      }
+      let link = try routes.link(name)
+      interface = link
+      configuration = PathConfiguration(
+        name: name, addresses: addresses, maximumTransmissionUnit: link.maximumTransmissionUnit,
+        offersChecksumOffload: true, offersSegmentationOffload: true)
+    } catch {
+      // An initialiser that throws has no deinitialiser behind it.
+      file = Descriptor(-1)
+      if let previousMode { clinux_tun_restore(name, previousMode.hasPacketInformation, previousMode.hasVirtioHeader) }
+      throw error
     }
-    let link = try routes.link(name)
-    interface = link
-    configuration = PathConfiguration(
-      name: name, addresses: addresses, maximumTransmissionUnit: link.maximumTransmissionUnit,
-      offersChecksumOffload: true, offersSegmentationOffload: true)
   }
 
   deinit {

@@ -147,7 +147,9 @@ package final class Stack: LoopDriver, @unchecked Sendable {
   }
 
   /// Packets that the device of a path did not take.
-  package func droppedPackets(on id: PathID) -> Int { attachment(id)?.droppedPackets ?? 0 }
+  package func droppedPackets(on id: PathID) -> Int {
+    attachment(id).map { $0.droppedPackets + $0.device.lostPackets } ?? 0
+  }
 
   private func attachment(_ id: PathID) -> Attachment? {
     attachments.first { $0.path == id }

@@ -25,10 +25,16 @@ final class LinkMonitor {
   /// The latest news since the last call; nil: none.
   func poll() -> News? {
     var latest: News?
+    var isBehind = false
     while true {
       let count = buffer.withUnsafeMutableBytes { clinux_read(file.number, $0.baseAddress, $0.count) }
       if count == -Int(ENOBUFS) {
-        // News were lost: the answer is one of the next messages.
+        isBehind = true
+        continue
+      }
+      if count <= 0 && isBehind {
+        // News were lost. The answer needs room in the socket, so it is asked for once the rest is read.
+        isBehind = false
         ask()
         continue
       }

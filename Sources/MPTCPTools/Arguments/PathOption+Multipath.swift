@@ -26,7 +26,7 @@
     public init(_ error: MultipathError) {
       self =
         switch error.kind {
-        case .refused, .unreachable, .unknownHost, .noPath: .notConnected
+        case .refused, .unreachable, .unknownHost, .noPath, .notAnotherHost: .notConnected
         case .timedOut: .notConnected
         case .reset, .closed, .protocolViolation, .notMultipath, .unknownSubflow: .cutShort
         case .permissionDenied: .noPermission

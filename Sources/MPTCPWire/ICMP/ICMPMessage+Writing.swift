@@ -41,6 +41,25 @@ extension ICMPMessage {
   public static func writePacketTooBig(
     quoting packet: RawSpan, from router: IPAddress, nextHopMTU: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(WireError) -> Int {
+    let value = UInt32(clamping: router.family == .v6 ? nextHopMTU : min(nextHopMTU, 0xffff))
+    return try writeError(
+      router.family == .v6 ? 2 << 8 : 3 << 8 | 4, value, quoting: packet, from: router, into: buffer)
+  }
+
+  /// Writes the whole IP packet with which `router` tells that nobody on its link answers for the packet's next hop
+  /// (RFC 1812 §5.2.7.1, RFC 4443 §3.1), and returns its size; as ``writePacketTooBig(quoting:from:nextHopMTU:into:)``.
+  ///
+  /// - Throws: `WireError` for the same reasons.
+  public static func writeHostUnreachable(
+    quoting packet: RawSpan, from router: IPAddress, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(WireError) -> Int {
+    try writeError(router.family == .v6 ? 1 << 8 | 3 : 3 << 8 | 1, 0, quoting: packet, from: router, into: buffer)
+  }
+
+  private static func writeError(
+    _ typeAndCode: UInt16, _ value: UInt32, quoting packet: RawSpan, from router: IPAddress,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(WireError) -> Int {
     let ip = try IPHeader(parsing: packet)
     guard router.family == ip.source.family else { throw WireError(.ipVersion, .badValue, at: 0) }
     let isV6 = router.family == .v6
@@ -55,9 +74,9 @@ extension ICMPMessage {
     }
     _ = try error.write(into: buffer)
     var writer = OctetWriter(base, at: headerByteCount)
-    writer.put16(isV6 ? 2 << 8 : 3 << 8 | 4)
+    writer.put16(typeAndCode)
     writer.put16(0)
-    writer.put32(UInt32(clamping: isV6 ? nextHopMTU : min(nextHopMTU, 0xffff)))
+    writer.put32(value)
     quoted.withUnsafeBytes {
       UnsafeMutableRawBufferPointer(rebasing: buffer[writer.offset...]).copyMemory(from: $0)
     }

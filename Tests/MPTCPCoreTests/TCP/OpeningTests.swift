@@ -9,6 +9,15 @@ import Testing
 @Suite struct OpeningTests {
   static let link = LinkConfiguration(delay: .milliseconds(10))
 
+  @Test(arguments: [
+    "127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0", "10.0.0.2", "10.0.0.255", "::1", "ff02::1", "::",
+  ])
+  func onlyAnotherHostIsConnectedTo(address: String) throws {
+    let puppet = try Puppet()
+    let remote = TransportAddress(try #require(IPAddress(address)), 80)
+    #expect(throws: EndpointError.notAnotherHost) { try puppet.endpoint.connect(to: remote, at: puppet.now) }
+  }
+
   @Test func aPassiveOpenAnswersWithTheOptionsThatWereOffered() throws {
     let puppet = try Puppet()
     puppet.send([.syn], options: [.maximumSegmentSize(1000)])

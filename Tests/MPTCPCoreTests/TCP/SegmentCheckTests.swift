@@ -32,6 +32,20 @@ import Testing
     #expect(puppet.closed == .resetByPeer)
   }
 
+  @Test func aWrongHeaderChecksumIsSeenThoughTheDeviceVouchesForTCPs() throws {
+    let puppet = try opened()
+    var bytes = madeSegment(
+      from: puppet.theirs, to: puppet.ours, sequence: puppet.sequence, acknowledgment: puppet.expected, flags: [.ack], payload: [9])
+    bytes[10] ^= 1
+    for checksum in [ReceiveOffload.Checksum.valid, .unverified] {
+      puppet.endpoint.receive(
+        ByteSlice(bytes), on: PathID(0), offload: ReceiveOffload(checksum: checksum, segmentByteCount: 0),
+        at: puppet.now)
+    }
+    #expect(puppet.endpoint.statistics.badChecksums == 2)
+    #expect(puppet.read().isEmpty)
+  }
+
   @Test func aSynInTheWindowIsChallenged() throws {
     let puppet = try opened()
     puppet.send([.syn], options: puppet.synOptions)

@@ -104,6 +104,38 @@ struct PacketDeviceTests {
     }
   }
 
+  @Test(
+    "A host that nobody answers for is told of as unreachable, and what waited for it counts as lost",
+    arguments: [("10.81.0.2/24", "10.81.0.1/24", "10.81.0.9"), ("fd81::2/64", "fd81::1/64", "fd81::9")])
+  func silentNeighbor(ours: String, kernel: String, silent: String) async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair(kernel) { _ in
+        let device = try Self.device(ours)
+        let our = TransportAddress(try #require(IPPrefix(ours)).address, 4_000)
+        let packet = try udpPacket(from: our, to: TransportAddress(try #require(IPAddress(silent)), 5_000), [1])
+        let start = Instant(nanoseconds: MonotonicClock.now)
+        #expect(packet.withUnsafeBytes { device.send(whole: $0, offload: .none, at: start) } == .sent)
+        var messages: [ICMPMessage] = []
+        for second in 1...4 {
+          device.advance(to: start + .seconds(Int64(second))) { packet, _ in
+            if let ip = try? IPHeader(parsing: packet.bytes), ip.destination == our.address,
+              let message = try? ICMPMessage(parsing: packet.bytes, header: ip)
+            {
+              messages.append(message)
+            }
+          }
+        }
+        #expect(messages.count == 1 && device.lostPackets == 1)
+        guard case .destinationUnreachable(let code, _, let quotation)? = messages.first else {
+          Issue.record("\(messages)")
+          return
+        }
+        #expect(code == (our.address.family == .v4 ? 1 : 3))
+        #expect(quotation.header.destination == IPAddress(silent))
+      }
+    }
+  }
+
   @Test("Packets to other networks go by way of the gateway")
   func gateway() async throws {
     try await NetworkNamespace.withNew {

@@ -52,6 +52,42 @@ struct RouteSocketTests {
     }
   }
 
+  @Test("Of more news than its socket holds the monitor gives the last")
+  func lostNews() async throws {
+    try await NetworkNamespace.withNew {
+      let routes = try RouteSocket()
+      try routes.addEthernetPair("one", "two")
+      try routes.setLink("two", isUp: true)
+      let monitor = try LinkMonitor(interfaceIndex: try routes.link("one").index)
+      for _ in 0..<400 {
+        try routes.setLink("one", isUp: true)
+        try routes.setLink("one", isUp: false)
+      }
+      try routes.setLink("one", isUp: true)
+      #expect(monitor.poll() == .up)
+      for _ in 0..<400 {
+        try routes.setLink("one", isUp: false)
+        try routes.setLink("one", isUp: true)
+      }
+      try routes.removeLink("one")
+      #expect(monitor.poll() == .gone)
+    }
+  }
+
+  @Test("An interface that leaves a bridge is not gone")
+  func bridges() throws {
+    func reply(_ type: UInt16, family: UInt8) throws -> NetlinkReply {
+      let header = [family, 0, 1, 0] + Int32(7).nativeBytes + UInt32(0x1_0041).nativeBytes + [0, 0, 0, 0]
+      let message = NetlinkMessage(type: type, flags: 0, sequence: 0, header: header)
+      return try #require(NetlinkReply.parse(message.bytes[...]).first)
+    }
+    #expect(LinkMonitor.news(in: try reply(17, family: 7), of: 7) == nil)
+    #expect(LinkMonitor.news(in: try reply(16, family: 7), of: 7) == nil)
+    #expect(LinkMonitor.news(in: try reply(17, family: 0), of: 7) == .gone)
+    #expect(LinkMonitor.news(in: try reply(16, family: 0), of: 7) == .up)
+    #expect(LinkMonitor.news(in: try reply(16, family: 0), of: 8) == nil)
+  }
+
   @Test("A missing interface is named, with a way out")
   func missing() {
     let error = #expect(throws: SystemError.self) { try RouteSocket().link("nonesuch0") }
