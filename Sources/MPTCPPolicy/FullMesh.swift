@@ -4,7 +4,8 @@ import MPTCPWire
 /// addresses that the peer announced. The listener announces its further addresses (RFC 8684 §3.4.1).
 ///
 /// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
-/// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6) only when the path or the peer's addresses change.
+/// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6), or that either application closed, only when the path
+/// or the peer's addresses change. Where no subflow is left, everything is tried again, after ``maximumRetryDelay``.
 /// A listener cannot try again, so it takes the address of a subflow that failed back and announces it anew, after the
 /// same waits, until somebody joins there: the peer ends what it still has, and may join again (RFC 8684 §3.4.1, §3.4.2).
 public struct FullMesh: PathPolicy, Hashable {
@@ -55,7 +56,7 @@ public struct FullMesh: PathPolicy, Hashable {
     case .subflowEstablished(let id):
       if let subflow = view.subflows.first(where: { $0.id == id }) { forget(subflow.path, subflow.tuple) }
     case .subflowClosed(let tuple, let path, let reason):
-      noteFailure(tuple, path, reason, now: view.now)
+      noteFailure(tuple, path, reason, view)
       if !view.isInitiator { noteLapse(tuple, path, reason, view, &commands) }
     case .localPathsChanged:
       // A path that is back deserves an attempt at once.
@@ -156,17 +157,19 @@ public struct FullMesh: PathPolicy, Hashable {
     if let wake { commands.append(.wake(at: wake)) }
   }
 
-  private mutating func noteFailure(_ tuple: FourTuple, _ path: PathID, _ reason: SubflowCloseReason, now: Instant) {
+  private mutating func noteFailure(
+    _ tuple: FourTuple, _ path: PathID, _ reason: SubflowCloseReason, _ view: PolicyView
+  ) {
     let index = attempts.firstIndex {
       $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote
     }
     let failures = index.map { attempts[$0].failures } ?? 0
     let notBefore: Instant
     switch reason {
-    case .refused, .resetByPeer(_, isTransient: false):
+    case .refused, .resetByPeer(_, isTransient: false), .closedByPolicy, .finished:
       // RFC 8684 §3.6: without flag T, not again over this path, until something changes.
       notBefore = .distantFuture
-    default: notBefore = now + wait(after: failures)
+    default: notBefore = view.now + wait(after: failures)
     }
     let attempt = Attempt(
       path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: notBefore)
@@ -175,6 +178,12 @@ public struct FullMesh: PathPolicy, Hashable {
     } else {
       if attempts.count >= maximumSubflowCount * 4 { attempts.removeFirst() }
       attempts.append(attempt)
+    }
+    guard view.subflows.isEmpty else { return }
+    // That is for a connection with other subflows. Without, another refusal costs nothing, and Linux refuses for as long
+    // as it counts subflows that died.
+    for index in attempts.indices where attempts[index].notBefore == .distantFuture {
+      attempts[index].notBefore = view.now + maximumRetryDelay
     }
   }
 

@@ -197,8 +197,12 @@ public actor MultipathConnection {
   /// Writes a text in UTF-8; otherwise as ``write(_:)-(ByteSlice)``.
   public func write(_ text: String) async throws { try await write(Array(text.utf8)) }
 
-  /// Ends our stream after what was written; reading goes on.
-  public func finish() { host.endpoint.finish(id, at: host.now) }
+  /// Ends our stream after what was written; reading goes on. A task whose write still waits for room gets
+  /// ``MultipathError``: only a part of it was written.
+  public func finish() {
+    host.endpoint.finish(id, at: host.now)
+    waits[.writing].wakeAll()
+  }
 
   // MARK: Closing
 

@@ -70,7 +70,11 @@ public actor MultipathListener: AsyncSequence {
   /// - Throws: `CancellationError`.
   public func accept() async throws -> MultipathConnection? {
     while true {
-      if !accepted.isEmpty { return accepted.removeFirst() }
+      if !accepted.isEmpty {
+        let connection = accepted.removeFirst()
+        host.endpoint.accept(connection.id)
+        return connection
+      }
       if isClosed { return nil }
       let ticket = takers.draw()
       try await withTaskCancellationHandler {
@@ -120,6 +124,11 @@ public actor MultipathListener: AsyncSequence {
     }
   }
 
+  private func end() {
+    isClosed = true
+    takers.wakeAll()
+  }
+
   private func cancelWait(_ ticket: WaitList.Ticket) { takers.cancel(ticket) }
 
   private func add(_ id: ConnectionID) {
@@ -133,5 +142,9 @@ public actor MultipathListener: AsyncSequence {
 extension MultipathListener: ListenerObserver {
   package nonisolated func accept(_ connection: ConnectionID, isMultipath: Bool) {
     assumeIsolated { $0.add(connection) }
+  }
+
+  package nonisolated func listenerEnded() {
+    assumeIsolated { $0.end() }
   }
 }

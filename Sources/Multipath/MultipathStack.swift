@@ -83,7 +83,8 @@ public final class MultipathStack: Sendable {
   private static let drainTime = Duration.milliseconds(500)
 
   /// Waits until all closed connections are really over, or `limit` has passed, and ends the stack: devices that it
-  /// made go, the capture is complete. Connections that are still open are lost.
+  /// made go, the capture is complete. Connections that are still open are aborted, for both sides: whoever waits for
+  /// one gets ``CloseReason/aborted``. Listeners end.
   ///
   /// - Returns: why the capture is not whole, such as a full disk; nil if it is, or none was asked for. Packets went on
   ///   without it.
@@ -93,6 +94,7 @@ public final class MultipathStack: Sendable {
     while ContinuousClock.now < deadline, await host.isolated({ $0.endpoint.connectionCount }) > 0 {
       try? await Task.sleep(for: .milliseconds(2))
     }
+    await host.isolated { $0.abortAll() }
     // The last words, resets among them, may still be on a modelled link.
     let patience = ContinuousClock.now + Self.drainTime
     while ContinuousClock.now < patience, await host.isolated(\.hasQueuedPackets) {

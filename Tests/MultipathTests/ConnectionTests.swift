@@ -30,6 +30,43 @@ struct ConnectionTests {
     #expect(try await far.closed() == .resetByPeer)
   }
 
+  @Test("A stack that ends aborts what is open, and nobody waits for it in vain", arguments: [false, true])
+  func endsWithTheStack(isMultipath: Bool) async throws {
+    let stacks = try PairedStacks(pathCount: 1)
+    var options = ConnectionOptions()
+    options.multipath = isMultipath ? .enabled : .disabled
+    let listener = try await MultipathListener.listen(port: 81, on: stacks.client)
+    let (near, far) = try await stacks.connect(options: options)
+    let reading = Task { try await near.read() }
+    let closing = Task { try await near.closed() }
+    let accepting = Task { try await listener.accept() }
+    let watching = Task {
+      for await _ in await near.events {}
+    }
+    try await Task.sleep(for: .milliseconds(20))
+    await stacks.client.shutdown(within: .zero)
+    await #expect(throws: MultipathError.self) { try await reading.value }
+    #expect(try await closing.value == .aborted)
+    #expect(try await accepting.value == nil)
+    await watching.value
+    #expect(try await far.closed() == .resetByPeer)
+    // Nor afterwards.
+    await #expect(throws: MultipathError.self) { try await near.read() }
+    await #expect(throws: MultipathError.self) { try await near.write("late") }
+    await near.close()
+  }
+
+  @Test("A write that waits for room learns that another task has finished the stream")
+  func finishWakesWriters() async throws {
+    let (near, far) = try await PairedStacks(pathCount: 1).connect()
+    let writer = Task { try await near.write([UInt8](repeating: 7, count: 64 << 20)) }
+    try await Task.sleep(for: .milliseconds(100))
+    await near.finish()
+    await #expect(throws: MultipathError.self) { try await writer.value }
+    await near.abort()
+    await far.close()
+  }
+
   @Test("A long stream arrives whole over two paths")
   func longStream() async throws {
     let (near, far) = try await PairedStacks().connect()

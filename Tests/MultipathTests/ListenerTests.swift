@@ -73,6 +73,21 @@ struct ListenerTests {
     withExtendedLifetime(stacks) {}
   }
 
+  @Test("A connection that was accepted makes room in the backlog, whatever is done with it")
+  func acceptingTakes() async throws {
+    let stacks = try PairedStacks(pathCount: 1)
+    var options = ListenerOptions()
+    options.backlog = 1
+    let listener = try await MultipathListener.listen(port: 80, options: options, on: stacks.server)
+    var held: [MultipathConnection?] = []
+    for _ in 0..<3 {
+      let near = try await MultipathConnection.connect(to: "10.70.1.1", port: 80, on: stacks.client)
+      held += [near, try await listener.accept()]
+    }
+    #expect(held.allSatisfy { $0 != nil })
+    await listener.close()
+  }
+
   @Test("A task that waits for connections keeps its listener")
   func waitingKeeps() async throws {
     let stacks = try PairedStacks(pathCount: 1)

@@ -109,6 +109,7 @@ extension Connection {
     }
     sendBuffer = SendBuffer()
     reassembly = ReassemblyQueue()
+    reinjections.removeAll()
     endpoint.forget(self)
   }
 
@@ -171,7 +172,7 @@ extension Connection {
     let expected = subflow.receiveNext
     let start = expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
     // It may begin before what has arrived; it must not leave a hole, which plain TCP could never fill.
-    let undelivered = subflow.dataReceiveNext - subflow.unmappedByteCount - subflow.checksumHeldByteCount
+    let undelivered = subflow.dataReceiveNext - subflow.unmappedByteCount - subflow.checksumHold.byteCount
     guard dataOffset + (undelivered - start) <= receiveNext else {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
@@ -211,7 +212,7 @@ extension Connection {
       return
     }
     fallBack(.peerSignalledFailure, now: now)
-    queue(.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue)), on: subflow)
+    subflow.pendingOptions = [.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue))]
     subflow.mustAcknowledge = true
   }
 }

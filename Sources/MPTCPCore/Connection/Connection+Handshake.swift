@@ -18,7 +18,7 @@ extension Connection {
         .synAck(
           backup: join.isBackup, addressID: subflow.localAddressID, hmac: hmac.left64, nonce: join.localNonce))
     }
-    guard multipath == .offered else { return nil }
+    guard multipath == .offered, answersWithCapable else { return nil }
     return .capable(
       MPCapable(
         version: 1, flags: capableFlags(isAnswer: !isInitiator), senderKey: isInitiator ? nil : localKey,
@@ -188,9 +188,7 @@ extension Connection {
   /// Looks at the MP_CAPABLE of a SYN.
   func takeCapableOffer(_ capable: MPCapable?) {
     guard multipath == .offered else { return }
-    guard let capable, capable.version >= 1, capable.senderKey == nil, !capable.flags.contains(.extensibility),
-      capable.flags.contains(.hmac)
-    else {
+    guard let capable, isAcceptable(offer: capable) else {
       multipath = .fellBack(capable == nil ? .peerWithoutMultipath : .unacceptableCapability)
       return
     }
@@ -198,15 +196,24 @@ extension Connection {
     peerRefusesInitialAddress = capable.flags.contains(.noMoreSubflows)
   }
 
+  private func isAcceptable(offer capable: MPCapable) -> Bool {
+    capable.version >= 1 && capable.senderKey == nil && !capable.flags.contains(.extensibility)
+      && capable.flags.contains(.hmac)
+  }
+
+  /// The SYN again. A peer that leaves MP_CAPABLE out by now gets an answer without (RFC 8684 §3.1): something on the way
+  /// may drop packets with it. The third ACK decides, for an earlier answer may be on its way.
+  func synRepeated(_ segment: Segment, on subflow: Subflow) {
+    if subflow.isInitial { answersWithCapable = segment.options.multipath.capable.map(isAcceptable(offer:)) ?? false }
+  }
+
   /// The third ACK of `subflow`; false if it must not open it.
   func acceptsThirdAcknowledgment(_ segment: Segment, on subflow: Subflow, now: Instant) -> Bool {
     if let join = subflow.join {
       guard !subflow.isInitiator else { return true }
       guard case .ack(let hmac)? = segment.options.multipath.join else {
-        // Data may overtake the third ACK; without it nothing proves who sends.
-        if segment.payload.isEmpty {
-          resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
-        }
+        // Nor does data overtake it: that may not leave before our fourth ACK (RFC 8684 §3.2).
+        resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
         return false
       }
       guard joinHMAC(of: .remote, subflow, join).left160 == hmac else {
@@ -229,6 +236,11 @@ extension Connection {
       }
       // RFC 8684 §3.1: the third ACK decides.
       fallBack(.optionMissingOnThirdAck, now: now)
+      return true
+    }
+    guard capable.flags.contains(.checksumRequired) == usesChecksum else {
+      // Something changed what the SYNs agreed on (RFC 8684 §3.1).
+      fallBack(.unacceptableCapability, now: now)
       return true
     }
     learnRemoteKey(theirs)

@@ -341,19 +341,20 @@ extension Connection {
   }
 
   func isBlockedByWindow(_ subflow: Subflow) -> Bool {
-    guard phase == .open, subflow.isOpen, subflow.sentSegments.isEmpty, !subflow.isStalled, sendNext < dataEnd else {
-      return false
-    }
-    if isFallback { return subflow.sendWindowEdge <= subflow.sendNext }
-    guard sendUnacknowledged == sendNext || subflow.sendWindowEdge <= subflow.sendNext else { return false }
-    return sendWindowEdge <= sendNext || subflow.sendWindowEdge <= subflow.sendNext
+    guard phase == .open, subflow.isOpen, subflow.sentSegments.isEmpty, !subflow.isStalled else { return false }
+    let isClosed = subflow.sendWindowEdge <= subflow.sendNext
+    // What is sent again lies within the connection's window, but not within each subflow's.
+    guard sendNext < dataEnd else { return isClosed && !reinjections.isEmpty }
+    if isFallback { return isClosed }
+    guard sendUnacknowledged == sendNext || isClosed else { return false }
+    return sendWindowEdge <= sendNext || isClosed
   }
 
   // MARK: Data-level retransmission
 
   /// Guards data that subflows acknowledged and the connection has not, and a DATA_FIN that travelled alone.
   private func armDataRetransmission(now: Instant) {
-    guard isMultipath, sendUnacknowledged < sendNext || (isDataFinSent && !isDataFinAcknowledged) else {
+    guard phase == .open, isMultipath, sendUnacknowledged < sendNext || (isDataFinSent && !isDataFinAcknowledged) else {
       dataRetransmitDeadline = .distantFuture
       return
     }

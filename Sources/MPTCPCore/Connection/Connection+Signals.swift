@@ -58,9 +58,20 @@ extension Connection {
 
   private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
     var found: [MultipathOption] = []
-    // A malformed option ends the walk; what came before it counts.
-    try? TCPOption.forEach(in: segment.optionBytes.bytes) { option, _ in
-      if case .multipath(let signal) = option { found.append(signal) }
+    let octets = segment.optionBytes.array
+    var offset = 0
+    while offset < octets.count, octets[offset] != TCPOptionKind.endOfList {
+      guard octets[offset] != TCPOptionKind.noOperation else {
+        offset += 1
+        continue
+      }
+      let length = offset + 1 < octets.count ? Int(octets[offset + 1]) : 0
+      guard length >= 2, length <= octets.count - offset else { break }
+      // A malformed option is skipped.
+      try? TCPOption.forEach(in: segment.optionBytes.dropFirst(offset).prefix(length).bytes) { option, _ in
+        if case .multipath(let signal) = option { found.append(signal) }
+      }
+      offset += length
     }
     for signal in found {
       switch signal {
@@ -102,7 +113,13 @@ extension Connection {
     if isFirst { consult(.established, now: now) }
     takeDataAck(dss, now: now)
     guard let wire = dss.mapping else { return }
-    if case .four = wire.dsn { answersWithEightOctets = false } else { answersWithEightOctets = true }
+    guard (wire.checksum != nil) == usesChecksum else {
+      // RFC 8684 §3.3.1: missing where negotiated, or present where not.
+      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    }
+    if case .eight = wire.dsn { hasReceivedEightOctets = true }
+    answersWithEightOctets = hasReceivedEightOctets
     if wire.length == 0 {
       takeInfiniteMapping(wire, on: subflow, now: now)
       return
@@ -113,11 +130,6 @@ extension Connection {
       // Where this was the last thing to wait for, the FIN that follows at once is the acknowledgement.
       if segment.payload.isEmpty { subflow.mustAcknowledge = true }
       takeDataFin(dss, now: now)
-      return
-    }
-    guard (wire.checksum != nil) == usesChecksum else {
-      // RFC 8684 §3.3.1: missing where negotiated, or present where not.
-      resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
     if !usesChecksum { takeDataFin(dss, now: now) }
@@ -145,14 +157,24 @@ extension Connection {
     guard mapping.subflowOffset > 0, mapping.end > 0,
       mapping.subflowOffset <= subflow.acceptanceEdge + 65_535
     else { return }
-    guard subflow.note(mapping) else {
-      // A mapping that contradicts another: mappings are immutable (RFC 8684 §3.3.1).
+    switch subflow.note(mapping) {
+    case .noted: break
+    case .contradicts:
+      // Mappings are immutable (RFC 8684 §3.3.1).
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
+      return
+    case .exceeds:
+      resetSubflow(subflow, reason: .tooMuchOutstandingData, isTransient: true, now: now)
       return
     }
     hasReceivedMapping = true
     subflow.hasReceivedMapping = true
-    subflow.deliverUnmapped(now: now)
+    // Only a mapping of bytes that wait for one is worth a look at them.
+    if mapping.subflowOffset < subflow.dataReceiveNext,
+      mapping.end > subflow.dataReceiveNext - subflow.unmappedByteCount
+    {
+      subflow.deliverUnmapped(now: now)
+    }
   }
 
   /// The offset nearest to what the subflow expects of a relative subflow sequence number, which has 32 bits.
@@ -248,7 +270,8 @@ extension Connection {
   }
 
   private func take(_ option: MPPriority, on subflow: Subflow) {
-    guard subflow.isPeerBackup != option.backup else { return }
+    // Version 0 named an address; version 1 knows no such option (RFC 8684 §3.3.8).
+    guard option.addressID == nil, subflow.isPeerBackup != option.backup else { return }
     subflow.isPeerBackup = option.backup
     emit(.priorityChanged(subflow.id, isBackup: option.backup))
     markDirty()
@@ -256,7 +279,8 @@ extension Connection {
 
   /// Has a one-shot option sent with the next pure ACK of `subflow`.
   func queue(_ option: MultipathOption, on subflow: Subflow) {
-    guard subflow.pendingOptions.count < Limits.pendingOptions, !subflow.pendingOptions.contains(option) else { return }
+    guard isMultipath, subflow.pendingOptions.count < Limits.pendingOptions, !subflow.pendingOptions.contains(option)
+    else { return }
     subflow.pendingOptions.append(option)
     markDirty()
   }

@@ -78,6 +78,7 @@ extension Connection {
       let subflow = endpoint.makeSubflow(
         of: self, tuple: tuple, path: local.path, isInitiator: true, isInitial: false, state: .synSent, now: now)
     else { throw .portInUse }
+    keepsAddress(local.id)
     subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: endpoint.random()), isBackup: isBackup)
     subflow.localAddressID = local.id
     subflow.remoteAddressID = remote.id
@@ -95,6 +96,7 @@ extension Connection {
     }
     guard hasOtherUsableSubflow(than: subflow) else { return }
     subflow.closeReason = .closedByPolicy
+    tellEnd(of: subflow, .closedByPolicy, now: now)
     // What it holds may take long to be acknowledged here: the others send it too.
     reinject(from: subflow)
     subflow.requestFin(now: now)
@@ -174,6 +176,13 @@ extension Connection {
     // Not on a subflow that uses the address, where another is to be had.
     let carrier = subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id }
     tell(.removeAddress(RemoveAddress(id)), on: carrier ?? carrierForControl())
+  }
+
+  /// A subflow uses the address again: a removal that has not been sent would end it, as Linux has it.
+  func keepsAddress(_ id: AddressID) {
+    let removal = MultipathOption.removeAddress(RemoveAddress(id))
+    waitingOptions.removeAll { $0 == removal }
+    for subflow in subflows { subflow.pendingOptions.removeAll { $0 == removal } }
   }
 
   /// Has a one-shot option sent on `carrier`, or, where there is none, on the next subflow.
@@ -278,7 +287,7 @@ extension Connection {
     if phase == .open, !subflow.sentMappings.isEmpty { reinject(from: subflow) }
     if subflow.state == .synReceived, !subflow.isInitiator { endpoint.halfOpenCount -= 1 }
     let description = subflow.description
-    notePending(-(subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHeldByteCount))
+    notePending(-(subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHold.byteCount))
     subflow.state = .closed
     subflows.removeAll { $0 === subflow }
     if dataFinCarrier == subflow.id {
@@ -289,12 +298,17 @@ extension Connection {
     endpoint.release(subflow)
     if phase == .open, isMultipath { passOn(subflow.pendingOptions) }
     if subflow.isFullyEstablished || subflow.isInitiator { emit(.subflowClosed(description, reason)) }
-    if phase == .open, isMultipath {
-      consult(.subflowClosed(subflow.tuple, subflow.path, reason), now: now)
-    }
+    if phase == .open, isMultipath { tellEnd(of: subflow, reason, now: now) }
     armOrphanTimeout(now: now)
     markDirty()
     if subflows.isEmpty, phase == .closed { endpoint.forget(self) }
+  }
+
+  /// Tells the policy, once, that a subflow ended, or is about to: it would open closing ones anew.
+  private func tellEnd(of subflow: Subflow, _ reason: SubflowCloseReason, now: Instant) {
+    guard !subflow.isEndTold else { return }
+    subflow.isEndTold = true
+    consult(.subflowClosed(subflow.tuple, subflow.path, reason), now: now)
   }
 
   /// What a subflow did not get to say any more. A priority was its own; addresses are the connection's.
@@ -397,6 +411,7 @@ extension Connection {
     // The peer sends no more data here. Ours follows when its data has gone elsewhere or the connection is done.
     if phase == .closed || (isRemoteFinished && isDataFinAcknowledged) || hasOtherUsableSubflow(than: subflow) {
       subflow.requestFin(now: now)
+      if phase == .open { tellEnd(of: subflow, .finished, now: now) }
     }
     // Without a DATA_FIN the peer's data is not at its end; another subflow may bring the rest (RFC 8684 §3.8.3).
     armOrphanTimeout(now: now)
@@ -409,7 +424,8 @@ extension Connection {
       checkFinished(now: now)
     }
     if phase == .closed || !isFallback {
-      subflow.closeDeadline = now + .seconds(phase == .closed ? 10 : 60)
+      // Whatever the peer still sends buys it no more time.
+      subflow.closeDeadline = min(subflow.closeDeadline, now + .seconds(phase == .closed ? 10 : 60))
       endpoint.reschedule(subflow)
     }
   }

@@ -56,6 +56,8 @@ final class Connection {
   var remoteToken = Token(0)
   var remoteInitialNumber = DataSequenceNumber(0)
   var usesChecksum = false
+  /// Listener: the latest SYN had an MP_CAPABLE.
+  var answersWithCapable = true
   /// The peer set flag C: no joins to the address and port of the initial subflow.
   var peerRefusesInitialAddress = false
   var hasReceivedDSS = false
@@ -63,8 +65,9 @@ final class Connection {
   var hasReceivedMapping = false
   /// Initiator: the third ACK with the keys has left.
   var hasSentKeys = false
-  /// The peer sends 8-octet data sequence numbers, so our DATA_ACKs have 8 octets (RFC 8684 §3.3.1).
+  /// Our DATA_ACKs have 8 octets: for good once the peer has sent an 8-octet data sequence number (RFC 8684 §3.3.2).
   var answersWithEightOctets = true
+  var hasReceivedEightOctets = false
   /// Both streams have run on the initial subflow alone, each octet once: plain TCP could go on from here (RFC 8684 §3.7).
   /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
   /// does for Linux, which then answers a failure with RST.

@@ -53,6 +53,13 @@ struct ReceiveQueue {
     return head
   }
 
+  /// All of them, from the front.
+  mutating func popAll() -> Deque<ByteSlice> {
+    let all = slices
+    removeAll()
+    return all
+  }
+
   mutating func removeAll() {
     slices.removeAll()
     byteCount = 0

@@ -126,6 +126,22 @@ extension Endpoint {
     finishCall()
   }
 
+  /// Ends every connection that is not over, at once, as ``abort(_:at:)`` does, for a host that goes away. Their
+  /// applications hear `.closed`, and still have to close them.
+  public func abortAll(at now: Instant) {
+    note(now)
+    for case let connection? in connectionSlots where connection.phase != .closed {
+      connection.abort(reason: .aborted, now: now)
+    }
+    finishCall()
+  }
+
+  /// The application has the connection of a listener: it no longer counts against the backlog. Reading, writing and
+  /// closing say so too.
+  public func accept(_ id: ConnectionID) {
+    if let connection = connection(id) { take(connection) }
+  }
+
   /// The connection as it is now; nil when there is none.
   public func description(of id: ConnectionID) -> ConnectionDescription? { connection(id)?.description }
 
@@ -166,6 +182,7 @@ extension Endpoint {
     note(now)
     let connection = try live(id)
     guard connection.subflow(subflow) != nil else { throw .unknownSubflow }
+    guard connection.isMultipath else { throw .notMultipath }
     connection.setBackup(subflow, isBackup)
   }
 

@@ -197,11 +197,17 @@ extension Endpoint {
     }
     // Handshakes under way are bounded for each connection too: a flood of joins for one token harms no other.
     let halfOpen = connection.subflows.reduce(0) { $0 + ($1.state == .synReceived ? 1 : 0) }
-    guard connection.isConfirmed, connection.phase == .open, halfOpen < 8,
-      connection.subflows.count < configuration.maximumSubflowCount,
-      !isRefusedByFlagC(segment.tuple.local, connection)
-    else {
+    guard connection.phase == .open, !isRefusedByFlagC(segment.tuple.local, connection) else {
       reset(answering: segment, reason: .administrativelyProhibited, now: now)
+      return
+    }
+    // These pass (RFC 8684 §3.6, flag T).
+    guard connection.isConfirmed else {
+      reset(answering: segment, reason: .administrativelyProhibited, isTransient: true, now: now)
+      return
+    }
+    guard halfOpen < 8, connection.subflows.count < configuration.maximumSubflowCount else {
+      reset(answering: segment, reason: .lackOfResources, isTransient: true, now: now)
       return
     }
     guard
@@ -215,6 +221,7 @@ extension Endpoint {
     subflow.isPeerBackup = isBackup
     subflow.remoteAddressID = addressID
     subflow.localAddressID = connection.localAddressID(of: segment.tuple.local.address)
+    connection.keepsAddress(subflow.localAddressID)
     subflow.isBackup = isOurBackup
     answer(segment, with: subflow, now: now)
   }

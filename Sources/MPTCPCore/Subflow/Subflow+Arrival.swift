@@ -102,7 +102,10 @@ extension Subflow {
 
     if state == .synReceived, flags.contains(.syn), !flags.contains(.ack), start == 0 {
       // The SYN again: our SYN/ACK was lost.
-      if !isInitiator { emitSyn(now: now) }
+      if !isInitiator {
+        connection.synRepeated(segment, on: self)
+        emitSyn(now: now)
+      }
       return
     }
     // PAWS (RFC 7323 §5.3). A segment without timestamps is let through: peers leave them out where the option space

@@ -115,16 +115,13 @@ extension Subflow {
 
   /// A checksum covers a whole mapping: its bytes wait until the last is here (RFC 8684 §3.3.1).
   private func verify(_ piece: ByteSlice, endsMapping: Bool, _ mapping: ReceivedMapping, now: Instant) {
-    checksumHold.append(piece.unpinned)
-    checksumHeldByteCount += piece.count
+    checksumHold.append(piece)
     connection.notePending(piece.count)
     guard endsMapping, let expected = mapping.checksum else { return }
+    connection.notePending(-checksumHold.byteCount)
+    let held = checksumHold.popAll()
     var sum = DSSChecksum()
-    for held in checksumHold { sum.add(held.bytes) }
-    let held = checksumHold
-    connection.notePending(-checksumHeldByteCount)
-    checksumHold.removeAll()
-    checksumHeldByteCount = 0
+    for slice in held { sum.add(slice.bytes) }
     let isRight = sum.verifies(
       expected, dsn: connection.receiveDataNumber(mapping.dataOffset),
       subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset), length: mapping.wireLength)
@@ -152,10 +149,8 @@ extension Subflow {
 
   /// No checksum will be waited for any more: the bytes that did are as good as those that no mapping covers.
   func releaseChecksumHold() {
-    unmapped.prepend(contentsOf: checksumHold)
-    unmappedByteCount += checksumHeldByteCount
-    checksumHold.removeAll()
-    checksumHeldByteCount = 0
+    unmappedByteCount += checksumHold.byteCount
+    unmapped.prepend(contentsOf: checksumHold.popAll())
   }
 
   private func hold(_ slice: ByteSlice, now: Instant) {
@@ -183,36 +178,46 @@ extension Subflow {
     }
   }
 
-  /// Notes a mapping. False if it contradicts one that is known (they are immutable) or there is no room for it. One
-  /// that says the same of a part, or says more behind it, agrees (without checksums, whose span is all or nothing).
-  func note(_ mapping: ReceivedMapping) -> Bool {
+  /// What becomes of a mapping that the peer declares.
+  enum Noting {
+    /// It is known now, or was before.
+    case noted
+    /// It contradicts one that is known: they are immutable.
+    case contradicts
+    /// There is no room for so many.
+    case exceeds
+  }
+
+  /// Notes a mapping. One that says the same as a known one of a part, or says more behind it, agrees with it (without
+  /// checksums, whose span is all or nothing).
+  func note(_ mapping: ReceivedMapping) -> Noting {
     var mapping = mapping
-    guard mapping.count > 0, mapping.end > dataReceiveNext - unmappedByteCount else { return true }
+    guard mapping.count > 0, mapping.end > dataReceiveNext - unmappedByteCount else { return .noted }
     var index = receivedMappings.count
     while index > 0, receivedMappings[index - 1].subflowOffset > mapping.subflowOffset { index -= 1 }
     if index > 0 {
       let before = receivedMappings[index - 1]
-      if before == mapping { return true }
+      if before == mapping { return .noted }
       if before.isExtended(by: mapping) {
         // The same octets, with the DATA_FIN behind them and the checksum over both (RFC 8684 §3.3.3).
         receivedMappings[index - 1] = mapping
-        return true
+        return .noted
       }
-      if mapping.isExtended(by: before) { return true }
+      if mapping.isExtended(by: before) { return .noted }
       if before.end > mapping.subflowOffset {
-        guard before.agrees(with: mapping) else { return false }
-        guard mapping.end > before.end else { return true }
+        guard before.agrees(with: mapping) else { return .contradicts }
+        guard mapping.end > before.end else { return .noted }
         mapping.dropFirst(before.end - mapping.subflowOffset)
       }
     }
     if index < receivedMappings.count, receivedMappings[index].subflowOffset < mapping.end {
-      guard receivedMappings[index].agrees(with: mapping) else { return false }
+      guard receivedMappings[index].agrees(with: mapping) else { return .contradicts }
       // Up to where the known one begins; what may lie behind it comes again with its data.
       mapping.count = receivedMappings[index].subflowOffset - mapping.subflowOffset
-      guard mapping.count > 0 else { return true }
+      guard mapping.count > 0 else { return .noted }
     }
-    guard receivedMappings.count < Limits.receivedMappings else { return false }
+    guard receivedMappings.count < Limits.receivedMappings else { return .exceeds }
     receivedMappings.insert(mapping, at: index)
-    return true
+    return .noted
   }
 }

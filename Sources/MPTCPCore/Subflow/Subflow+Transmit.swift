@@ -90,10 +90,20 @@ extension Subflow {
 
   /// A segment that the peer must answer with an acknowledgement: one octet before the window (RFC 9293 §3.8.4).
   func emitProbe(now: Instant) {
+    // The peer drops it before it looks at its options: nothing that is said once rides on it, and nothing counts as
+    // said.
+    let due = (isNow: mustAcknowledge, deadline: acknowledgmentDeadline, byteCount: unacknowledgedReceivedByteCount)
     var options = baseOptions(now: now)
-    if connection.isMultipath { packAcknowledgment(&options) }
+    if connection.isMultipath {
+      if let option = connection.thirdAcknowledgmentOption(for: self) {
+        _ = options.append(.multipath(option))
+      } else if let acknowledgment = connection.dataAck() {
+        _ = options.append(.multipath(.dss(DSS(dataFin: false, dataAck: acknowledgment, mapping: nil))))
+      }
+    }
     emit(
       offset: sendUnacknowledged - 1, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
+    (mustAcknowledge, acknowledgmentDeadline, unacknowledgedReceivedByteCount) = due
   }
 
   /// RST that ends this subflow; `reason` travels in MP_TCPRST (RFC 8684 §3.6).

@@ -78,9 +78,8 @@ final class Subflow {
   /// In-order bytes that no mapping covers yet, from `unmappedOffset` on.
   var unmapped = Deque<ByteSlice>()
   var unmappedByteCount = 0
-  /// Bytes of the current mapping that wait for its checksum.
-  var checksumHold = Deque<ByteSlice>()
-  var checksumHeldByteCount = 0
+  /// Bytes of the current mapping that wait for its checksum, small ones gathered.
+  var checksumHold = ReceiveQueue()
   var finOffset: Int?
   /// The largest segment that the peer sends, as seen: every second one is acknowledged at once.
   var receiveSegmentByteCount = 536
@@ -117,6 +116,8 @@ final class Subflow {
   var pendingOptions: [MultipathOption] = []
   /// The reason that our RST states, and what our application is told.
   var closeReason: SubflowCloseReason?
+  /// The policy knows that it ends.
+  var isEndTold = false
 
   // Timers; `.distantFuture` is off.
   var retransmitDeadline = Instant.distantFuture

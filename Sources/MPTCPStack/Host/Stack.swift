@@ -14,6 +14,8 @@ package protocol ConnectionObserver: AnyObject, Sendable {
 package protocol ListenerObserver: AnyObject, Sendable {
   /// A connection was accepted. Whoever observes it hears of the next event on.
   func accept(_ connection: ConnectionID, isMultipath: Bool)
+  /// The stack ends: no connection comes any more.
+  func listenerEnded()
 }
 
 /// The engine on Linux: devices, clock, entropy and a thread around one ``Endpoint``.
@@ -133,6 +135,18 @@ package final class Stack: LoopDriver, @unchecked Sendable {
 
   /// Whether packets wait for a modelled link.
   package var hasQueuedPackets: Bool { attachments.contains { $0.device.hasQueuedPackets } }
+
+  /// Ends all connections and listeners: resets leave, and whoever waits hears of it.
+  package func abortAll() {
+    let now = Self.now
+    endpoint.abortAll(at: now)
+    turn(at: now)
+    for (id, listener) in listeners {
+      endpoint.stopListening(id, at: now)
+      listener.observer?.listenerEnded()
+    }
+    listeners.removeAll()
+  }
 
   /// Takes all paths away.
   package func detachAll() {

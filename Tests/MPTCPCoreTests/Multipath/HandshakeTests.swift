@@ -17,6 +17,44 @@ import Testing
     #expect(listening.connectionEvents.contains(.established(isMultipath: true)))
   }
 
+  /// RFC 8684 §3.1: no MP_CAPABLE in answer to a SYN without. A box may drop packets that have one.
+  @Test(arguments: [false, true])
+  func aSynThatComesAgainWithoutTheOptionIsAnsweredWithout(isOfferedAgain: Bool) throws {
+    let script = Script()
+    _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
+    let subflow = ScriptedSubflow(
+      script, path: 0, local: TransportAddress(Pair.address(0, 1, .v4), 4000),
+      remote: TransportAddress(Pair.address(0, 0, .v4), 80))
+    subflow.send(.syn, [.capable(MPCapable(flags: .hmac))])
+    #expect(try #require(subflow.take(where: \.isSynAck)).capable != nil)
+    subflow.send(.syn, at: 0)
+    #expect(try #require(subflow.take(where: \.isSynAck)).multipath.isEmpty)
+    if isOfferedAgain {
+      subflow.send(.syn, at: 0, [.capable(MPCapable(flags: .hmac))])
+      #expect(try #require(subflow.take(where: \.isSynAck)).capable != nil)
+    }
+    subflow.send(.ack)
+    #expect(script.connectionEvents.contains(.established(isMultipath: false)))
+  }
+
+  @Test func anInitiatorWhoseListenersAnswersAreDroppedForTheOptionConnectsWithout() throws {
+    let pair = Pair([quick])
+    let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
+    pair.middlebox { _, packet in !(packet.isSynAck && packet.capable != nil) }
+    exchange.expectWhole(isMultipath: false)
+  }
+
+  @Test(arguments: [false, true])
+  func aThirdAckThatContradictsTheSynsOnChecksumsMakesItTCP(isNegotiated: Bool) throws {
+    let script = Script()
+    let connection = try #require(
+      try ScriptedConnection.accepted(
+        by: script, options: lonely, flags: isNegotiated ? [.hmac, .checksumRequired] : .hmac, sendsKeys: false))
+    connection.usesChecksum = !isNegotiated
+    connection.initial.send(.ack, [connection.thirdAcknowledgment()])
+    #expect(script.connectionEvents.contains(.established(isMultipath: false)))
+  }
+
   @Test func withoutDataTheThirdAckCarriesBothKeys() throws {
     let script = Script()
     _ = try script.endpoint.connect(to: TransportAddress(Pair.address(0, 1, .v4), 80), at: script.now)

@@ -87,8 +87,8 @@ import Testing
     #expect(!script.takeAll().contains { $0.isSyn })
   }
 
-  @Test(arguments: [false, true])
-  func aThirdAckWithAWrongHMACOrWithoutIsReset(isMissing: Bool) throws {
+  @Test(arguments: [(false, 0), (true, 0), (true, 10)])
+  func aThirdAckWithAWrongHMACOrWithoutIsReset(isMissing: Bool, dataByteCount: Int) throws {
     let script = Script()
     let connection = try accepted(script)
     let subflow = ScriptedSubflow(
@@ -97,7 +97,8 @@ import Testing
     subflow.send(
       .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: connection.engineKey.token(), nonce: 1))])
     _ = try #require(subflow.take(where: \.isSynAck))
-    subflow.send(.ack, isMissing ? [] : [.join(.ack(hmac: HMAC160(high: 1, middle: 2, low: 3)))])
+    subflow.send(
+      .ack, isMissing ? [] : [.join(.ack(hmac: HMAC160(high: 1, middle: 2, low: 3)))], payload: octets(dataByteCount))
     let reset = try #require(subflow.take(where: \.isReset))
     #expect(reset.resetReason == .mptcpSpecific)
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
@@ -217,8 +218,14 @@ import Testing
     for port in 0..<2 { #expect(connection.join(port: Port(5000 + UInt16(port))) != nil) }
     _ = script.takeAll()
     #expect(connection.join(port: 5010) == nil)
-    let reset = script.outgoing.isEmpty ? nil : script.take(where: \.isReset)
-    #expect(reset == nil || reset?.resetReason == .administrativelyProhibited)
+    // Others may go: the peer may try again (RFC 8684 §3.6).
+    let subflow = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 5011),
+      remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+    subflow.send(
+      .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: connection.engineKey.token(), nonce: 1))])
+    let reset = try #require(subflow.take(where: \.isReset))
+    #expect(reset.multipath == [.reset(MPTCPReset(transient: true, reason: .lackOfResources))])
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 3)
   }
 

@@ -39,6 +39,20 @@ import Testing
     #expect(try everything(script, connection) == octets(20))
   }
 
+  @Test func aLongNumberIsAnsweredWithALongOneEvenWhereAShortOneFollows() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    connection.send(octets(10), at: 1)
+    _ = script.takeAll()
+    connection.initial.send(
+      [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(10), ack: 1, four: true)],
+      payload: octets(10))
+    guard case .eight? = script.takeAll().last?.dss?.dataAck else {
+      Issue.record("the 8-octet number may not have been acknowledged yet")
+      return
+    }
+  }
+
   @Test func shortDataAcksFreeTheSendBuffer() throws {
     let script = Script()
     let connection = try accepted(script)

@@ -251,7 +251,7 @@ enum Books {
       var pending = 0
       for subflow in connection.subflows {
         if let problem = problem(in: subflow) { return "\(subflow.id) \(subflow.state): \(problem)" }
-        pending += subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHeldByteCount
+        pending += subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHold.byteCount
         if subflow.state == .synReceived, !subflow.isInitiator { halfOpen += 1 }
       }
       if pending != connection.pendingByteCount { return "pending \(connection.pendingByteCount), not \(pending)" }
