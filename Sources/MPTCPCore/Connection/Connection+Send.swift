@@ -264,6 +264,8 @@ extension Connection {
       dataFinCarrier = carrier.id
       carrier.mustAcknowledge = true
     }
+    // RFC 8684 §3.3.3 has the subflows closed as soon as our DATA_FIN is DATA_ACKed. We wait for the peer's, as Linux does:
+    // what it still sends needs subflows that can be replaced, and a half-closed one lives shorter in a middlebox.
     if isDataFinAcknowledged, isRemoteFinished {
       for subflow in subflows where subflow.isSynchronized { subflow.requestFin(now: now) }
     }

@@ -27,7 +27,10 @@ extension Subflow {
       if flags.contains(.ack) { connection.subflowReset(self, by: segment, now: now) }
       return
     }
-    guard flags.contains(.syn) else { return }
+    // A crossing SYN that opens nothing leaves nothing behind: the answer to ours may still come.
+    guard flags.contains(.syn), flags.contains(.ack) || connection.acceptsSimultaneousOpen(segment, on: self) else {
+      return
+    }
     initialReceiveSequenceNumber = segment.header.sequenceNumber
     receiveNext = 1
     takeSynOptions(segment, now: now)
@@ -47,7 +50,6 @@ extension Subflow {
       mustAcknowledge = true
     } else {
       // Simultaneous open (RFC 9293 §3.5, figure 8).
-      guard connection.acceptsSimultaneousOpen(segment, on: self) else { return }
       state = .synReceived
       sendWindowEdge = Int(segment.header.window)
       emitSyn(now: now)

@@ -75,6 +75,26 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
   }
 
+  @Test func aSynThatCrossesAJoinLeavesItAsItWas() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, options: lonely)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    _ = try script.endpoint.openSubflow(connection.id, on: PathID(1), at: script.now)
+    let syn = try #require(script.take { $0.isSyn })
+    let crossing = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(syn.destination, syn.tcp.destinationPort),
+      remote: TransportAddress(syn.source, syn.tcp.sourcePort))
+    crossing.usesTimestamps = true
+    crossing.send(.syn)
+    #expect(script.takeAll().isEmpty)
+    let second = try #require(connection.answerJoin(syn))
+    let third = try #require(second.take { $0.join != nil })
+    #expect(!third.hasTimestamps)
+    second.send(.ack)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+  }
+
   @Test func aPeerThatGoesOnAcknowledgingKeepsNoFinishedConnection() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
