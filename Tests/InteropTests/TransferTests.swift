@@ -128,80 +128,40 @@ extension InteropSuite {
     }
 
     @Test(
-      "10,000 connections of 1 KiB, one after another",
-      .timeLimit(.minutes(2)),
-      arguments: Arena.Device.available)
-    func sequence(device: Arena.Device) async throws {
-      let arena = try await Arena(device, paths: 1)
+      "10,000 connections of 1 KiB, one after another", .timeLimit(.minutes(2)),
+      arguments: Arena.Place.all.filter { $0.family == .v4 })
+    func sequence(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, paths: 1)
       let before = try arena.kernel.counters()
-      let server = try await arena.kernelServer("--connections", "10000", "--echo")
-      let client = try arena.client("--connections", "10000", "--bytes", "1024")
-      let outcome = try await client.finish(within: 100)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      #expect(try outcome.totals.connections == 10_000)
-      #expect(try outcome.totals.multipathConnections == 10_000)
-      #expect(try await server.finish(within: 20).status == 0)
+      let pair = try await arena.pair(
+        as: place.role, server: ["--connections", "10000", "--echo"],
+        client: ["--connections", "10000", "--bytes", "1024"])
+      let (ours, kernel) = try await pair.finish(within: 100)
+      let totals = try (place.role == .client ? ours : kernel).totals
+      #expect(totals.connections == 10_000)
+      #expect(totals.multipathConnections == 10_000)
       let troubles = try arena.kernel.counters().since(before).troubles
       #expect(troubles == [:])
     }
 
-    @Test(
-      "10,000 connections of 1 KiB to a server of ours",
-      .timeLimit(.minutes(2)),
-      arguments: Arena.Device.available)
-    func sequenceToUs(device: Arena.Device) async throws {
-      let arena = try await Arena(device, paths: 1)
-      let server = try await arena.server("--connections", "10000", "--echo")
-      let before = try arena.kernel.counters()
-      let client = try arena.kernelClient("--connections", "10000", "--bytes", "1024")
-      let outcome = try await client.finish(within: 100)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      #expect(try outcome.totals.multipathConnections == 10_000)
-      #expect(try await server.finish(within: 20).status == 0)
-      let troubles = try arena.kernel.counters().since(before).troubles
-      #expect(troubles == [:])
-    }
-
-    @Test("500 connections at once to the kernel", .timeLimit(.minutes(2)), arguments: places)
-    func manyAtOnce(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
-      let echo = try await arena.kernelServer("--connections", "500", "--echo")
-      let client = try arena.client("--connections", "500", "--in-flight", "500", "--bytes", "1024")
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      let other = try await echo.finish(within: 20)
-      #expect(other.status == 0, "\(other.summary)")
+    @Test("500 connections at once", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    func manyAtOnce(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
+      let pair = try await arena.pair(
+        as: place.role, server: ["--connections", "500", "--echo"],
+        client: ["--connections", "500", "--in-flight", "500", "--bytes", "1024"])
+      _ = try await pair.finish()
     }
 
     @Test(
-      "500 connections at once to a server of ours", .timeLimit(.minutes(2)), arguments: places)
-    func manyAtOnceToUs(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
-      let server = try await arena.server("--connections", "500", "--echo")
-      let client = try arena.kernelClient("--connections", "500", "--in-flight", "500", "--bytes", "1024")
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      let other = try await server.finish(within: 20)
-      #expect(other.status == 0, "\(other.summary)")
-    }
-
-    @Test(
-      "100 bulk connections at once, either way",
-      .timeLimit(.minutes(2)),
-      arguments: Arena.Device.available)
-    func manyBulk(device: Arena.Device) async throws {
-      let arena = try await Arena(device)
-      let sink = try await arena.kernelServer("--connections", "100", "--receive", "4m")
-      let client = try arena.client("--connections", "100", "--in-flight", "100", "--send", "4m")
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      let received = try await sink.finish(within: 20)
-      #expect(received.status == 0, "\(received.summary)")
-      let server = try await arena.server("--connections", "100", "--receive", "4m")
-      let other = try await arena.kernelClient("--connections", "100", "--in-flight", "100", "--send", "4m").finish()
-      #expect(other.status == 0, "\(other.summary)")
-      let sunk = try await server.finish(within: 20)
-      #expect(sunk.status == 0, "\(sunk.summary)")
+      "100 bulk connections at once", .timeLimit(.minutes(2)),
+      arguments: Arena.Place.all.filter { $0.family == .v4 })
+    func manyBulk(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device)
+      let pair = try await arena.pair(
+        as: place.role, server: ["--connections", "100", "--receive", "4m"],
+        client: ["--connections", "100", "--in-flight", "100", "--send", "4m"])
+      _ = try await pair.finish()
     }
 
     @Test("One byte at a time, either way", .timeLimit(.minutes(2)), arguments: places)

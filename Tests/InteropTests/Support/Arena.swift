@@ -139,19 +139,24 @@ final class Arena: Sendable {
   }
 
   /// A connection whose end `role` is ours: the server is started, listens, and then the client.
-  func pair(as role: Role, ours: [String], kernel arguments: [String]) async throws -> Pair {
+  func pair(as role: Role, ours: [String], kernel: [String]) async throws -> Pair {
+    let (server, client) = role == .client ? (kernel, ours) : (ours, kernel)
+    return try await pair(as: role, server: ["--connections", "1"] + server, client: client)
+  }
+
+  /// A server and a client, of which `role` is ours.
+  func pair(as role: Role, server: [String], client: [String]) async throws -> Pair {
     switch role {
     case .client:
-      let server = try kernel.start([Machine.peer, "server", "--connections", "1"] + arguments + [kernelListening])
-      try await server.waits(for: "listening")
-      let client = try self.ours.start([Machine.stackPeer, "client"] + pathArguments + ours + [kernelSocket()])
-      return Pair(ours: client, kernel: server)
+      let kernel = try self.kernel.start([Machine.peer, "server"] + server + [kernelListening])
+      try await kernel.waits(for: "listening")
+      let ours = try self.ours.start([Machine.stackPeer, "client"] + pathArguments + client + [kernelSocket()])
+      return Pair(ours: ours, kernel: kernel)
     case .server:
-      let server = try self.ours.start(
-        [Machine.stackPeer, "server"] + pathArguments + ["--connections", "1"] + ours + ["5000"])
-      try await listens(server)
-      let client = try kernel.start([Machine.peer, "client"] + arguments + [ourSocket()])
-      return Pair(ours: server, kernel: client)
+      let ours = try self.ours.start([Machine.stackPeer, "server"] + pathArguments + server + ["5000"])
+      try await listens(ours)
+      let kernel = try self.kernel.start([Machine.peer, "client"] + client + [ourSocket()])
+      return Pair(ours: ours, kernel: kernel)
     }
   }
 
