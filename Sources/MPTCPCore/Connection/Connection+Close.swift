@@ -63,10 +63,15 @@ extension Connection {
   func abort(reason: CloseReason, now: Instant) {
     guard phase != .closed || !subflows.isEmpty else { return }
     let fastClose: MultipathOption? = isMultipath ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
+    var doubtful: [Subflow] = []
     for subflow in subflows where subflow.state != .closed && subflow.state != .synSent {
       subflow.emitReset(reason: nil, isTransient: false, with: fastClose, now: now)
+      if fastClose != nil, subflow.isSynchronized, subflow.sendUnacknowledged < subflow.sendNext {
+        doubtful.append(subflow)
+      }
     }
     end(reason, now: now)
+    for subflow in doubtful { endpoint.rememberFastClose(subflow, key: remoteKey, now: now) }
   }
 
   /// Both directions are done: subflows close, and the application is told.

@@ -14,6 +14,7 @@ extension Endpoint {
     guard let (path, address) = source(for: remote.address, preferred: options.path) else { throw .noPath }
     if let port = options.localPort {
       let tuple = FourTuple(local: TransportAddress(address, port), remote: remote)
+      forgetFastClose(tuple)
       guard tuples[tuple] == nil else { throw .portInUse }
     }
     guard let port = freePort(address, to: remote, preferred: options.localPort) else { throw .noFreePort }

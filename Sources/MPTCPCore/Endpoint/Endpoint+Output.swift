@@ -61,11 +61,11 @@ extension Endpoint {
   }
 
   /// RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1), within the budget of challenges.
-  func reset(answering segment: Segment, reason: ResetReason? = nil, isTransient: Bool = false, now: Instant) {
+  func reset(answering segment: Segment, with option: MultipathOption? = nil, now: Instant) {
     guard !segment.flags.contains(.rst), spendChallenge(now: now) else { return }
     statistics.sentResets += 1
     var options = TCPOptionBlock()
-    if let reason { _ = options.append(.multipath(.reset(MPTCPReset(transient: isTransient, reason: reason)))) }
+    if let option { _ = options.append(.multipath(option)) }
     let header: TCPHeader
     if segment.flags.contains(.ack) {
       header = TCPHeader(

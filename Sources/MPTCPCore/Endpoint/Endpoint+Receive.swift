@@ -129,6 +129,10 @@ extension Endpoint {
         return true
       }
     }
+    if let key = entry.fastCloseKey {
+      reset(answering: segment, with: .fastClose(MPFastClose(receiverKey: key)), now: now)
+      return false
+    }
     // The FIN again: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they would go on for ever.
     guard segment.flags.contains(.fin) || segment.flags.contains(.syn) || !segment.payload.isEmpty,
       spendChallenge(now: now)
@@ -192,22 +196,24 @@ extension Endpoint {
     }
     guard let slot = tokens[token], let connection = connectionSlots[Int(slot)] else {
       statistics.unknownTokens += 1
-      reset(answering: segment, reason: .mptcpSpecific, now: now)
+      reset(answering: segment, with: .reset(MPTCPReset(transient: false, reason: .mptcpSpecific)), now: now)
       return
     }
     // Handshakes under way are bounded for each connection too: a flood of joins for one token harms no other.
     let halfOpen = connection.subflows.reduce(0) { $0 + ($1.state == .synReceived ? 1 : 0) }
     guard connection.phase == .open, !isRefusedByFlagC(segment.tuple.local, connection) else {
-      reset(answering: segment, reason: .administrativelyProhibited, now: now)
+      reset(
+        answering: segment, with: .reset(MPTCPReset(transient: false, reason: .administrativelyProhibited)), now: now)
       return
     }
     // These pass (RFC 8684 §3.6, flag T).
     guard connection.isConfirmed else {
-      reset(answering: segment, reason: .administrativelyProhibited, isTransient: true, now: now)
+      reset(
+        answering: segment, with: .reset(MPTCPReset(transient: true, reason: .administrativelyProhibited)), now: now)
       return
     }
     guard halfOpen < 8, connection.subflows.count < configuration.maximumSubflowCount else {
-      reset(answering: segment, reason: .lackOfResources, isTransient: true, now: now)
+      reset(answering: segment, with: .reset(MPTCPReset(transient: true, reason: .lackOfResources)), now: now)
       return
     }
     guard

@@ -332,21 +332,38 @@ public final class Endpoint {
 
   /// Keeps what TIME-WAIT needs of a subflow.
   func enterTimeWait(_ subflow: Subflow, now: Instant) {
+    remember(subflow, fastCloseKey: nil, now: now)
+    // The last ACK of the FIN goes out now: the subflow leaves the connection at once.
+    subflow.emitAcknowledgment(now: now)
+  }
+
+  /// Keeps the peer's key where data before our RST with MP_FASTCLOSE may have been lost: then a challenge ACK comes in
+  /// answer (RFC 5961 §3.2).
+  func rememberFastClose(_ subflow: Subflow, key: Key, now: Instant) {
+    remember(subflow, fastCloseKey: key, now: now)
+  }
+
+  /// Lets a new connection have the ports of one that was aborted.
+  func forgetFastClose(_ tuple: FourTuple) {
+    guard let code = tuples[tuple], code & 1 == 1, timeWaits[code >> 1]?.fastCloseKey != nil else { return }
+    timeWaits.remove(code >> 1)
+    _ = tuples.remove(tuple)
+  }
+
+  private func remember(_ subflow: Subflow, fastCloseKey: Key?, now: Instant) {
     _ = tuples.remove(subflow.tuple)
     let slot = timeWaits.insert(
       TimeWaitEntry(
         tuple: subflow.tuple, path: subflow.path.rawValue, sendNext: subflow.sequenceNumber(subflow.sendNext),
         receiveNext: subflow.receiveSequenceNumber(subflow.receiveNext), usesTimestamps: subflow.usesTimestamps,
         recentTimestamp: subflow.recentTimestamp, timestampOffset: subflow.timestampOffset,
-        deadline: now + configuration.timeWait))
+        deadline: now + configuration.timeWait, fastCloseKey: fastCloseKey))
     _ = tuples.insert(subflow.tuple, slot << 1 | 1)
     while timeWaits.count > configuration.maximumTimeWaitCount,
       let oldest = timeWaits.popExpired(at: now, limit: configuration.maximumTimeWaitCount)
     {
       _ = tuples.remove(oldest.tuple)
     }
-    // The last ACK of the FIN goes out now: the subflow leaves the connection at once.
-    subflow.emitAcknowledgment(now: now)
   }
 
   // MARK: Listeners

@@ -12,6 +12,9 @@ struct TimeWaitEntry {
   var recentTimestamp: UInt32
   var timestampOffset: UInt32
   var deadline: Instant
+  /// Not TIME-WAIT, but the end by MP_FASTCLOSE, whose RST may have missed the number that the peer expects: what still
+  /// comes is answered with it, and this key of the peer's.
+  var fastCloseKey: Key?
 }
 
 /// All of TIME-WAIT: entries leave in the order in which they came.

@@ -178,6 +178,45 @@ import Testing
     #expect(script.endpoint.connectionCount == 0)
   }
 
+  /// RFC 5961 §3.2: a RST that is not at the expected number is asked back about, and then the option must come again.
+  @Test func aFastCloseBehindLostDataIsSaidAgainToWhoAsksBack() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = script.takeAll()
+    script.endpoint.abort(connection.id, at: script.now)
+    #expect(connection.initial.offset(of: try #require(script.take { $0.isReset })) == 101)
+    #expect(script.endpoint.connectionCount == 0)
+    connection.initial.send(.ack)
+    let again = try #require(script.take { $0.isReset })
+    #expect(connection.initial.offset(of: again) == 1)
+    #expect(again.fastClose?.receiverKey == connection.key)
+    connection.initial.send([.rst, .ack])
+    #expect(script.takeAll().isEmpty)
+    // It holds no ports.
+    var options = lonely
+    options.localPort = 80
+    let next = try script.endpoint.connect(to: connection.initial.local, options: options, at: script.now)
+    script.endpoint.abort(next, at: script.now)
+    _ = script.takeAll()
+    connection.initial.send(.ack)
+    #expect(script.take { $0.isReset }?.fastClose == nil)
+  }
+
+  @Test func whatAFastCloseLeavesBehindGoesWithTime() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = script.takeAll()
+    script.endpoint.abort(connection.id, at: script.now)
+    _ = script.takeAll()
+    // For as long as TIME-WAIT lasts.
+    script.pass(.seconds(61))
+    #expect(script.endpoint.nextDeadline == nil)
+    connection.initial.send(.ack)
+    #expect(script.take { $0.isReset }?.fastClose == nil)
+  }
+
   @Test(arguments: [TCPFlags.ack, [.rst, .ack]])
   func aFastCloseWithTheRightKeyEndsEverything(flags: TCPFlags) throws {
     let script = Script()
