@@ -227,7 +227,7 @@ extension Endpoint {
     subflow.isPeerBackup = isBackup
     subflow.remoteAddressID = addressID
     subflow.localAddressID = connection.localAddressID(of: segment.tuple.local.address)
-    connection.keepsAddress(subflow.localAddressID)
+    connection.takeBackRemoval(of: subflow.localAddressID)
     subflow.isBackup = isOurBackup
     answer(segment, with: subflow, now: now)
   }
