@@ -1,3 +1,4 @@
+import Glibc
 import MPTCPWire
 import Testing
 
@@ -86,6 +87,22 @@ struct RouteSocketTests {
     #expect(LinkMonitor.news(in: try reply(17, family: 0), of: 7) == .gone)
     #expect(LinkMonitor.news(in: try reply(16, family: 0), of: 7) == .up)
     #expect(LinkMonitor.news(in: try reply(16, family: 0), of: 8) == nil)
+  }
+
+  @Test("That IPv6 is switched off is said, with the way to switch it on")
+  func withoutIPv6() async throws {
+    try await NetworkNamespace.withNew {
+      let routes = try RouteSocket()
+      try routes.addEthernetPair("one", "two")
+      let file = open("/proc/sys/net/ipv6/conf/one/disable_ipv6", O_WRONLY)
+      try #require(file >= 0 && write(file, "1", 1) == 1)
+      close(file)
+      let error = #expect(throws: SystemError.self) {
+        try routes.addAddress(try #require(IPPrefix("fd01::1/64")), to: "one")
+      }
+      #expect(error?.isPermission == false)
+      #expect(error?.description.contains("net.ipv6.conf.one.disable_ipv6=0") == true, "\(error?.description ?? "")")
+    }
   }
 
   @Test("A missing interface is named, with a way out")
