@@ -4,6 +4,7 @@ import Glibc
 import MPTCPStack
 import MPTCPTools
 import Multipath
+import Synchronization
 
 /// `mptcp demo`: the arguments.
 struct DemonstrationCommand: AsyncParsableCommand {
@@ -70,6 +71,7 @@ struct DemonstrationCommand: AsyncParsableCommand {
     }
     let report: DemonstrationReport
     let captureFailure: (any Error)?
+    let isInterrupted = Atomic(false)
     do {
       let demonstration = Demonstration(
         source: source, isTemporary: file == nil, usesKernel: isInside, capture: pcap,
@@ -78,12 +80,15 @@ struct DemonstrationCommand: AsyncParsableCommand {
       let interruption = Interruption()
       let watch = Task {
         guard let status = await interruption.status() else { return }
+        isInterrupted.store(true, ordering: .releasing)
         await demonstration.interrupt()
         Glibc.exit(status.rawValue)
       }
       (report, captureFailure) = try await demonstration.run()
       watch.cancel()
     } catch {
+      // What a signal ends fails; the process ends once the stack is down, with the signal's status.
+      while isInterrupted.load(ordering: .acquiring) { try await Task.sleep(for: .seconds(1)) }
       StandardError.say("\(error)")
       throw ExitCode((error is SourceFile.Changed ? ExitStatus.inputOutput : .unproven).rawValue)
     }
