@@ -143,7 +143,9 @@ extension InteropSuite {
       #expect(failed.status == 71 && access(scratch.file("none"), F_OK) != 0, "\(failed.summary)")
     }
 
-    @Test("-k ends with its output, and a signal ends nc in order unless it was ignored from the start", .timeLimit(.minutes(1)))
+    @Test(
+      "-k ends with its output, and a signal ends nc in order unless it was ignored", .timeLimit(.minutes(1))
+    )
     func endings() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let listener = try arena.netcat("nc -l -k -d -v -p 5000 | head -c1 >/dev/null; exit ${PIPESTATUS[0]}")

@@ -35,7 +35,8 @@ import Testing
   @Test func aWrongHeaderChecksumIsSeenThoughTheDeviceVouchesForTCPs() throws {
     let puppet = try opened()
     var bytes = madeSegment(
-      from: puppet.theirs, to: puppet.ours, sequence: puppet.sequence, acknowledgment: puppet.expected, flags: [.ack], payload: [9])
+      from: puppet.theirs, to: puppet.ours, sequence: puppet.sequence, acknowledgment: puppet.expected, flags: [.ack],
+      payload: [9])
     bytes[10] ^= 1
     for checksum in [ReceiveOffload.Checksum.valid, .unverified] {
       puppet.endpoint.receive(
