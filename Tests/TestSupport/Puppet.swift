@@ -86,9 +86,10 @@ package final class Puppet {
     return options
   }
 
-  /// The peer opens a connection to port 80 and the endpoint accepts it.
-  package func open() -> Bool {
+  /// The peer opens a connection to port 80 and the endpoint accepts it. It takes the peer `roundTrip` to acknowledge.
+  package func open(roundTrip: Nanoseconds = .zero) -> Bool {
     send([.syn], options: synOptions)
+    if roundTrip > .zero { wait(roundTrip) }
     guard let answer = take().last, answer.flags.contains([.syn, .ack]) else { return false }
     sequence = sequence + 1
     expected = answer.tcp.sequenceNumber + 1

@@ -12,8 +12,9 @@ struct SendBuffer {
     var end: Int { start + slice.count }
   }
 
-  /// From this size on, keeping a slice costs less than copying it.
-  private static let referenceThreshold = 4_096
+  /// From this size on, keeping a slice costs less than copying it. A super-segment holds two runs at most: of smaller
+  /// ones it would hold little, and end with a small packet.
+  private static let referenceThreshold = 32_768
   /// The size of a small connection's chunk, the only one that an empty buffer keeps.
   private static let smallestCapacity = 512
   private static let largestCapacity = 65_536

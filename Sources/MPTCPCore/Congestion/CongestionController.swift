@@ -58,10 +58,21 @@ struct CongestionController {
     if kind == .lia { linked.update(windows: windows) }
   }
 
-  /// The path's segment size has changed; the window keeps its octets, but holds at least one segment.
+  /// The handshake is done and the segment size known: the initial window (RFC 6928 §2).
+  mutating func begin(_ slot: Int, maximumSegmentByteCount: Int) {
+    windows[slot].maximumSegmentByteCount = min(max(maximumSegmentByteCount, 1), 65_535)
+    windows[slot].setWindow(CongestionWindow.initialByteCount(windows[slot].maximumSegmentByteCount))
+  }
+
+  /// The path's segment size has changed; the window keeps its octets, but holds at least one segment. An initial window
+  /// is counted anew: in small segments it would be too many at once (RFC 5681 §3.1).
   mutating func setMaximumSegment(_ slot: Int, byteCount: Int) {
+    let initial = CongestionWindow.initialByteCount(windows[slot].maximumSegmentByteCount)
+    let isInitial = windows[slot].congestionWindowByteCount == initial && windows[slot].phase == .open
     windows[slot].maximumSegmentByteCount = min(max(byteCount, 1), 65_535)
-    windows[slot].setWindow(windows[slot].congestionWindowByteCount)
+    let window = windows[slot].congestionWindowByteCount
+    windows[slot].setWindow(
+      isInitial ? min(window, CongestionWindow.initialByteCount(windows[slot].maximumSegmentByteCount)) : window)
   }
 
   /// Lets the window grow for an acknowledgement of `byteCount` octets that were not acknowledged before.
@@ -154,6 +165,7 @@ struct CongestionController {
     }
     windows[slot].setWindow(windows[slot].maximumSegmentByteCount)
     windows[slot].credit = 0
+    windows[slot].forgetCubicPlateau()
     if kind == .lia { linked.update(windows: windows) }
   }
 

@@ -122,6 +122,13 @@ extension CongestionWindow {
     credit = 0
   }
 
+  /// After a timeout the next stretch of congestion avoidance starts at the curve's centre: K is 0 and W_max the window
+  /// that it begins with (RFC 9438 §4.8).
+  mutating func forgetCubicPlateau() {
+    cubic.maximumByteCount = 0
+    cubic.epochStart = nil
+  }
+
   /// The threshold after a congestion event (RFC 9438 §4.6), with fast convergence (§4.7).
   mutating func reduceCubic(from byteCount: Int) -> Int {
     cubic.priorByteCount = congestionWindowByteCount

@@ -42,7 +42,7 @@ extension Connection {
         abort(reason: .protocolError, now: now)
         return
       }
-      guard reassembly.intervalCount < Limits.intervals else { return }
+      guard reassembly.pieceCount < Limits.pieces else { return }
       let fresh = reassembly.insert(at: offset, slice)
       duplicateByteCount += slice.count - fresh
       endpoint.statistics.duplicateByteCount += slice.count - fresh

@@ -68,7 +68,7 @@ extension Connection {
       subflow.sentSegments.count < Limits.sentSegments
     else { return 0 }
     let window = min(
-      subflow.congestionWindow - subflow.inFlightByteCount, subflow.sendWindowEdge - subflow.sendNext)
+      subflow.congestionWindow - subflow.pipeByteCount, subflow.sendWindowEdge - subflow.sendNext)
     guard window > 0, subflow.paceAllows(now) else { return 0 }
     return window < wanted && isCrumb(window, of: subflow) ? 0 : window
   }
@@ -116,6 +116,8 @@ extension Connection {
   }
 
   private func sendNewData(now: Instant) {
+    guard sendNext < dataEnd else { return }
+    for subflow in subflows { subflow.restartAfterIdle(now: now) }
     while sendNext < dataEnd {
       let window = isFallback ? Int.max : sendWindowEdge - sendNext
       guard window > 0 else { return }
@@ -128,6 +130,20 @@ extension Connection {
       guard sent > 0 else { return }
       sendNext += sent
     }
+  }
+
+  /// One segment of new data on `subflow` beyond its congestion window, if there is some and the peer has room for it: a
+  /// probe (RFC 8985 §7.3). True if it went.
+  func sendOneSegment(on subflow: Subflow, now: Instant) -> Bool {
+    guard phase == .open, sendNext < dataEnd, subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
+      subflow.sentSegments.count < Limits.sentSegments
+    else { return false }
+    let window = min(isFallback ? Int.max : sendWindowEdge - sendNext, subflow.sendWindowEdge - subflow.sendNext)
+    let length = min(dataEnd - sendNext, window, subflow.fullPayloadByteCount)
+    guard length > 0 else { return false }
+    let sent = transmit(at: sendNext, count: length, on: subflow, isReinjection: false, now: now)
+    sendNext += sent
+    return sent > 0
   }
 
   /// How much goes out as one (super-)segment: sender's silly window avoidance and Nagle's algorithm (RFC 9293 §3.8.6.2
@@ -196,8 +212,11 @@ extension Connection {
     if subflow.unacknowledgedSince == .distantFuture { subflow.unacknowledgedSince = now }
     subflow.notePace(length, now: now)
     if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
+    // The FIN of plain TCP rides on the last data.
+    let carriesFin = isFallback && isLast && subflow.beginFin(now: now)
     subflow.emitData(
-      mapping, range: start..<(start + length), push: offset + length == dataEnd, isRetransmission: false, now: now)
+      mapping, range: start..<(start + length), push: offset + length == dataEnd, fin: carriesFin,
+      isRetransmission: false, now: now)
     if subflow.retransmitDeadline == .distantFuture {
       subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
     }

@@ -134,7 +134,8 @@ public struct EndpointConfiguration: Sendable {
   public var minimumRetransmissionTimeout: Nanoseconds = .milliseconds(200)
   /// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3 allows 500 ms).
   public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
-  /// Challenge ACKs and resets in a second (RFC 5961 §7); and echo replies, which are counted apart.
+  /// Challenge ACKs in a second (RFC 5961 §7), and as many resets, answers from TIME-WAIT and echo replies, each counted
+  /// apart. Between half and one and a half times as many are allowed, drawn anew each second.
   public var challengeAcknowledgmentsPerSecond = 1000
 
   /// The defaults.

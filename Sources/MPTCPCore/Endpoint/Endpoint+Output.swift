@@ -60,9 +60,9 @@ extension Endpoint {
         checksumStart: 0, checksumOffset: 0, isChecksumPartial: false, release: now))
   }
 
-  /// RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1), within the budget of challenges.
+  /// RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1), within the budget of resets.
   func reset(answering segment: Segment, with option: MultipathOption? = nil, now: Instant) {
-    guard !segment.flags.contains(.rst), spendChallenge(now: now) else { return }
+    guard !segment.flags.contains(.rst), spendReset(now: now) else { return }
     statistics.sentResets += 1
     var options = TCPOptionBlock()
     if let option { _ = options.append(.multipath(option)) }
@@ -124,6 +124,13 @@ extension Endpoint {
       reschedule(subflow)
       return
     }
+    if case .destinationUnreachable(4, nil, _) = message, quotation.header.source.family == .v4 {
+      // A router from before RFC 1191 says only that it was too much: the next smaller size that is common (§7).
+      let plateau = [1492, 1006].first { $0 < quotation.header.totalByteCount } ?? 552
+      subflow.lowerPathMTU(to: plateau, now: now)
+      reschedule(subflow)
+      return
+    }
     // Unreachable and time exceeded are soft errors once the subflow is open (RFC 5461); a SYN is given up.
     guard subflow.state == .synSent, case .destinationUnreachable(let code, _, _) = message else { return }
     let isHard = quotation.header.source.family == .v4 ? (code == 2 || code == 3) : (code == 1 || code == 4)
@@ -142,6 +149,13 @@ extension Subflow {
     let isV4 = tuple.remote.address.family == .v4
     // RFC 8201 §4: never below what every link carries. RFC 1191 §7.1 allows 68 octets; nothing real is below 552.
     let lowered = max(byteCount, isV4 ? 552 : 1280)
+    if let probe = mtuProbe, let range = probe.range, lowered >= pathMTU, lowered < probe.byteCount {
+      // The segment that tried a larger size was too large; this is what fits.
+      for index in sentSegments.indices where range.contains(sentSegments[index].start) { presumeLost(index) }
+      mtuProbe = lowered > pathMTU ? MTUProbe(byteCount: lowered, notBefore: now) : mtuProbe
+      connection.markDirty()
+      return
+    }
     guard lowered < pathMTU else { return }
     // RFC 1191 §6.3: the route may have changed in ten minutes.
     mtuProbe = MTUProbe(byteCount: max(pathMTU, mtuProbe?.byteCount ?? 0), notBefore: now + MTUProbe.interval)

@@ -79,6 +79,7 @@ extension Endpoint {
   }
 
   private func dispatch(_ segment: Segment, now: Instant) {
+    var following: SequenceNumber?
     if let code = tuples[segment.tuple] {
       if code & 1 == 0 {
         guard let subflow = subflowSlots[Int(code >> 1)] else { return }
@@ -87,7 +88,9 @@ extension Endpoint {
         if subflow.connection.phase != .closed { reschedule(subflow.connection) }
         return
       }
-      guard arriveInTimeWait(segment, slot: code >> 1, now: now) else { return }
+      guard let used = arriveInTimeWait(segment, slot: code >> 1, now: now) else { return }
+      // Larger than any number of the old connection, and a window beyond (RFC 9293 §3.6.1, MAY-2).
+      following = used + 65_537
     }
     guard segment.tuple.remote.address.isUnicast else {
       statistics.strayPackets += 1
@@ -96,11 +99,13 @@ extension Endpoint {
     let flags = segment.flags
     if flags.contains(.rst) { return }
     if flags.contains(.syn), !flags.contains(.ack), !flags.contains(.fin) {
-      arriveSyn(segment, now: now)
+      arriveSyn(segment, following: following, now: now)
       return
     }
     if flags.contains(.ack), !flags.contains(.syn), acceptCookie(segment, now: now) { return }
     statistics.strayPackets += 1
+    // LISTEN drops what neither opens nor acknowledges (RFC 9293 §3.10.7.2).
+    if !flags.contains(.ack), listeners.contains(where: { $0.accepts(segment.tuple.local) }) { return }
     // Behind a cookie, data may come whose first segment and third ACK were lost: those come again, and prove it.
     if let cookieSentAt, now - cookieSentAt < Self.cookiePatience, !segment.payload.isEmpty,
       listeners.contains(where: { $0.accepts(segment.tuple.local) })
@@ -112,31 +117,34 @@ extension Endpoint {
 
   // MARK: TIME-WAIT (RFC 9293 §3.10.7.4, RFC 6191)
 
-  /// True if the entry gave way to a new connection, for whose sake the segment has to be looked at again.
-  private func arriveInTimeWait(_ segment: Segment, slot: Int32, now: Instant) -> Bool {
-    guard let entry = timeWaits[slot] else { return true }
-    if segment.flags.contains(.rst) { return false }
+  /// If the entry gave way to a new connection, for whose sake the segment has to be looked at again, the number that the
+  /// old one would have sent next.
+  private func arriveInTimeWait(_ segment: Segment, slot: Int32, now: Instant) -> SequenceNumber? {
+    guard let entry = timeWaits[slot], !segment.flags.contains(.rst) else { return nil }
     if segment.flags.contains(.syn), !segment.flags.contains(.ack) {
       let isNewer: Bool
-      if entry.usesTimestamps, let timestamps = segment.options.timestamps {
-        isNewer = Int32(bitPattern: timestamps.value &- entry.recentTimestamp) > 0
+      // RFC 6191 §2.
+      let hasNewerNumber = segment.header.sequenceNumber - entry.receiveNext > 0
+      if let timestamps = segment.options.timestamps {
+        let distance = Int32(bitPattern: timestamps.value &- entry.recentTimestamp)
+        isNewer = !entry.usesTimestamps || distance > 0 || (distance == 0 && hasNewerNumber)
       } else {
-        isNewer = segment.header.sequenceNumber - entry.receiveNext > 0
+        isNewer = hasNewerNumber
       }
       if isNewer {
         timeWaits.remove(slot)
         _ = tuples.remove(segment.tuple)
-        return true
+        return entry.sendNext
       }
     }
     if let key = entry.fastCloseKey {
       reset(answering: segment, with: .fastClose(MPFastClose(receiverKey: key)), now: now)
-      return false
+      return nil
     }
     // The FIN again: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they would go on for ever.
     guard segment.flags.contains(.fin) || segment.flags.contains(.syn) || !segment.payload.isEmpty,
-      spendChallenge(now: now)
-    else { return false }
+      spendTimeWaitAnswer(now: now)
+    else { return nil }
     if segment.flags.contains(.fin) { timeWaits.restart(slot, deadline: now + configuration.timeWait) }
     var options = TCPOptionBlock()
     if entry.usesTimestamps {
@@ -149,15 +157,16 @@ extension Endpoint {
         sequenceNumber: entry.sendNext, acknowledgmentNumber: entry.receiveNext, flags: [.ack], window: 0),
       options: options, from: segment.tuple.local.address, to: segment.tuple.remote.address,
       on: PathID(entry.path), first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
-    return false
+    return nil
   }
 
   // MARK: SYN
 
-  private func arriveSyn(_ segment: Segment, now: Instant) {
+  /// - Parameter following: the least initial number of ours; nil where no old connection has used any.
+  private func arriveSyn(_ segment: Segment, following: SequenceNumber?, now: Instant) {
     // A join is matched by its token alone, on any port (RFC 8684 §3.2).
     if let join = segment.options.multipath.join {
-      arriveJoin(join, segment, now: now)
+      arriveJoin(join, segment, following: following, now: now)
       return
     }
     guard let index = listeners.firstIndex(where: { $0.accepts(segment.tuple.local) }) else {
@@ -181,7 +190,7 @@ extension Endpoint {
     guard
       let subflow = makeSubflow(
         of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: true,
-        state: .synReceived, now: now)
+        state: .synReceived, initialSequenceNumber: following, now: now)
     else {
       connection.end(.lackOfResources, now: now)
       return
@@ -189,7 +198,7 @@ extension Endpoint {
     answer(segment, with: subflow, now: now)
   }
 
-  private func arriveJoin(_ join: MPJoin, _ segment: Segment, now: Instant) {
+  private func arriveJoin(_ join: MPJoin, _ segment: Segment, following: SequenceNumber?, now: Instant) {
     guard case .syn(let isBackup, let addressID, let token, let nonce) = join else {
       reset(answering: segment, now: now)
       return
@@ -219,7 +228,7 @@ extension Endpoint {
     guard
       let subflow = makeSubflow(
         of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: false,
-        state: .synReceived, now: now)
+        state: .synReceived, initialSequenceNumber: following, now: now)
     else { return }
     let isOurBackup = path(segment.path)?.configuration.isBackup ?? false
     subflow.join = JoinState(
@@ -263,7 +272,7 @@ extension Endpoint {
       tuple: segment.tuple, clientISN: segment.header.sequenceNumber, timestampClock: hasTimestamps ? clock : nil,
       at: now)
     var block = TCPOptionBlock()
-    let mtu = path(segment.path)?.pathMTU(to: segment.tuple.remote.address, at: now) ?? 1280
+    let mtu = path(segment.path)?.configuration.maximumTransmissionUnit ?? 1280
     let overhead = segment.tuple.remote.address.family == .v4 ? 40 : 60
     _ = block.append(.maximumSegmentSize(UInt16(clamping: mtu - overhead)))
     if answer.parameters.isSACKPermitted { _ = block.append(.sackPermitted) }

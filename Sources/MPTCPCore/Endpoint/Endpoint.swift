@@ -61,8 +61,10 @@ public final class Endpoint {
   var cookieSentAt: Instant?
   var reassembler = IPReassembler()
   var packetIdentification: UInt16
-  private var challengeBudget = RateBudget()
-  private var echoBudget = RateBudget()
+  var challengeBudget = RateBudget()
+  var resetBudget = RateBudget()
+  var timeWaitBudget = RateBudget()
+  var echoBudget = RateBudget()
 
   /// An endpoint without paths.
   ///
@@ -260,13 +262,18 @@ public final class Endpoint {
       slot = Int32(truncatingIfNeeded: subflowSlots.count)
       subflowSlots.append(nil)
     }
-    let pathMTU = self.path(path)?.pathMTU(to: tuple.remote.address, at: now) ?? 1280
+    let known = self.path(path)
+    let linkMTU = known?.configuration.maximumTransmissionUnit ?? 1280
+    let pathMTU = known?.pathMTU(to: tuple.remote.address, at: now) ?? 1280
     let subflow = Subflow(
       endpoint: self, connection: connection, id: SubflowID(connection.nextSubflowNumber), slot: slot, tuple: tuple,
-      path: path, pathMTU: pathMTU, isInitiator: isInitiator, isInitial: isInitial, state: state,
+      path: path, pathMTU: pathMTU, linkMTU: linkMTU, isInitiator: isInitiator, isInitial: isInitial, state: state,
       initialSequenceNumber: initialSequenceNumber ?? sequenceNumbers.number(for: tuple, at: now),
       timestampOffset: UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret)))
     connection.nextSubflowNumber &+= 1
+    if pathMTU < linkMTU {
+      subflow.mtuProbe = MTUProbe(byteCount: linkMTU, notBefore: now + MTUProbe.interval)
+    }
     subflow.windowSlot = connection.congestion.addWindow(
       maximumSegmentByteCount: subflow.announcedMaximumSegmentByteCount, at: now)
     subflow.receiveWindowShift = Self.windowShift(for: connection.options.receiveBufferByteCount)
@@ -373,51 +380,5 @@ public final class Endpoint {
     nextListenerNumber += 1
     listeners.append(Listener(id: id, address: address, options: options))
     return id
-  }
-
-  // MARK: Budgets
-
-  /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7), and at most two a
-  /// second on one subflow: where the ends disagree on the numbers, each challenge is the other's next reason for one.
-  func challenge(_ subflow: Subflow, now: Instant) {
-    guard now >= subflow.nextChallenge else { return }
-    guard spendChallenge(now: now) else { return }
-    subflow.nextChallenge = now + .milliseconds(500)
-    statistics.challengeAcknowledgments += 1
-    if subflow.state == .synReceived, !subflow.isInitiator {
-      // Its SYN/ACK says the same: what is acknowledged, and what comes next.
-      subflow.emitSyn(now: now)
-      return
-    }
-    subflow.mustAcknowledge = true
-    subflow.connection.markDirty()
-    reschedule(subflow)
-  }
-
-  /// Pings have a budget of their own, so that a flood of them silences nothing else.
-  func spendEcho(now: Instant) -> Bool {
-    echoBudget.spend(at: now, perSecond: configuration.challengeAcknowledgmentsPerSecond)
-  }
-
-  /// One of this second's challenge ACKs, resets and answers from TIME-WAIT; false when there are none left.
-  func spendChallenge(now: Instant) -> Bool {
-    challengeBudget.spend(at: now, perSecond: configuration.challengeAcknowledgmentsPerSecond)
-  }
-}
-
-/// So many of something in a second, and no more (RFC 5961 §7).
-struct RateBudget {
-  private var refilledAt: Instant?
-  private var left = 0
-
-  /// Takes one, if this second has one left.
-  mutating func spend(at now: Instant, perSecond limit: Int) -> Bool {
-    if refilledAt.map({ now - $0 >= .seconds(1) }) ?? true {
-      refilledAt = now
-      left = limit
-    }
-    guard left > 0 else { return false }
-    left -= 1
-    return true
   }
 }

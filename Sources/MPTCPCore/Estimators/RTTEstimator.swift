@@ -8,6 +8,8 @@ struct RTTEstimator {
   static let minimumWindow = Nanoseconds.seconds(10)
   /// The timeout before the first sample (RFC 6298 §2.1).
   static let initialTimeout = Nanoseconds.seconds(1)
+  /// The same when a SYN had to be repeated (RFC 6298 §5.7).
+  static let cautiousTimeout = Nanoseconds.seconds(3)
 
   private static let largestExponent: UInt8 = 32
 
@@ -22,6 +24,7 @@ struct RTTEstimator {
   private let floorMilliseconds: UInt32
   private let ceilingMilliseconds: UInt32
   private var hasSample = false
+  private var isCautious = false
   private var exponent: UInt8 = 0
 
   /// Makes an estimator without samples.
@@ -51,7 +54,9 @@ struct RTTEstimator {
   var retransmissionTimeout: Nanoseconds {
     let floor = Nanoseconds.milliseconds(Int64(floorMilliseconds))
     let ceiling = Nanoseconds.milliseconds(Int64(ceilingMilliseconds))
-    let base = hasSample ? smoothedCount + max(floor, variation * 4) : max(Self.initialTimeout, floor)
+    let base =
+      hasSample
+      ? smoothedCount + max(floor, variation * 4) : max(isCautious ? Self.cautiousTimeout : Self.initialTimeout, floor)
     return min(base * (1 << Int64(exponent)), ceiling)
   }
 
@@ -72,6 +77,9 @@ struct RTTEstimator {
     variation = variation + (deviation - variation) / 4
     smoothedCount = smoothedCount + (sample - smoothedCount) / 8
   }
+
+  /// The SYN's timer expired and nothing could be measured: data begins with a longer timeout.
+  mutating func distrustInitialTimeout() { isCautious = true }
 
   /// Doubles the timeout, as each expiry does (RFC 6298 §5.5).
   mutating func backOff() { exponent = min(exponent + 1, Self.largestExponent) }

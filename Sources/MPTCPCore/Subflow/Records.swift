@@ -2,7 +2,7 @@ import MPTCPPolicy
 import MPTCPWire
 
 /// A run of the subflow's sequence space that has been sent: what RACK (RFC 8985 §5.2) keeps of a segment, be it one
-/// wire packet or a super-segment. It never crosses a mapping's end.
+/// wire packet or a super-segment. It never crosses a mapping's end, unless the peer has it.
 struct SentSegment {
   /// The first offset (SYN = 0, the first octet of data = 1).
   var start: Int
@@ -18,10 +18,18 @@ struct SentSegment {
   var isLost = false
   /// It is the FIN, which occupies one number and no octet.
   var isFin = false
+  /// How many segments it was made of at least: what is reported as arrived is joined with its neighbours.
+  var mergedCount: Int32 = 1
 
   var count: Int { end - start }
   /// Whether it counts as in flight (RFC 6675's pipe).
   var isInFlight: Bool { !isSacked && !isLost }
+
+  /// How many wire packets it was, with up to `size` octets in each.
+  func segmentCount(_ size: Int) -> Int { max(Int(mergedCount), (count + size - 1) / size) }
+
+  /// RACK's order (RFC 8985 §6.2): by time, and by number where the time is the same.
+  func isSent(before other: SentSegment) -> Bool { (sentAt, end) < (other.sentAt, other.end) }
 }
 
 /// A mapping that this subflow declared (RFC 8684 §3.3.1), with the bytes that it covers. It lives until the subflow

@@ -16,46 +16,55 @@ extension Subflow {
     guard acknowledgment <= sendNext, acknowledgment >= sendUnacknowledged - max(largestSendWindow, 1) else {
       return .unacceptable
     }
-    var delivered = 0
-    var newest: SentSegment?
+    var delivery = Delivery()
     recovery.hasDuplicateReport = false
     let previous = sendUnacknowledged
-    let priorInFlight = inFlightByteCount
+    let priorInFlight = pipeByteCount
+    let isRepetition = repeatsAcknowledgment(segment, acknowledgment)
+    let isDuplicate = isRepetition && sendUnacknowledged < sendNext
+    recovery.lastWindow = segment.header.window
 
     if acknowledgment > sendUnacknowledged {
-      delivered += acknowledgeCumulatively(upTo: acknowledgment, newest: &newest)
+      acknowledgeCumulatively(upTo: acknowledgment, &delivery)
       consecutiveTimeouts = 0
       persistCount = 0
     }
-    if isSackPermitted, let blocks = segment.options.sack {
-      delivered += processSack(blocks, acknowledgment: acknowledgment, newest: &newest, now: now)
+    if isSackPermitted {
+      if let blocks = segment.options.sack { processSack(blocks, acknowledgment: acknowledgment, &delivery, now: now) }
+    } else {
+      countDuplicate(isDuplicate, &delivery)
     }
-    let advanced = acknowledgment > previous
-    updateSendWindow(segment, acknowledgment: acknowledgment)
+    let advancedByteCount = max(acknowledgment - previous, 0)
+    let isProgress = advancedByteCount > 0 || delivery.byteCount > 0
+    updateSendWindow(segment, acknowledgment: acknowledgment, now: now)
 
-    let sample = newest.flatMap { sampleRoundTrip($0, echo: segment.options.timestamps?.echo, now: now) }
+    let echo = segment.options.timestamps?.echo
+    let sample = takeSamples(delivery, echo: echo, now: now)
     let foundLoss = detectLoss(
-      isDuplicate: isDuplicateAcknowledgment(segment, advanced: advanced), delivered: delivered, now: now)
+      isDuplicate: isDuplicate, advanced: advancedByteCount > 0,
+      delivered: delivery.byteCount + delivery.presumedByteCount, now: now)
     adjustWindow(
-      delivered: delivered, priorInFlight: priorInFlight, advanced: advanced, foundLoss: foundLoss,
-      echo: segment.options.timestamps?.echo, sample: sample, now: now)
+      delivered: delivery.byteCount, priorInFlight: priorInFlight, advancedByteCount: advancedByteCount,
+      presumed: delivery.presumedByteCount, foundLoss: foundLoss, echo: echo, sample: sample, now: now)
     if usesECN, segment.flags.contains(.ece), !segment.flags.contains(.syn) { respondToCongestionEcho(now: now) }
+    endProbeEpisode(acknowledgment, isDuplicate: isRepetition && segment.options.sack == nil, now: now)
 
-    if advanced || delivered > 0 {
+    if isProgress {
       if isStalled { recoverFromStall(now: now) }
-      if advanced { roundTrip.resetBackOff() }
-      endProbeEpisode(acknowledgment)
-      if advanced { noteMTUProbe(now: now) }
+      if advancedByteCount > 0 {
+        roundTrip.resetBackOff()
+        noteMTUProbe(now: now)
+      }
       unacknowledgedSince = sendUnacknowledged < sendNext ? now : .distantFuture
     }
-    if advanced || delivered > 0 || foundLoss { rearmRetransmission(now: now) }
+    if isProgress || foundLoss { rearmRetransmission(now: now) }
     return .acceptable
   }
 
   // MARK: Cumulative part
 
-  private func acknowledgeCumulatively(upTo acknowledgment: Int, newest: inout SentSegment?) -> Int {
-    var delivered = 0
+  private func acknowledgeCumulatively(upTo acknowledgment: Int, _ delivery: inout Delivery) {
+    var hasRepair = false
     while let first = sentSegments.first, first.start < acknowledgment {
       var segment = first
       if segment.end > acknowledgment {
@@ -66,11 +75,11 @@ extension Subflow {
         sentSegments.removeFirst()
       }
       forget(segment)
-      if !segment.isSacked {
-        delivered += segment.count
-        noteDelivery(segment, newest: &newest)
-      }
+      if !segment.isSacked { note(segment, &delivery) }
+      hasRepair = hasRepair || segment.isRetransmitted
     }
+    // What lay behind a hole waited there for the repair: its time is no round trip.
+    if hasRepair { delivery.newestOriginal = nil }
     let data = min(acknowledgment, sentFinOffset ?? acknowledgment)
     acknowledgedByteCount += max(data - max(sendUnacknowledged, 1), 0)
     sendUnacknowledged = acknowledgment
@@ -81,11 +90,10 @@ extension Subflow {
     if !connection.isMultipath, let mapping = sentMappings.first, acknowledgment > mapping.subflowOffset {
       connection.subflowAcknowledgedPart(of: mapping, upTo: acknowledgment)
     }
-    return delivered
   }
 
   /// Takes a segment out of the sums that it is part of.
-  private func forget(_ segment: SentSegment) {
+  func forget(_ segment: SentSegment) {
     if segment.isSacked {
       sackedByteCount -= segment.count
     } else if segment.isLost {
@@ -100,88 +108,15 @@ extension Subflow {
     return sendNext - 1
   }
 
-  // MARK: SACK
-
-  private func processSack(
-    _ blocks: SACKBlocks, acknowledgment: Int, newest: inout SentSegment?, now: Instant
-  ) -> Int {
-    var delivered = 0
-    for index in 0..<blocks.count {
-      let block = blocks[index]
-      let left = sendOffset(block.left)
-      let right = sendOffset(block.right)
-      guard left < right, right <= sendNext else { continue }
-      if left < acknowledgment || (index == 0 && isInsideNext(block, of: blocks)) {
-        noteDuplicateReport(now: now)
-        continue
-      }
-      delivered += markSacked(left..<right, newest: &newest)
-    }
-    return delivered
-  }
-
-  /// A first block inside the second reports a duplicate (RFC 2883 §4.1.2).
-  private func isInsideNext(_ block: SACKBlock, of blocks: SACKBlocks) -> Bool {
-    guard blocks.count > 1 else { return false }
-    let next = blocks[1]
-    return block.left - next.left >= 0 && next.right - block.right >= 0
-  }
-
-  private func markSacked(_ range: Range<Int>, newest: inout SentSegment?) -> Int {
-    var delivered = 0
-    var index = firstSegment(endingAfter: range.lowerBound)
-    while index < sentSegments.count, sentSegments[index].start < range.upperBound {
-      if sentSegments[index].isSacked {
-        index += 1
-        continue
-      }
-      index = splitting(at: range.lowerBound, index: index)
-      if sentSegments[index].end > range.upperBound { _ = splitting(at: range.upperBound, index: index) }
-      let segment = sentSegments[index]
-      guard segment.start >= range.lowerBound, segment.end <= range.upperBound else { return delivered }
-      forget(segment)
-      sentSegments[index].isSacked = true
-      sentSegments[index].isLost = false
-      sackedByteCount += segment.count
-      delivered += segment.count
-      noteDelivery(segment, newest: &newest)
-      index += 1
-    }
-    return delivered
-  }
-
-  /// Cuts the segment at `index` at `offset`, where it covers it, and gives the index of the part that begins there.
-  /// A peer that reports crumbs cannot make the list longer than ``Limits/sentSegments``.
-  private func splitting(at offset: Int, index: Int) -> Int {
-    let segment = sentSegments[index]
-    guard segment.start < offset, offset < segment.end, sentSegments.count < Limits.sentSegments * 2 else {
-      return index
-    }
-    sentSegments[index].end = offset
-    var rest = segment
-    rest.start = offset
-    sentSegments.insert(rest, at: index + 1)
-    return index + 1
-  }
-
-  /// The index of the first segment that ends after `offset`.
-  func firstSegment(endingAfter offset: Int) -> Int {
-    var low = 0
-    var high = sentSegments.count
-    while low < high {
-      let middle = (low + high) / 2
-      if sentSegments[middle].end <= offset { low = middle + 1 } else { high = middle }
-    }
-    return low
-  }
-
   // MARK: Window
 
-  private func updateSendWindow(_ segment: Segment, acknowledgment: Int) {
-    let sequence = receiveOffset(segment.header.sequenceNumber)
+  private func updateSendWindow(_ segment: Segment, acknowledgment: Int, now: Instant) {
+    // While our window is closed the peer's numbers may run one ahead, and come back (RFC 9293 §3.8.6.1).
+    let ahead = receiveOffset(segment.header.sequenceNumber)
+    let sequence = receiveWindowEdge <= receiveNext ? min(ahead, receiveNext) : ahead
     let window = Int(segment.header.window) << (segment.flags.contains(.syn) ? 0 : Int(sendWindowShift))
     largestSendWindow = max(largestSendWindow, window)
-    // RFC 9293 §3.10.7.4: only the newest segment's window counts. RFC 8684 §3.3.4: a right edge is not moved back.
+    // RFC 9293 §3.10.7.4: only the newest segment's window counts. RFC 8684 §3.3.4: Multipath TCP moves no edge back.
     guard
       sequence > sendWindowUpdateSequence
         || (sequence == sendWindowUpdateSequence && acknowledgment >= sendWindowUpdateAcknowledgment)
@@ -189,96 +124,153 @@ extension Subflow {
     sendWindowUpdateSequence = sequence
     sendWindowUpdateAcknowledgment = acknowledgment
     let edge = acknowledgment + window
+    let wasClosed = isPeerWindowClosed
     if edge > sendWindowEdge {
       sendWindowEdge = edge
       persistDeadline = .distantFuture
+    } else if !connection.isMultipath {
+      // A peer that shrinks its window should not, and is obeyed all the same (SHLD-15): it takes nothing behind it.
+      sendWindowEdge = edge
+    }
+    if wasClosed, !isPeerWindowClosed, !sentSegments.isEmpty {
+      // What went out while it was closed has been dropped; its repetitions begin anew.
+      unacknowledgedSince = now
+      roundTrip.resetBackOff()
+      rearmRetransmission(now: now)
     }
     connection.peerWindow(window, on: self, segment: segment)
   }
 
-  private func isDuplicateAcknowledgment(_ segment: Segment, advanced: Bool) -> Bool {
+  /// A duplicate acknowledgement by RFC 5681 §2, if something is outstanding.
+  private func repeatsAcknowledgment(_ segment: Segment, _ acknowledgment: Int) -> Bool {
     // RFC 8684 §3.3.5 (item on duplicate ACKs): one that carries another Multipath TCP option is no sign of loss.
-    !advanced && segment.payload.isEmpty && sendUnacknowledged < sendNext
+    acknowledgment == sendUnacknowledged && segment.payload.isEmpty
+      && segment.header.window == recovery.lastWindow && !segment.flags.contains(.syn) && !segment.flags.contains(.fin)
       && (segment.options.multipath.isEmpty || segment.options.multipath.isOnlyDSS)
+  }
+
+  /// Without SACK a duplicate says that a segment has arrived behind the hole, and a later acknowledgement covers it
+  /// (RFC 6937 §3.1).
+  private func countDuplicate(_ isDuplicate: Bool, _ delivery: inout Delivery) {
+    if delivery.byteCount > 0 {
+      let known = min(recovery.presumedByteCount, max(delivery.byteCount - fullPayloadByteCount, 0))
+      recovery.presumedByteCount =
+        recovery.phase == .fast ? min(recovery.presumedByteCount - known, inFlightByteCount) : 0
+      delivery.byteCount -= known
+    } else if isDuplicate, recovery.phase == .fast || recovery.duplicateAcknowledgments < 3 {
+      let arrived = min(fullPayloadByteCount, max(pipeByteCount, 0))
+      recovery.presumedByteCount += arrived
+      delivery.presumedByteCount = arrived
+    }
   }
 
   // MARK: Delivery and round trips (RFC 8985 §6.2)
 
-  private func noteDelivery(_ segment: SentSegment, newest: inout SentSegment?) {
-    if let known = newest, (known.sentAt, known.end) >= (segment.sentAt, segment.end) {
-      // Not the most recent one.
-    } else {
-      newest = segment
-    }
-    if segment.end < rack.forwardAcknowledgment, !segment.isRetransmitted { rack.hasSeenReordering = true }
-    rack.forwardAcknowledgment = max(rack.forwardAcknowledgment, segment.end)
+  /// What one acknowledgement newly reports.
+  struct Delivery {
+    var byteCount = 0
+    /// Of these, what a duplicate without SACK lets presume.
+    var presumedByteCount = 0
+    /// The highest offset.
+    var end = 0
+    /// The segment that was sent last.
+    var newest: SentSegment?
+    /// The same of those that were sent only once: no doubt which transmission is acknowledged.
+    var newestOriginal: SentSegment?
   }
 
-  /// Gives the sample that counts for the congestion window; nil for a segment that was sent again.
-  private func sampleRoundTrip(_ segment: SentSegment, echo: UInt32?, now: Instant) -> Nanoseconds? {
+  func note(_ segment: SentSegment, _ delivery: inout Delivery) {
+    delivery.byteCount += segment.count
+    if delivery.newest.map({ $0.isSent(before: segment) }) ?? true { delivery.newest = segment }
+    if !segment.isRetransmitted {
+      if delivery.newestOriginal.map({ $0.isSent(before: segment) }) ?? true { delivery.newestOriginal = segment }
+      // Compared with what was known before this acknowledgement: the blocks of one come in no order.
+      if segment.end < rack.forwardAcknowledgment { rack.hasSeenReordering = true }
+    }
+    delivery.end = max(delivery.end, segment.end)
+  }
+
+  /// Gives the sample that counts for the congestion window; nil where only segments that were sent again arrived.
+  private func takeSamples(_ delivery: Delivery, echo: UInt32?, now: Instant) -> Nanoseconds? {
+    guard let newest = delivery.newest else { return nil }
+    rack.forwardAcknowledgment = max(rack.forwardAcknowledgment, delivery.end)
+    if newest.isRetransmitted {
+      if let original = delivery.newestOriginal { takeSample(now - original.sentAt, of: original, now: now) }
+      if isOfLastTransmission(newest, echo: echo, now: now) { noteForRACK(newest, now: now) }
+      return delivery.newestOriginal.map { now - $0.sentAt }
+    }
+    takeSample(now - newest.sentAt, of: newest, now: now)
+    return now - newest.sentAt
+  }
+
+  private func takeSample(_ sample: Nanoseconds, of segment: SentSegment, now: Instant) {
+    roundTrip.sample(sample, at: now)
+    rack.hasSampleSinceProbe = true
+    noteForRACK(segment, now: now)
+  }
+
+  /// Which transmission of a segment was acknowledged? An echo says, of what is not behind a gap (RFC 7323 §4.1): one
+  /// that is older than the last transmission speaks of the first, any other of the last. On a path that came back
+  /// changed there may be no other samples for long.
+  private func isOfLastTransmission(_ segment: SentSegment, echo: UInt32?, now: Instant) -> Bool {
     let sample = now - segment.sentAt
-    if segment.isRetransmitted {
-      // Which transmission was acknowledged? An echo says, of what is not behind a gap (RFC 7323 §4.1): one that is
-      // older than the last transmission speaks of the first, any other of the last. On a path that came back changed
-      // there may be no other samples for long.
-      if let echo, usesTimestamps, segment.end <= sendUnacknowledged {
-        guard Int32(bitPattern: echo &- timestamp(segment.sentAt)) >= 0 else { return nil }
-        roundTrip.sample(sample, at: now)
-      } else if let minimum = roundTrip.minimum, sample < minimum - minimum / 8 {
-        // Less than the path can do; a small segment may take a little less than the least that full ones took.
-        return nil
-      }
-    } else {
+    if let echo, usesTimestamps, segment.end <= sendUnacknowledged {
+      guard Int32(bitPattern: echo &- timestamp(segment.sentAt)) >= 0 else { return false }
       roundTrip.sample(sample, at: now)
+      rack.hasSampleSinceProbe = true
+    } else if let minimum = roundTrip.minimum, sample < minimum - minimum / 8 {
+      // Less than the path can do; a small segment may take a little less than the least that full ones took.
+      return false
     }
-    if (segment.sentAt, segment.end) >= (rack.sentAt, rack.end) {
-      rack.sentAt = segment.sentAt
-      rack.end = segment.end
-      rack.roundTripTime = sample
-    }
-    return segment.isRetransmitted ? nil : sample
+    return true
   }
 
-  private func noteDuplicateReport(now: Instant) {
+  private func noteForRACK(_ segment: SentSegment, now: Instant) {
+    guard (segment.sentAt, segment.end) >= (rack.sentAt, rack.end) else { return }
+    rack.sentAt = segment.sentAt
+    rack.end = segment.end
+    rack.roundTripTime = now - segment.sentAt
+  }
+
+  func noteDuplicateReport(now: Instant) {
     recovery.hasDuplicateReport = true
     // RFC 8985 §6.2 step 4: each round trip with a DSACK widens the reordering window.
     if let round = rack.duplicateRound, sendUnacknowledged < round { return }
     rack.duplicateRound = sendNext
     rack.windowMultiplier = min(rack.windowMultiplier + 1, 64)
     rack.windowPersistence = 16
-    if rack.probeEnd != nil, rack.probeIsRetransmission {
-      // The probe was not needed: nothing had been lost (RFC 8985 §7.4.2).
-      rack.probeEnd = nil
-    }
   }
 
   // MARK: Congestion window
 
   private func adjustWindow(
-    delivered: Int, priorInFlight: Int, advanced: Bool, foundLoss: Bool, echo: UInt32?,
+    delivered: Int, priorInFlight: Int, advancedByteCount: Int, presumed: Int, foundLoss: Bool, echo: UInt32?,
     sample: Nanoseconds?, now: Instant
   ) {
-    if recovery.phase != .open, advanced, isSpurious(echo) { undoRecovery(now: now) }
+    if recovery.phase != .open, advancedByteCount > 0, isSpurious(echo) { undoRecovery(now: now) }
     switch recovery.phase {
     case .open:
-      if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, sample: sample, now: now) }
-    case .fast:
-      if sendUnacknowledged >= recovery.end {
-        recovery.phase = .open
-        connection.congestion.recoveryEnded(windowSlot, at: now)
-      } else {
-        let window = recovery.reduction.congestionWindow(
-          delivered: delivered, inFlight: inFlightByteCount, lossDetected: foundLoss || !advanced,
-          maximumSegmentByteCount: maximumSegmentByteCount)
-        connection.congestion.setWindow(windowSlot, byteCount: max(window, maximumSegmentByteCount))
+      // What is acknowledged behind a hole lets new data out, and the window grow only when the hole is filled
+      // (RFC 5681 §3.2 step 1, RFC 3042 §2).
+      if advancedByteCount > 0 {
+        growWindow(advancedByteCount, priorInFlight: priorInFlight, sample: sample, now: now)
       }
+    case .fast: break
     case .timeout:
       if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, sample: sample, now: now) }
-      if sendUnacknowledged >= recovery.end {
-        recovery.phase = .open
-        connection.congestion.recoveryEnded(windowSlot, at: now)
-      }
     }
+    if recovery.phase != .open, sendUnacknowledged >= recovery.end {
+      recovery.phase = .open
+      recovery.presumedByteCount = 0
+      connection.congestion.recoveryEnded(windowSlot, at: now)
+      // What was sent meanwhile and is lost as well is another window's loss (RFC 6675 §5).
+      if recovery.hasLaterLoss { enterFastRecovery(delivered: delivered, now: now) }
+    }
+    guard recovery.phase == .fast else { return }
+    let window = recovery.reduction.congestionWindow(
+      delivered: delivered + presumed, inFlight: pipeByteCount, lossDetected: foundLoss || advancedByteCount == 0,
+      maximumSegmentByteCount: maximumSegmentByteCount)
+    connection.congestion.setWindow(windowSlot, byteCount: max(window, maximumSegmentByteCount))
   }
 
   private func growWindow(_ delivered: Int, priorInFlight: Int, sample: Nanoseconds?, now: Instant) {
@@ -292,7 +284,7 @@ extension Subflow {
 
   private func respondToCongestionEcho(now: Instant) {
     guard recovery.phase == .open, sendUnacknowledged >= recovery.congestionEchoEnd else { return }
-    connection.congestion.congestionEvent(windowSlot, inFlight: inFlightByteCount, at: now)
+    connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
     connection.congestion.recoveryEnded(windowSlot, at: now)
     recovery.congestionEchoEnd = sendNext
     announcesWindowReduction = true
@@ -303,10 +295,10 @@ extension Subflow {
   /// With a duplicate report it answers the retransmission all the same: the original had arrived and its acknowledgement
   /// was lost (step 5), as on a path that died. Nothing is known then of the segments behind it.
   private func isSpurious(_ echo: UInt32?) -> Bool {
-    guard usesTimestamps, let echo, recovery.firstRetransmissionTimestamp != 0 else { return false }
-    defer { recovery.firstRetransmissionTimestamp = 0 }
+    guard usesTimestamps, let echo, let first = recovery.firstRetransmissionTimestamp else { return false }
+    recovery.firstRetransmissionTimestamp = nil
     guard !recovery.hasDuplicateReport else { return false }
-    return Int32(bitPattern: echo &- recovery.firstRetransmissionTimestamp) < 0
+    return Int32(bitPattern: echo &- first) < 0
   }
 
   private func undoRecovery(now: Instant) {
@@ -317,25 +309,7 @@ extension Subflow {
     }
     connection.congestion.undo(windowSlot)
     recovery.phase = .open
+    recovery.presumedByteCount = 0
+    recovery.hasLaterLoss = false
   }
-}
-
-/// Bounds on what one subflow keeps, whatever its peer does.
-enum Limits {
-  /// Segments in flight; no new ones leave beyond it, and SACK splits stop at twice as many.
-  static let sentSegments = 8192
-  /// Mappings that the peer declared ahead of their data.
-  static let receivedMappings = 4096
-  /// Octets that arrived in order with no mapping (RFC 8684 §3.3.1): beyond it the subflow is reset.
-  static let unmappedByteCount = 256 << 10
-  /// The pieces in which they came.
-  static let unmappedSlices = 4096
-  /// Runs of data behind holes, on a subflow and in the connection.
-  static let intervals = 16_384
-  /// Announcements of the peer that a connection keeps.
-  static let remoteAddresses = 32
-  /// One-shot options that wait for a pure ACK.
-  static let pendingOptions = 32
-  /// Ranges of data that wait to be sent again on another subflow.
-  static let reinjections = 4096
 }

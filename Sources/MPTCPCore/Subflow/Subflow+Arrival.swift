@@ -43,7 +43,7 @@ extension Subflow {
       usesECN =
         connection.options.explicitCongestionNotification && synRetransmissions == 0 && flags.contains(.ece)
         && !flags.contains(.cwr)
-      sampleHandshake(now: now)
+      sampleHandshake(echo: segment.options.timestamps?.echo, now: now)
       becomeEstablished(now: now)
       connection.synAcknowledged(segment, on: self, now: now)
       // The third ACK leaves at once; where data is waiting, the first data carries the keys instead.
@@ -79,8 +79,18 @@ extension Subflow {
     lastReceivedAt = now
   }
 
-  func sampleHandshake(now: Instant) {
-    if synRetransmissions == 0, synSentAt != .distantFuture { roundTrip.sample(now - synSentAt, at: now) }
+  func sampleHandshake(echo: UInt32?, now: Instant) {
+    if synRetransmissions == 0 {
+      if synSentAt != .distantFuture { roundTrip.sample(now - synSentAt, at: now) }
+    } else {
+      // Which SYN was answered only a timestamp tells, in milliseconds.
+      let age = echo.map { timestamp(now) &- $0 }
+      if usesTimestamps, let age, Nanoseconds.milliseconds(Int64(age)) <= now - synSentAt {
+        roundTrip.sample(.milliseconds(Int64(age) + 1), at: now)
+      } else {
+        roundTrip.distrustInitialTimeout()
+      }
+    }
     roundTrip.resetBackOff()
     retransmitDeadline = .distantFuture
   }
@@ -91,7 +101,12 @@ extension Subflow {
     unacknowledgedSince = .distantFuture
     consecutiveTimeouts = 0
     lastReceivedAt = now
-    connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)
+    // The window began with our own segment size; the first flight is counted in the one that both can do.
+    connection.congestion.begin(windowSlot, maximumSegmentByteCount: maximumSegmentByteCount)
+    if synRetransmissions > 1 {
+      // The path lost more than one SYN (RFC 5681 §3.1, RFC 6928 §2).
+      connection.congestion.setWindow(windowSlot, byteCount: maximumSegmentByteCount)
+    }
     if let keepAlive = connection.options.keepAlive { keepAliveDeadline = now + keepAlive }
   }
 
@@ -231,16 +246,35 @@ extension Subflow {
       guard segment.flags.contains(.ack), start >= receiveNext - max(connection.receiveLimit, 65_535),
         !usesTimestamps || segment.options.timestamps != nil
       else { return }
-      if state != .synReceived { _ = processAcknowledgment(segment, now: now) }
-      connection.arrivedDuplicate(segment, on: self, start: start, now: now)
+      takeAcknowledgmentAlone(segment, start: start, now: now)
       return
     }
+    if receiveWindowEdge <= receiveNext, acceptanceEdge == receiveNext, segment.flags.contains(.ack),
+      !segment.flags.contains(.syn), (receiveNext...receiveNext + 1).contains(start)
+    {
+      // No data is acceptable while our window is closed, but acknowledgements are: a probe of the window, and what
+      // its sender says once it counts the probe's octet as sent.
+      takeAcknowledgmentAlone(segment, start: start, now: now)
+    }
+    guard state != .closed else { return }
     if length > 0, !segment.flags.contains(.syn) {
       // Data beyond the window, a probe of it among others, hears what the window is.
       acknowledgeSoon()
       return
     }
     endpoint.challenge(self, now: now)
+  }
+
+  /// The acknowledgement and the window of a segment whose data is not taken.
+  private func takeAcknowledgmentAlone(_ segment: Segment, start: Int, now: Instant) {
+    guard state != .synReceived else { return }
+    lastReceivedAt = now
+    unansweredKeepAlives = 0
+    guard case .acceptable = processAcknowledgment(segment, now: now) else { return }
+    connection.arrivedDuplicate(segment, on: self, start: start, now: now)
+    guard state != .closed else { return }
+    advanceClosing(now: now)
+    connection.markDirty()
   }
 
   func acknowledgeSoon() {
@@ -269,7 +303,7 @@ extension Subflow {
       return false
     }
     guard connection.acceptsThirdAcknowledgment(segment, on: self, now: now) else { return false }
-    sampleHandshake(now: now)
+    sampleHandshake(echo: segment.options.timestamps?.echo, now: now)
     sendUnacknowledged = max(sendUnacknowledged, 1)
     sendWindowUpdateSequence = 0
     becomeEstablished(now: now)
@@ -312,19 +346,25 @@ extension Subflow {
 
   /// Sends the FIN when all data of this subflow has been sent (it has: data is sent when it is scheduled).
   func requestFin(now: Instant) {
-    guard !isFinRequested else { return }
+    guard beginFin(now: now) else { return }
+    emitFin(now: now)
+    rearmRetransmission(now: now)
+  }
+
+  /// Gives the FIN its number; true if it has to be sent, on a segment of data or alone.
+  func beginFin(now: Instant) -> Bool {
+    guard !isFinRequested else { return false }
     isFinRequested = true
     switch state {
     case .established: state = .finWait1
     case .closeWait: state = .lastAck
-    case .synSent, .synReceived, .finWait1, .finWait2, .closing, .lastAck, .timeWait, .closed: return
+    case .synSent, .synReceived, .finWait1, .finWait2, .closing, .lastAck, .timeWait, .closed: return false
     }
     isFinSent = true
     sentSegments.append(SentSegment(start: sendNext, end: sendNext + 1, sentAt: now, isFin: true))
     sendNext += 1
     inFlightByteCount += 1
     if unacknowledgedSince == .distantFuture { unacknowledgedSince = now }
-    emitFin(now: now)
-    rearmRetransmission(now: now)
+    return true
   }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import MPTCPPolicy
 import MPTCPWire
 
@@ -7,12 +8,12 @@ extension Subflow {
   // MARK: Detection
 
   /// Marks what must be lost by now; true if something new was.
-  func detectLoss(isDuplicate: Bool, delivered: Int, now: Instant) -> Bool {
+  func detectLoss(isDuplicate: Bool, advanced: Bool, delivered: Int, now: Instant) -> Bool {
     let lostBefore = lostByteCount
     if isSackPermitted {
       detectByTime(now: now)
     } else {
-      detectByDuplicates(isDuplicate: isDuplicate, delivered: delivered)
+      detectByDuplicates(isDuplicate: isDuplicate, advanced: advanced)
     }
     let found = lostByteCount > lostBefore
     if found, recovery.phase == .open { enterFastRecovery(delivered: delivered, now: now) }
@@ -45,36 +46,58 @@ extension Subflow {
 
   /// RFC 8985 §6.2 step 4.
   private var reorderingWindow: Nanoseconds {
-    if !rack.hasSeenReordering,
-      recovery.phase != .open || sackedByteCount >= 3 * maximumSegmentByteCount
-    {
-      return .zero
-    }
+    if !rack.hasSeenReordering, recovery.phase != .open || hasDuplicateThreshold { return .zero }
     guard let minimum = roundTrip.minimum, let smoothed = roundTrip.smoothed else { return .zero }
     return min(minimum * rack.windowMultiplier / 4, smoothed)
   }
 
-  private func detectByDuplicates(isDuplicate: Bool, delivered: Int) {
-    if delivered > 0 {
+  /// Whether three segments behind a hole have arrived: DupThresh counts segments, however small they are.
+  private var hasDuplicateThreshold: Bool {
+    guard sackedByteCount > 0 else { return false }
+    let mss = fullPayloadByteCount
+    if sackedByteCount > 2 * mss { return true }
+    var count = 0
+    for segment in sentSegments where segment.isSacked {
+      count += segment.segmentCount(mss)
+      if count >= 3 { return true }
+    }
+    return false
+  }
+
+  /// RFC 5681 §3.2, RFC 6582 §3.2.
+  private func detectByDuplicates(isDuplicate: Bool, advanced: Bool) {
+    if advanced {
       recovery.duplicateAcknowledgments = 0
-      // A partial acknowledgement in recovery: the next hole is lost too (RFC 6582 §3.2).
-      if recovery.phase == .fast, sendUnacknowledged < recovery.end, !sentSegments.isEmpty { markHeadLost() }
+      // A partial acknowledgement in recovery: the next hole is lost too, and goes out at once.
+      if recovery.phase == .fast, sendUnacknowledged < recovery.end, !sentSegments.isEmpty {
+        markHeadLost()
+        recovery.mustRetransmit = true
+      }
       return
     }
     guard isDuplicate else { return }
     recovery.duplicateAcknowledgments += 1
-    if recovery.duplicateAcknowledgments == 3, recovery.phase == .open { markHeadLost() }
+    // Those that a repair provoked say nothing of what was sent after it.
+    if recovery.duplicateAcknowledgments == 3, recovery.phase == .open, sendUnacknowledged > recovery.end {
+      markHeadLost()
+    }
   }
 
   private func markHeadLost() {
     guard let first = sentSegments.first, !first.isLost else { return }
-    if first.count > maximumSegmentByteCount, sentSegments.count < Limits.sentSegments * 2 {
-      var rest = first
-      rest.start = first.start + maximumSegmentByteCount
-      sentSegments[0].end = rest.start
-      sentSegments.insert(rest, at: 1)
-    }
+    cutHead(to: fullPayloadByteCount)
     markLost(0)
+  }
+
+  /// Leaves no more than `byteCount` in the first entry, so that it is one wire packet.
+  private func cutHead(to byteCount: Int) {
+    guard let first = sentSegments.first, first.count > byteCount, sentSegments.count < Limits.sentSegments * 2 else {
+      return
+    }
+    var rest = first
+    rest.start = first.start + byteCount
+    sentSegments[0].end = rest.start
+    sentSegments.insert(rest, at: 1)
   }
 
   func presumeLost(_ index: Int) { markLost(index) }
@@ -86,20 +109,29 @@ extension Subflow {
       sentSegments[index].end > probe.lowerBound
     {
       mtuProbe?.fail(at: endpoint.now)
+      // A suspicion that is confirmed is worth remembering for those who come after.
+      endpoint.notePathMTU(pathMTU, to: tuple.remote.address, on: path)
     }
+    if recovery.phase != .open, sentSegments[index].start >= recovery.end { recovery.hasLaterLoss = true }
     inFlightByteCount -= sentSegments[index].count
     lostByteCount += sentSegments[index].count
   }
 
   // MARK: Entering recovery
 
-  private func enterFastRecovery(delivered: Int, now: Instant) {
+  func enterFastRecovery(delivered: Int, now: Instant) {
     recovery.phase = .fast
     recovery.end = sendNext
-    recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0
-    connection.congestion.congestionEvent(windowSlot, inFlight: inFlightByteCount + lostByteCount, at: now)
+    recovery.firstRetransmissionTimestamp = nil
+    recovery.awaitsFirstRetransmission = usesTimestamps && lostByteCount > 0
+    recovery.mustRetransmit = false
+    recovery.hasLaterLoss = false
+    // RFC 8985 §7.1.
+    rack.probeEnd = nil
+    let pipe = pipeByteCount
+    connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
     recovery.reduction = ProportionalRateReduction(
-      inFlightAtRecovery: inFlightByteCount + lostByteCount + delivered,
+      inFlightAtRecovery: pipe + lostByteCount + delivered,
       slowStartThreshold: connection.congestion.windows[windowSlot].slowStartThresholdByteCount)
     announcesWindowReduction = usesECN
     if rack.hasSeenReordering {
@@ -108,10 +140,9 @@ extension Subflow {
     }
   }
 
-  /// RFC 6298 §5.4 to §5.7, RFC 8985 §6.3: everything not SACKed is presumed lost.
+  /// RFC 6298 §5.4 to §5.7.
   func retransmissionTimeout(now: Instant) {
     endpoint.statistics.retransmissionTimeouts += 1
-    consecutiveTimeouts += 1
     roundTrip.backOff()
     rack.probeEnd = nil
     probeDeadline = .distantFuture
@@ -119,36 +150,83 @@ extension Subflow {
       retransmitSyn(now: now)
       return
     }
+    consecutiveTimeouts += 1
     if join != nil, isInitiator, !isFullyEstablished {
       repeatJoinProof(now: now)
       return
     }
+    if isPeerWindowClosed {
+      probeWithHead(now: now)
+      return
+    }
     if sentSegments.first?.isSacked == true { forgetSacks() }
-    for index in sentSegments.indices { markLost(index) }
-    if recovery.phase != .timeout { recovery.firstRetransmissionTimestamp = usesTimestamps ? timestamp(now) : 0 }
-    connection.congestion.retransmissionTimeout(windowSlot, inFlight: lostByteCount, at: now)
+    recovery.presumedByteCount = 0
+    markLostByTimeout(now: now)
+    if recovery.phase != .timeout {
+      recovery.firstRetransmissionTimestamp = nil
+      recovery.awaitsFirstRetransmission = usesTimestamps
+    }
+    connection.congestion.retransmissionTimeout(windowSlot, inFlight: flightByteCount, at: now)
+    announcesWindowReduction = usesECN
     recovery.phase = .timeout
     recovery.end = sendNext
-    if consecutiveTimeouts == 2 { suspectBlackHole() }
+    recovery.hasLaterLoss = false
+    // One may have been the path's silence; two of full segments look like a size that it does not carry.
+    if consecutiveTimeouts % 2 == 0 { suspectBlackHole() }
     noteStall(now: now)
     retransmitDeadline = now + cappedTimeout(now)
     sendLost(now: now, isForced: true)
   }
 
+  /// RFC 8985 §6.3: the first segment is lost, and those that are older than a round trip and the reordering window;
+  /// what left a moment ago has its chance. Without SACK there is no telling, and everything is sent again.
+  private func markLostByTimeout(now: Instant) {
+    let patience = max(rack.roundTripTime, roundTrip.smoothed ?? .zero) + reorderingWindow
+    for index in sentSegments.indices
+    where index == 0 || !isSackPermitted || sentSegments[index].sentAt + patience <= now { markLost(index) }
+  }
+
+  /// What is out lies behind the edge of the peer's window, which has shrunk or which only our FIN has passed: its
+  /// repetition is a probe of the window (RFC 9293 §3.8.6.1), and says nothing about the path.
+  private func probeWithHead(now: Instant) {
+    guard let first = sentSegments.first else { return }
+    consecutiveTimeouts = 0
+    if first.isSacked { forgetSacks() }
+    cutHead(to: fullPayloadByteCount)
+    resend(0, now: now)
+    retransmitDeadline = now + roundTrip.retransmissionTimeout
+  }
+
   /// The first outstanding segment was reported and is still not acknowledged: the peer has thrown away what it had out
   /// of order, as it may (RFC 2018 §8). What it reported counts no more.
   private func forgetSacks() {
-    for index in sentSegments.indices where sentSegments[index].isSacked {
-      sentSegments[index].isSacked = false
-      sackedByteCount -= sentSegments[index].count
-      inFlightByteCount += sentSegments[index].count
+    var segments = Deque<SentSegment>(minimumCapacity: sentSegments.count)
+    for segment in sentSegments {
+      guard segment.isSacked else {
+        segments.append(segment)
+        continue
+      }
+      sackedByteCount -= segment.count
+      inFlightByteCount += segment.count
+      var rest = segment
+      rest.isSacked = false
+      rest.mergedCount = 1
+      // What was joined is cut where mappings end: none is crossed by what is sent.
+      while let mapping = mapping(covering: rest.start), mapping.end < rest.end {
+        var piece = rest
+        piece.end = mapping.end
+        segments.append(piece)
+        rest.start = mapping.end
+      }
+      segments.append(rest)
     }
+    sentSegments = segments
   }
 
   /// With other subflows at work a dead one is probed at least every 200 ms for ten seconds, then every two, so that a
   /// path that comes back is used again soon; a probe is one segment, so this cannot congest the path. Alone it backs off
   /// as RFC 6298 §5.5 has it.
-  private func cappedTimeout(_ now: Instant) -> Nanoseconds {
+  func cappedTimeout(_ now: Instant) -> Nanoseconds {
     let timeout = roundTrip.retransmissionTimeout
     guard connection.hasOtherUsableSubflow(than: self) else { return timeout }
     let isRecent = unacknowledgedSince == .distantFuture || now - unacknowledgedSince < .seconds(10)
@@ -165,51 +243,9 @@ extension Subflow {
     guard smaller < pathMTU, tuple.remote.address.family == .v4 || smaller >= 1_280,
       let first = sentSegments.first, first.count > smaller - 100
     else { return }
-    endpoint.notePathMTU(smaller, to: tuple.remote.address, on: path)
     mtuProbe = MTUProbe(byteCount: max(pathMTU, mtuProbe?.byteCount ?? 0), notBefore: .distantFuture)
     pathMTU = smaller
     connection.congestion.setMaximumSegment(windowSlot, byteCount: maximumSegmentByteCount)
-  }
-
-  // MARK: Tail loss probes (RFC 8985 §7)
-
-  func armProbe(now: Instant) {
-    guard isSackPermitted, recovery.phase == .open, rack.probeEnd == nil, isSynchronized,
-      !sentSegments.isEmpty, sackedByteCount == 0, let smoothed = roundTrip.smoothed
-    else {
-      probeDeadline = .distantFuture
-      return
-    }
-    // A lone segment may wait for the peer's delayed acknowledgement. The floor keeps a peer that was off its processor
-    // for some milliseconds from looking like a dead path.
-    var timeout = max(smoothed * 2, .milliseconds(10))
-    if sentSegments.count == 1 { timeout = timeout + .milliseconds(200) }
-    probeDeadline = now + min(timeout, roundTrip.retransmissionTimeout)
-  }
-
-  func sendProbe(now: Instant) {
-    probeDeadline = .distantFuture
-    guard let last = sentSegments.last, !last.isSacked else { return }
-    endpoint.statistics.tailLossProbes += 1
-    rack.probeEnd = sendNext
-    rack.probeIsRetransmission = true
-    // The last segment's worth: it makes the peer report what is missing before it.
-    let index = sentSegments.count - 1
-    let mss = fullPayloadByteCount
-    if last.count > mss {
-      var tail = last
-      tail.start = last.end - mss
-      sentSegments[index].end = tail.start
-      sentSegments.append(tail)
-    }
-    resend(sentSegments.count - 1, now: now)
-    retransmitDeadline = now + cappedTimeout(now)
-    if connection.showsLife(besides: self, now: now) { noteStall(now: now) }
-  }
-
-  func endProbeEpisode(_ acknowledgment: Int) {
-    guard let end = rack.probeEnd, acknowledgment >= end else { return }
-    rack.probeEnd = nil
   }
 
   // MARK: Repair
@@ -217,7 +253,7 @@ extension Subflow {
   /// Sends lost segments again as far as the congestion window allows; `isForced` lets one go in any case.
   func sendLost(now: Instant, isForced: Bool = false) {
     guard lostByteCount > 0 else { return }
-    var isForced = isForced
+    var isForced = isForced || recovery.mustRetransmit
     var index = 0
     while index < sentSegments.count {
       guard sentSegments[index].isLost else {
@@ -225,7 +261,7 @@ extension Subflow {
         continue
       }
       let mss = fullPayloadByteCount
-      let room = max(congestionWindow - inFlightByteCount, 0)
+      let room = max(congestionWindow - pipeByteCount, 0)
       guard isForced || room >= min(mss, sentSegments[index].count) else { return }
       if !isForced, !paceAllows(now) { return }
       // Cut to what the window, and one super-segment, hold.
@@ -243,13 +279,18 @@ extension Subflow {
       }
       resend(index, now: now)
       isForced = false
+      recovery.mustRetransmit = false
       if lostByteCount == 0 { return }
       index += 1
     }
   }
 
-  private func resend(_ index: Int, now: Instant) {
+  func resend(_ index: Int, now: Instant) {
     let segment = sentSegments[index]
+    if recovery.awaitsFirstRetransmission {
+      recovery.awaitsFirstRetransmission = false
+      recovery.firstRetransmissionTimestamp = timestamp(now)
+    }
     if segment.isLost {
       lostByteCount -= segment.count
       inFlightByteCount += segment.count
@@ -266,7 +307,24 @@ extension Subflow {
     guard let mapping = mapping(covering: segment.start) else { return }
     retransmittedByteCount += segment.count
     notePace(segment.count, now: now)
-    emitData(mapping, range: segment.start..<segment.end, push: true, isRetransmission: true, now: now)
+    emitData(
+      mapping, range: segment.start..<segment.end, push: true, fin: takeFinAlong(behind: index, now: now),
+      isRetransmission: true, now: now)
+  }
+
+  /// Whether our FIN stands right behind the segment at `index` and is not known to have arrived: it rides along.
+  private func takeFinAlong(behind index: Int, now: Instant) -> Bool {
+    guard index + 1 < sentSegments.count, sentSegments[index + 1].isFin, !sentSegments[index + 1].isSacked else {
+      return false
+    }
+    if sentSegments[index + 1].isLost {
+      lostByteCount -= 1
+      inFlightByteCount += 1
+    }
+    sentSegments[index + 1].isLost = false
+    sentSegments[index + 1].isRetransmitted = true
+    sentSegments[index + 1].sentAt = now
+    return true
   }
 
   /// The mapping that holds `offset`; segments never cross one.
@@ -331,7 +389,8 @@ extension Subflow {
 
   /// Bytes a second, 0 while there is no round trip to divide by.
   var pacingRate: Int {
-    guard let smoothed = roundTrip.smoothed else { return 0 }
+    // The initial window is meant to leave at once: an answer that fits it is there half a round trip sooner.
+    guard let smoothed = roundTrip.smoothed, acknowledgedByteCount > 0 else { return 0 }
     return connection.congestion.pacingRate(windowSlot, smoothedRTT: smoothed)
   }
 }

@@ -9,7 +9,7 @@ extension Subflow {
     next = min(next, min(reorderDeadline, acknowledgmentDeadline))
     next = min(next, min(persistDeadline, keepAliveDeadline))
     next = min(next, min(paceDeadline, closeDeadline))
-    return min(next, removalDeadline)
+    return min(next, min(removalDeadline, userDeadline))
   }
 
   /// Does what is due.
@@ -21,7 +21,7 @@ extension Subflow {
     if paceDeadline <= now { paceDeadline = .distantFuture }
     if reorderDeadline <= now {
       reorderDeadline = .distantFuture
-      if detectLoss(isDuplicate: false, delivered: 0, now: now) { rearmRetransmission(now: now) }
+      if detectLoss(isDuplicate: false, advanced: false, delivered: 0, now: now) { rearmRetransmission(now: now) }
     }
     if isTimedOut(now: now) {
       connection.subflowFailed(self, reason: .timedOut, now: now)
@@ -52,7 +52,21 @@ extension Subflow {
     let limit =
       isStalled && connection.hasOtherUsableSubflow(than: self)
       ? min(.seconds(20), connection.options.userTimeout) : connection.options.userTimeout
-    return now - unacknowledgedSince >= limit
+    return now - silentSince >= limit
+  }
+
+  /// Whether the peer takes nothing of what is out: its window has closed before it, or shrunk.
+  var isPeerWindowClosed: Bool { sendWindowEdge <= sendUnacknowledged }
+
+  /// From when the user time-out counts. A window may stay closed for as long as the peer says so (RFC 9293 §3.8.6.1).
+  private var silentSince: Instant {
+    isPeerWindowClosed ? max(unacknowledgedSince, lastReceivedAt) : unacknowledgedSince
+  }
+
+  /// When the user time-out ends the subflow, unless something is acknowledged before; `isTimedOut` is true by then.
+  private var userDeadline: Instant {
+    guard unacknowledgedSince != .distantFuture, isSynchronized else { return .distantFuture }
+    return silentSince + connection.options.userTimeout
   }
 
   // MARK: SYN
@@ -71,7 +85,9 @@ extension Subflow {
 
   func retransmitSyn(now: Instant) {
     synRetransmissions += 1
-    let limit = isInitiator ? (isInitial ? 6 : 3) : 5
+    // An application waits for as long as it says (RFC 9293 §3.8.3, MUST-23 wants three minutes to be possible); nobody
+    // waits for a join, nor for what may be a forged SYN.
+    let limit = isInitiator ? (isInitial ? Int.max : 3) : 5
     guard synRetransmissions <= limit, now < connectDeadline else {
       connection.subflowFailed(self, reason: .connectTimedOut, now: now)
       return
@@ -79,7 +95,7 @@ extension Subflow {
     connection.willRetransmitSyn(self)
     emitSyn(now: now)
     retransmitDeadline = min(
-      now + min(.seconds(1) * (1 << Int64(synRetransmissions)), .seconds(16)), connectDeadline)
+      now + min(.seconds(1) * (1 << Int64(min(synRetransmissions, 6))), .seconds(60)), connectDeadline)
   }
 
   /// No fourth ACK: the third goes again (RFC 8684 §3.2), as often as a SYN would.
@@ -119,6 +135,11 @@ extension Subflow {
   private func keepAlive(now: Instant) {
     keepAliveDeadline = .distantFuture
     guard isSynchronized, let interval = connection.options.keepAlive else { return }
+    // Only an idle connection is probed (MUST-26): whatever is unacknowledged has timers of its own.
+    guard sentSegments.isEmpty, !connection.isBlockedByWindow(self) else {
+      keepAliveDeadline = now + interval
+      return
+    }
     guard unansweredKeepAlives < 8 else {
       connection.subflowFailed(self, reason: .timedOut, now: now)
       return

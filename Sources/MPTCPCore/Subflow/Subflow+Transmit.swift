@@ -34,6 +34,8 @@ extension Subflow {
     let window = UInt16(clamping: connection.receiveWindow(for: self))
     receiveWindowEdge = receiveNext + Int(window)
     sendNext = max(sendNext, 1)
+    // What of a plain TCP window the field of a SYN cannot say rides on the first acknowledgement of data.
+    if connection.isFallback { lastSentDataWindowEdge = connection.receiveWindowEdge }
     send(offset: 0, flags: flags, window: window, options: options, payload: nil, segmentByteCount: 0, now: now)
   }
 
@@ -48,7 +50,7 @@ extension Subflow {
       if connection.isMultipath || connection.failureToSignal != nil || !pendingOptions.isEmpty {
         packAcknowledgment(&options)
       }
-      packSack(&options)
+      _ = packSack(&options)
       emit(offset: sendNext, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
       left -= 1
       // An option that took the room of a DATA_ACK has it follow at once: nothing else would say it.
@@ -72,20 +74,25 @@ extension Subflow {
   }
 
   /// Data of one mapping, or a part of it (a retransmission may cut anew; no segment crosses a mapping's end).
-  func emitData(_ mapping: SentMapping, range: Range<Int>, push: Bool, isRetransmission: Bool, now: Instant) {
+  func emitData(
+    _ mapping: SentMapping, range: Range<Int>, push: Bool, fin: Bool, isRetransmission: Bool, now: Instant
+  ) {
+    lastDataSentAt = now
     var options = baseOptions(now: now)
     if connection.isMultipath || declaresInfiniteMapping(mapping) { packMapping(mapping, &options) }
     // SACK takes what room the data leaves in its segment (RFC 6691).
     let spare = payloadByteCount(optionByteCount: options.byteCount) - range.count
-    if !connection.isMultipath, spare >= 12 { packSack(&options, within: spare) }
+    let tellsHoles = !connection.isMultipath && spare >= 12 && packSack(&options, within: spare)
     let (first, second) = mapping.bytes(range)
     var flags: TCPFlags = [.ack]
     if push { flags.insert(.psh) }
+    if fin { flags.insert(.fin) }
     let segment = mtuProbe?.range == range ? range.count : payloadByteCount(optionByteCount: options.byteCount)
     emit(
       offset: range.lowerBound, flags: flags, options: options,
       payload: Payload(offset: range.lowerBound, first: first, second: second, count: range.count),
-      segmentByteCount: range.count > segment ? segment : 0, isECNCapable: usesECN && !isRetransmission, now: now)
+      segmentByteCount: range.count > segment ? segment : 0, isECNCapable: usesECN && !isRetransmission,
+      tellsHoles: tellsHoles, now: now)
   }
 
   /// A segment that the peer must answer with an acknowledgement: one octet before the window (RFC 9293 §3.8.4).
@@ -233,10 +240,11 @@ extension Subflow {
   }
 
   /// SACK blocks, the most recent first, a DSACK before all (RFC 2018 §4, RFC 2883 §4).
-  private func packSack(_ options: inout TCPOptionBlock, within spare: Int = 40) {
-    guard isSackPermitted, sackRangeCount > 0 else { return }
+  /// True if there was room for one.
+  private func packSack(_ options: inout TCPOptionBlock, within spare: Int = 40) -> Bool {
+    guard isSackPermitted, sackRangeCount > 0 else { return false }
     let room = min((min(options.remaining, spare) - 4) / 8, 4)
-    guard room > 0 else { return }
+    guard room > 0 else { return false }
     var blocks = SACKBlocks()
     if let duplicate = duplicateRange {
       _ = blocks.append(sackBlock(duplicate))
@@ -246,7 +254,7 @@ extension Subflow {
     if let fin = loneFinOffset, blocks.count < room { _ = blocks.append(sackBlock(fin..<(fin + 1))) }
     let recent = reassembly.recentRanges()
     for index in 0..<recent.count where blocks.count < room { _ = blocks.append(sackBlock(recent[index])) }
-    if blocks.count > 0 { _ = options.append(.sack(blocks)) }
+    return blocks.count > 0 && options.append(.sack(blocks))
   }
 
   private func sackBlock(_ range: Range<Int>) -> SACKBlock {
@@ -254,17 +262,28 @@ extension Subflow {
     return SACKBlock(left: receiveSequenceNumber(range.lowerBound), right: receiveSequenceNumber(end))
   }
 
+  /// New data after a silence of more than a time-out: the window that the path bore then says little now
+  /// (RFC 5681 §4.1).
+  func restartAfterIdle(now: Instant) {
+    guard sentSegments.isEmpty, let sentAt = lastDataSentAt else { return }
+    let timeout = roundTrip.retransmissionTimeout
+    guard now - sentAt > timeout else { return }
+    lastDataSentAt = now
+    connection.congestion.restartAfterIdle(windowSlot, idle: now - sentAt, retransmissionTimeout: timeout, at: now)
+  }
+
   // MARK: Output
 
   /// Sends a segment of the synchronized states: it acknowledges everything received so far.
   private func emit(
     offset: Int, flags: TCPFlags, options: TCPOptionBlock, payload: Payload?, segmentByteCount: Int,
-    isECNCapable: Bool = false, now: Instant
+    isECNCapable: Bool = false, tellsHoles: Bool = false, now: Instant
   ) {
     var flags = flags
     if usesECN {
       if echoesCongestion { flags.insert(.ece) }
-      if announcesWindowReduction, payload != nil, segmentByteCount == 0 {
+      // On the first new data, and on one wire packet of it (RFC 3168 §6.1.2); retransmissions are not ECN-capable.
+      if announcesWindowReduction, isECNCapable, segmentByteCount == 0 {
         flags.insert(.cwr)
         announcesWindowReduction = false
       }
@@ -275,7 +294,9 @@ extension Subflow {
     receiveWindowEdge = max(receiveWindowEdge, receiveNext + Int(field) << Int(receiveWindowShift))
     // For plain TCP every window counts; for Multipath TCP only one that a DATA_ACK accompanies (RFC 8684 §3.3.4).
     if !connection.isMultipath { lastSentDataWindowEdge = connection.receiveWindowEdge }
-    mustAcknowledge = false
+    // Data that leaves no room for SACK blocks tells a peer nothing of the holes: a segment without data follows
+    // (RFC 2018 §4, RFC 5681 §4.2).
+    mustAcknowledge = mustAcknowledge && (payload != nil || flags.contains(.fin)) && !tellsHoles && sackRangeCount > 0
     unacknowledgedReceivedByteCount = 0
     acknowledgmentDeadline = .distantFuture
     send(

@@ -28,7 +28,7 @@ final class Subflow {
   var initialReceiveSequenceNumber = SequenceNumber(0)
   var sendUnacknowledged = 0
   var sendNext = 0
-  /// The right edge of the peer's window, as an offset; never moved back.
+  /// The right edge of the peer's window, as an offset; Multipath TCP never moves it back.
   var sendWindowEdge = 0
   var sendWindowUpdateSequence = 0
   var sendWindowUpdateAcknowledgment = 0
@@ -46,6 +46,8 @@ final class Subflow {
   /// What the peer accepts in one segment, its options included (RFC 6691), bounded by the path's MTU.
   var peerMaximumSegmentByteCount = 536
   var pathMTU: Int
+  /// The device's: what we can receive.
+  let linkMTU: Int
   /// A larger MTU than the one in use, to be tried with a segment of data.
   var mtuProbe: MTUProbe?
 
@@ -62,13 +64,15 @@ final class Subflow {
   var inFlightByteCount = 0
   var sackedByteCount = 0
   var lostByteCount = 0
-  /// Where in `sentSegments` a search for lost ones may start.
+  /// Which of the connection's congestion windows is this subflow's.
   var windowSlot = 0
   var roundTrip: RTTEstimator
   var recovery = Recovery()
   var rack = RACKState()
   /// When the next data segment may leave (pacing).
   var paceUntil = Instant.zero
+  /// When data went out last; nil before the first.
+  var lastDataSentAt: Instant?
   var isFinSent = false
   var isFinRequested = false
 
@@ -148,7 +152,8 @@ final class Subflow {
 
   init(
     endpoint: Endpoint, connection: Connection, id: SubflowID, slot: Int32, tuple: FourTuple, path: PathID,
-    pathMTU: Int, isInitiator: Bool, isInitial: Bool, state: SubflowState, initialSequenceNumber: SequenceNumber,
+    pathMTU: Int, linkMTU: Int, isInitiator: Bool, isInitial: Bool, state: SubflowState,
+    initialSequenceNumber: SequenceNumber,
     timestampOffset: UInt32
   ) {
     self.endpoint = endpoint
@@ -158,6 +163,7 @@ final class Subflow {
     self.tuple = tuple
     self.path = path
     self.pathMTU = pathMTU
+    self.linkMTU = linkMTU
     self.isInitiator = isInitiator
     self.isInitial = isInitial
     self.state = state
@@ -193,8 +199,9 @@ final class Subflow {
 
   private var ipHeaderByteCount: Int { tuple.remote.address.family == .v4 ? 20 : 40 }
 
-  /// What our SYN announces (RFC 9293 §3.7.1): the path's MTU without fixed headers.
-  var announcedMaximumSegmentByteCount: Int { max(pathMTU - ipHeaderByteCount - 20, 88) }
+  /// What our SYN announces (RFC 9293 §3.7.1): the device's MTU without fixed headers. What the path towards the peer
+  /// carries says nothing of the other direction.
+  var announcedMaximumSegmentByteCount: Int { max(linkMTU - ipHeaderByteCount - 20, 88) }
 
   /// Payload and TCP options of a segment towards the peer.
   var maximumSegmentByteCount: Int {
@@ -232,6 +239,12 @@ final class Subflow {
     case .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait: true
     }
   }
+
+  /// What was sent and is not cumulatively acknowledged (RFC 5681 §2).
+  var flightByteCount: Int { sendNext - sendUnacknowledged }
+
+  /// What is believed to be in the network (RFC 6675's pipe).
+  var pipeByteCount: Int { max(inFlightByteCount - recovery.presumedByteCount, 0) }
 
   var congestionWindow: Int { connection.congestion.windows[windowSlot].congestionWindowByteCount }
 
@@ -277,14 +290,24 @@ struct Recovery {
   var end = 0
   var reduction = ProportionalRateReduction(inFlightAtRecovery: 0, slowStartThreshold: 0)
   /// The value of our timestamp clock when the first retransmission left: an echo of an earlier one proves the
-  /// retransmission needless (Eifel, RFC 3522).
-  var firstRetransmissionTimestamp: UInt32 = 0
+  /// retransmission needless (Eifel, RFC 3522). nil before it has, and once an acknowledgement has been judged by it.
+  var firstRetransmissionTimestamp: UInt32?
+  /// Nothing has been retransmitted since recovery began.
+  var awaitsFirstRetransmission = false
   /// After an ECN echo no further reduction until this offset is acknowledged (RFC 3168 §6.1.2).
   var congestionEchoEnd = 0
   /// The acknowledgement in hand reports a segment that came twice (RFC 2883).
   var hasDuplicateReport = false
   /// Duplicate acknowledgements in a row, for peers without SACK (RFC 5681 §3.2).
   var duplicateAcknowledgments = 0
+  /// What they say has arrived behind the hole: a segment each (RFC 6937 §3.1). It is still counted as in flight.
+  var presumedByteCount = 0
+  /// Something that was sent after recovery began is lost as well.
+  var hasLaterLoss = false
+  /// The next lost segment goes out whatever the window says: a partial acknowledgement (RFC 6582 §3.2 step 3).
+  var mustRetransmit = false
+  /// The window field of the last acknowledgement: one that changes it is no duplicate (RFC 5681 §2).
+  var lastWindow: UInt16 = 0
 }
 
 /// RACK-TLP state (RFC 8985 §5.2, §7).
@@ -300,4 +323,6 @@ struct RACKState {
   /// The end of what was outstanding when the last probe left; nil when none is out.
   var probeEnd: Int?
   var probeIsRetransmission = false
+  /// A round trip has been measured since the last probe left.
+  var hasSampleSinceProbe = true
 }

@@ -3,7 +3,7 @@ import MPTCPCore
 /// The memory that a device reads packets into: large chunks, filled with one packet behind another and used again as
 /// soon as nobody holds a slice of them.
 ///
-/// A super-segment fills half a chunk and is passed on without a copy. Small packets share one, so that thousands
+/// A super-segment fills nearly half a chunk and is passed on without a copy. Small packets share one, so that thousands
 /// of them cost one allocation; the engine copies the small payloads that it keeps.
 struct ReceiveBuffer {
   /// The most that one read can give: the largest IP packet with its link-layer and offload headers, and some room.

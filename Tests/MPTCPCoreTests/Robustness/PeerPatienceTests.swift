@@ -167,6 +167,17 @@ import Testing
     #expect(script.closeReason == .timedOut)
   }
 
+  @Test func octetsThatComeOneByOneFromTheBackTakeBoundedMemory() throws {
+    let puppet = try Puppet()
+    puppet.windowScale = 7
+    #expect(puppet.open())
+    for offset in stride(from: 40_000, to: 10, by: -1) { puppet.send(offset: offset, payload: [1]) }
+    let connection = try #require(puppet.endpoint.connectionSlots.compactMap { $0 }.first)
+    let queue = connection.subflows[0].reassembly
+    #expect(queue.pieceCount == Limits.pieces)
+    #expect(queue.memoryByteCount < 2 << 20)
+  }
+
   @Test func sackOnPlainDataLeavesTheSegmentItsSize() throws {
     let puppet = try Puppet()
     #expect(puppet.open())

@@ -69,6 +69,24 @@ import Testing
     #expect(puppet.read() == [5])
   }
 
+  /// RFC 9293 §3.6.1 (MAY-2), RFC 6191 §2.
+  @Test func theNumbersOfANewConnectionLieBehindThoseOfTheOldOne() throws {
+    let puppet = try timeWaiting()
+    let last = puppet.expected
+    // The same timestamp: the sequence number decides.
+    puppet.send([.syn], offset: -1, options: puppet.synOptions)
+    #expect(puppet.take().last?.flags == [.ack])
+    puppet.send([.syn], offset: 1, options: puppet.synOptions)
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == [.syn, .ack])
+    #expect(answer.tcp.sequenceNumber - last >= 65_536)
+    // Timestamps where there were none before.
+    let other = try timeWaiting(timestamps: false)
+    other.usesTimestamps = true
+    other.send([.syn], offset: -100, options: other.synOptions)
+    #expect(other.take().last?.flags == [.syn, .ack])
+  }
+
   @Test func bothSidesMayCloseAtTheSameTime() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -87,6 +105,23 @@ import Testing
     _ = puppet.take()
     puppet.wait(.seconds(61))
     #expect(puppet.endpoint.nextDeadline == nil)
+  }
+
+  @Test func anAcknowledgementOnAFinThatComesAgainEndsClosing() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    let id = try #require(puppet.id)
+    _ = puppet.take()
+    puppet.endpoint.finish(id, at: puppet.now)
+    puppet.drain()
+    puppet.sendNext([], [.fin, .ack])
+    #expect(puppet.state == .closing)
+    _ = puppet.takeData()
+    // Our acknowledgement of its FIN was lost, so it comes again, and this time it has seen ours.
+    puppet.send([.fin, .ack], offset: -1)
+    #expect(puppet.closed == .finished)
+    puppet.endpoint.close(id, at: puppet.now)
+    #expect(puppet.endpoint.connectionCount == 0)
   }
 
   @Test func twoEndpointsInTimeWaitAreSilent() throws {

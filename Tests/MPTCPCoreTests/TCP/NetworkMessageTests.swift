@@ -47,6 +47,52 @@ import Testing
     #expect(puppet.take().allSatisfy { $0.ip.payloadByteCount + $0.ip.headerByteCount <= 1300 })
   }
 
+  @Test func aRouterThatNamesNoSizeIsBelievedByPlateaus() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(10_000)
+    var segment = puppet.takeData()[0]
+    for largest in [1492, 1006, 552] {
+      puppet.deliver(tooBig(puppet, mtu: 0, about: segment))
+      let again = puppet.take().filter { !$0.payload.isEmpty }
+      #expect(again.map(\.ip.totalByteCount).max() == largest)
+      segment = try #require(again.first)
+    }
+  }
+
+  @Test func whatAPathCarriesSaysNothingOfWhatWeTake() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(10_000)
+    let data = puppet.takeData()
+    puppet.deliver(tooBig(puppet, mtu: 1300, about: data[0]))
+    _ = puppet.take()
+    // Another connection on the same path sends small segments and announces the device's.
+    puppet.theirs.port = 5001
+    puppet.sequence = SequenceNumber(77)
+    puppet.expected = SequenceNumber(0)
+    puppet.send([.syn], options: puppet.synOptions)
+    #expect(try #require(puppet.take().last).options.maximumSegmentSize == 1460)
+  }
+
+  @Test func aPathThatWasSilentForAWhileShrinksNoOtherConnection() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(10_000)
+    puppet.wait(.seconds(20))
+    #expect(puppet.take().contains { $0.ip.totalByteCount == 576 })
+    puppet.theirs.port = 5001
+    puppet.sequence = SequenceNumber(77)
+    puppet.expected = SequenceNumber(0)
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(10_000)
+    #expect(puppet.take().contains { $0.ip.totalByteCount == 1500 })
+  }
+
   @Test func aMessageThatQuotesNothingInFlightIsIgnored() throws {
     let puppet = try Puppet()
     #expect(puppet.open())

@@ -40,6 +40,31 @@ import Testing
     #expect(puppet.takeData().map(\.payload.count).max() == 536)
   }
 
+  @Test(arguments: [(1000, 10), (536, 10), (1460, 10), (8960, 2)])
+  func theInitialWindowCountsThePeersSegments(size: Int, count: Int) throws {
+    let puppet = try Puppet(mtu: size > 1460 ? 9000 : 1500)
+    puppet.maximumSegmentSize = UInt16(size)
+    #expect(puppet.open(roundTrip: .milliseconds(100)))
+    _ = puppet.take()
+    puppet.write(200_000)
+    // All at once: nothing is paced before the first acknowledgement.
+    #expect(puppet.takeData().map(\.payload.count) == [Int](repeating: size, count: count))
+  }
+
+  @Test func aPassiveOpenOfPlainTCPEndsWithTheThirdAcknowledgement() throws {
+    for buffer in [60_000, 4 << 20] {
+      var options = Puppet.plain
+      options.receiveBufferByteCount = buffer
+      let puppet = try Puppet(options: options)
+      #expect(puppet.open())
+      #expect(puppet.take().isEmpty)
+      // A larger window than a SYN can tell is told with the first acknowledgement.
+      puppet.sendNext([1])
+      let answer = try #require(puppet.take().last)
+      #expect(answer.tcp.window > 0)
+    }
+  }
+
   @Test(arguments: [0, 1])
   func aLostSynIsSentAgain(which: Int) throws {
     // 0: the SYN; 1: the SYN/ACK.
@@ -120,6 +145,41 @@ import Testing
     #expect((pair.now - start).seconds <= 10.1)
     // 1, 2, 4, … seconds apart (RFC 6298 §5.5).
     #expect((3...5).contains(syns))
+  }
+
+  @Test func anApplicationMayWaitThreeMinutesForAnAnswer() throws {
+    let puppet = try Puppet()
+    var options = Puppet.plain
+    options.connectTimeout = .seconds(200)
+    puppet.id = try puppet.endpoint.connect(to: puppet.theirs, options: options, at: puppet.now)
+    puppet.wait(.seconds(199))
+    #expect(puppet.closed == nil)
+    // 1, 2, 4, … seconds apart, and never more than a minute.
+    #expect((7...9).contains(puppet.take().count))
+    puppet.wait(.seconds(2))
+    #expect(puppet.closed == .connectTimedOut)
+  }
+
+  @Test(arguments: [false, true])
+  func afterLostSynsOneSegmentLeavesAndItsTimerIsLong(timestamps: Bool) throws {
+    let puppet = try Puppet()
+    puppet.usesTimestamps = timestamps
+    puppet.send([.syn], options: puppet.synOptions)
+    puppet.wait(.milliseconds(3020))
+    let answers = puppet.take()
+    #expect(answers.count == 3)
+    let last = try #require(answers.last)
+    puppet.expected = last.tcp.sequenceNumber + 1
+    puppet.echo = last.options.timestamps?.value ?? 0
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
+    puppet.write(20_000)
+    #expect(puppet.take().filter { !$0.payload.isEmpty }.count == 1)
+    // Only a timestamp says which SYN/ACK was answered, and so what a round trip is (RFC 6298 §5.7).
+    puppet.wait(.milliseconds(2900))
+    #expect((puppet.endpoint.statistics.retransmittedSegments > 0) == timestamps)
+    puppet.wait(.milliseconds(200))
+    #expect(puppet.endpoint.statistics.retransmittedSegments > 0)
   }
 
   @Test func aSynAcknowledgementOfAnotherNumberIsReset() throws {
