@@ -19,18 +19,9 @@ import Testing
     return options
   }
 
-  private func accepted(_ script: Script) throws -> ScriptedConnection {
-    let connection = try #require(
-      try ScriptedConnection.accepted(by: script, options: lonely, flags: [.hmac, .checksumRequired]))
-    connection.send(octets(10), at: 1)
-    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
-    _ = script.takeAll()
-    return connection
-  }
-
   @Test func besideAnotherSubflowAWrongChecksumResetsWithMPFailAndTheDataIsNotTaken() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     let second = try #require(connection.join())
     _ = script.takeAll()
     second.send(
@@ -47,7 +38,7 @@ import Testing
 
   @Test func onTheOnlySubflowAWrongChecksumIsSignalledByMPFailUntilThePeerUnderstands() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     connection.initial.send(
       [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(10, from: 10), isWrong: true)],
       payload: octets(10, from: 10))
@@ -76,7 +67,7 @@ import Testing
 
   @Test func mpFailOnTheOnlySubflowIsAnsweredAndMakesItTCP() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
     _ = try #require(connection.initial.take { !$0.payload.isEmpty })
     connection.initial.send(.ack, [.fail(MPFail(dsn: connection.engineNumber(1).rawValue))])
@@ -97,7 +88,7 @@ import Testing
 
   @Test func mpFailWithARSTEndsItsSubflowAndTheDataGoesOverTheOthers() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     let second = try #require(connection.join())
     connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
     second.send(.ack, [connection.dataAck(1)])
@@ -122,7 +113,7 @@ import Testing
 
   @Test func aWrongChecksumOnADataFinAloneIsDropped() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     connection.initial.send(
       .ack, [connection.mapping(at: 11, subflowOffset: 0, [], fin: true, isWrong: true)])
     #expect(script.endpoint.statistics.badDataChecksums == 1)

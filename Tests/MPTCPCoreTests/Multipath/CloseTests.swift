@@ -7,21 +7,13 @@ import Testing
 
 /// DATA_FIN, FIN, MP_FASTCLOSE and RST (RFC 8684 §3.3.3, §3.5, §3.6).
 @Suite struct CloseTests {
-  private func accepted(_ script: Script) throws -> ScriptedConnection {
-    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
-    connection.send(octets(10), at: 1)
-    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
-    _ = script.takeAll()
-    return connection
-  }
-
   private func read(_ script: Script, _ connection: ScriptedConnection) throws -> [UInt8]? {
     try script.endpoint.read(from: connection.id, upTo: 1000, at: script.now)?.array
   }
 
   @Test func aDataFinAloneEndsTheStreamAndIsDataAcknowledged() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(.ack, [connection.dataFin(at: 11)])
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 12)
     #expect(try read(script, connection) == [])
@@ -32,7 +24,7 @@ import Testing
 
   @Test func aDataFinWithDataEndsTheStreamBehindIt() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(
       [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(5), fin: true)], payload: octets(5))
     #expect(try read(script, connection) == octets(5))
@@ -42,7 +34,7 @@ import Testing
 
   @Test func aDataFinBeforeItsDataWaits() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(.ack, [connection.dataFin(at: 16)])
     #expect(try read(script, connection) == nil)
     connection.send(octets(5), at: 11)
@@ -55,7 +47,7 @@ import Testing
 
   @Test func ourDataFinRidesOnTheLastDataOrGoesAlone() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     script.endpoint.finish(connection.id, at: script.now)
     let alone = try #require(connection.initial.take())
     #expect(alone.dss?.dataFin == true)
@@ -64,7 +56,7 @@ import Testing
     #expect(alone.payload.isEmpty && !alone.isFin)
 
     let other = Script()
-    let second = try accepted(other)
+    let second = try ScriptedConnection.established(by: other)
     _ = try other.endpoint.write(ByteSlice(octets(10)), to: second.id, at: other.now)
     other.endpoint.finish(second.id, at: other.now)
     let joint = try #require(second.initial.take { $0.dss?.dataFin == true })
@@ -74,7 +66,7 @@ import Testing
 
   @Test func aLostDataFinIsRepeatedUntilItIsDataAcknowledged() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     script.endpoint.finish(connection.id, at: script.now)
     script.pass(.seconds(3))
     let repeats = script.takeAll().filter { $0.dss?.dataFin == true }
@@ -90,7 +82,7 @@ import Testing
 
   @Test func subflowsCloseOnlyWhenTheDataIsDone() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     _ = script.takeAll()
     script.endpoint.finish(connection.id, at: script.now)
@@ -106,7 +98,7 @@ import Testing
 
   @Test func aDataFinMayShareASegmentWithAFIN() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send([.ack, .fin], [connection.dataFin(at: 11)])
     #expect(try read(script, connection) == [])
     _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
@@ -148,7 +140,7 @@ import Testing
 
   @Test func closingWithUnreadDataIsAFastClose() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.send(octets(10), at: 11)
     _ = script.takeAll()
     script.endpoint.close(connection.id, at: script.now)
@@ -159,7 +151,7 @@ import Testing
 
   @Test func dataForAClosedApplicationIsAFastClose() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     script.endpoint.close(connection.id, at: script.now)
     _ = script.takeAll()
     connection.send(octets(10), at: 11)
@@ -168,7 +160,7 @@ import Testing
 
   @Test func abortResetsAllSubflowsWithMPFastClose() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     _ = try #require(connection.join())
     _ = script.takeAll()
     script.endpoint.abort(connection.id, at: script.now)
@@ -181,7 +173,7 @@ import Testing
   /// RFC 5961 §3.2: a RST that is not at the expected number is asked back about, and then the option must come again.
   @Test func aFastCloseBehindLostDataIsSaidAgainToWhoAsksBack() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
     _ = script.takeAll()
     script.endpoint.abort(connection.id, at: script.now)
@@ -205,7 +197,7 @@ import Testing
 
   @Test func whatAFastCloseLeavesBehindGoesWithTime() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
     _ = script.takeAll()
     script.endpoint.abort(connection.id, at: script.now)
@@ -220,7 +212,7 @@ import Testing
   @Test(arguments: [TCPFlags.ack, [.rst, .ack]])
   func aFastCloseWithTheRightKeyEndsEverything(flags: TCPFlags) throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     _ = script.takeAll()
     second.send(flags, [.fastClose(MPFastClose(receiverKey: connection.engineKey))])
@@ -235,7 +227,7 @@ import Testing
 
   @Test func aFastCloseWithAWrongKeyIsIgnored() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     second.send(.ack, [.fastClose(MPFastClose(receiverKey: Key(99)))])
     #expect(script.closeReason == nil)
@@ -249,7 +241,7 @@ import Testing
   @Test(arguments: [0, 1] as [UInt8], [true, false])
   func theReasonOfARSTIsTold(reason: UInt8, transient: Bool) throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     second.send([.rst, .ack], [.reset(MPTCPReset(transient: transient, reason: ResetReason(reason)))])
     #expect(
@@ -267,7 +259,7 @@ import Testing
   @Test func aRSTOnTheOnlySubflowLeavesTheConnectionToAnother() throws {
     // Break before make (RFC 8684 §3.8.3).
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
     connection.initial.send([.rst, .ack])
     #expect(script.closeReason == nil)
@@ -318,7 +310,7 @@ import Testing
 
   @Test func aFINWithoutDataFINLetsOurDataGoOnAndEndsWithAFastCloseWhenNothingMoves() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send([.ack, .fin], [connection.dataAck(1)])
     var sent = 0
     for _ in 0..<30 {
@@ -344,7 +336,7 @@ import Testing
 
   @Test func aConnectionWithoutSubflowsEndsInTime() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send([.rst, .ack])
     // Joins that come to nothing do not keep it alive.
     for index in 0..<12 {

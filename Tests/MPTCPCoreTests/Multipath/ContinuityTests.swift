@@ -7,16 +7,6 @@ import Testing
 
 /// Plain TCP may go on only where both streams ran on one subflow, each octet once (RFC 8684 §3.7).
 @Suite struct ContinuityTests {
-  private func accepted(_ script: Script, checksum: Bool = true) throws -> ScriptedConnection {
-    let connection = try #require(
-      try ScriptedConnection.accepted(
-        by: script, options: lonely, flags: checksum ? [.hmac, .checksumRequired] : .hmac))
-    connection.send(octets(10), at: 1)
-    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
-    _ = script.takeAll()
-    return connection
-  }
-
   private func infinite(_ connection: ScriptedConnection, dsn: Int, ssn: Int) -> MultipathOption {
     .dss(
       DSS(
@@ -25,17 +15,9 @@ import Testing
           checksum: connection.usesChecksum ? 0 : nil)))
   }
 
-  private func everything(_ script: Script, _ connection: ScriptedConnection) throws -> [UInt8] {
-    var got: [UInt8] = []
-    while let slice = try script.endpoint.read(from: connection.id, upTo: 1 << 20, at: script.now), !slice.isEmpty {
-      got += slice.array
-    }
-    return got
-  }
-
   @Test func mpFailAfterAJoinResetsWithMPFailAndWhatWasNotDataAcknowledgedGoesOverTheNextSubflow() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     let second = try #require(connection.join())
     connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
     second.send(.ack, [connection.dataAck(1)])
@@ -59,7 +41,7 @@ import Testing
 
   @Test func aWrongChecksumAfterAJoinResetsWithMPFailAlsoOnTheOnlySubflowLeft() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     let second = try #require(connection.join())
     second.send([.rst, .ack])
     _ = script.takeAll()
@@ -74,12 +56,12 @@ import Testing
     #expect(script.endpoint.readableByteCount(connection.id) == 0)
     let third = try #require(connection.join(port: 4100))
     connection.send(octets(10, from: 10), at: 11, on: third)
-    #expect(try everything(script, connection) == octets(10, from: 10))
+    #expect(try connection.readAll() == octets(10, from: 10))
   }
 
   @Test func anInfiniteMappingAfterAJoinResets() throws {
     let script = Script()
-    let connection = try accepted(script, checksum: false)
+    let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     second.send([.rst, .ack])
     _ = script.takeAll()
@@ -90,7 +72,7 @@ import Testing
 
   @Test func aWrongChecksumAfterDataThatCameTwiceResets() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     connection.initial.send(
       [.ack, .psh], [connection.mapping(at: 1, subflowOffset: 11, octets(10))], payload: octets(10))
     connection.initial.send(
@@ -101,7 +83,7 @@ import Testing
 
   @Test func anInfiniteMappingAfterDataThatWeSentTwiceResets() throws {
     let script = Script()
-    let connection = try accepted(script, checksum: false)
+    let connection = try ScriptedConnection.established(by: script)
     _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
     _ = try #require(connection.initial.take { !$0.payload.isEmpty })
     // The subflow has it, the connection does not.
@@ -117,7 +99,7 @@ import Testing
 
   @Test func aPeerThatMapsOldDataAnewAfterOurMPFailIsReset() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     connection.initial.send(
       [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(10, from: 10), isWrong: true)],
       payload: octets(10, from: 10))
@@ -134,7 +116,7 @@ import Testing
 
   @Test func ourInfiniteMappingBeginsWhereThePeerLastDataAcknowledged() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     for _ in 0..<2 {
       _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
       _ = try #require(connection.initial.take { !$0.payload.isEmpty })
@@ -174,7 +156,7 @@ import Testing
 
   @Test func aFallbackAfterTheFINEndsTheStream() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     connection.initial.send([.ack, .fin], [connection.dataAck(1)])
     _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
     _ = try #require(connection.initial.take { !$0.payload.isEmpty })
@@ -186,18 +168,18 @@ import Testing
 
   @Test func aMappingThatComesAfterTheFINPlacesItsDataRight() throws {
     let script = Script()
-    let connection = try accepted(script, checksum: false)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(.ack, payload: octets(10, from: 10))
     connection.initial.send([.ack, .fin])
     connection.initial.send(.ack, [connection.mapping(at: 11, subflowOffset: 11, octets(10))])
-    #expect(try everything(script, connection) == octets(10, from: 10))
+    #expect(try connection.readAll() == octets(10, from: 10))
     connection.initial.send(.ack, [connection.dataFin(at: 21)])
     #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.isEmpty == true)
   }
 
   @Test func nothingFollowsADataFINAfterAFallback() throws {
     let script = Script()
-    let connection = try accepted(script, checksum: false)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(.ack, [connection.dataFin(at: 11)])
     #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.isEmpty == true)
     connection.initial.send([.ack, .psh], [infinite(connection, dsn: 12, ssn: 11)], payload: octets(10))

@@ -15,14 +15,6 @@ import Testing
     return connection
   }
 
-  private func everything(_ script: Script, _ connection: ScriptedConnection) throws -> [UInt8] {
-    var got: [UInt8] = []
-    while let slice = try script.endpoint.read(from: connection.id, upTo: 1 << 20, at: script.now), !slice.isEmpty {
-      got += slice.array
-    }
-    return got
-  }
-
   @Test func shortNumbersAreUnderstoodAndLongOnesAreAnsweredWithLong() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -36,7 +28,7 @@ import Testing
       return
     }
     #expect(connection.acknowledged(by: answer) == 21)
-    #expect(try everything(script, connection) == octets(20))
+    #expect(try connection.readAll() == octets(20))
   }
 
   @Test func aLongNumberIsAnsweredWithALongOneEvenWhereAShortOneFollows() throws {
@@ -81,7 +73,7 @@ import Testing
     // What follows needs no option of its own.
     connection.initial.send(.ack, [connection.dataAck(1)], payload: Array(all[1000..<2000]))
     connection.initial.send([.ack, .psh], payload: Array(all[2000...]))
-    #expect(try everything(script, connection) == all)
+    #expect(try connection.readAll() == all)
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 3001)
   }
 
@@ -93,7 +85,7 @@ import Testing
     connection.initial.send(.ack, at: 2001, [mapping], payload: Array(all[2000...]))
     connection.initial.send(.ack, at: 1001, [mapping], payload: Array(all[1000..<2000]))
     connection.initial.send(.ack, at: 1, [mapping], payload: Array(all[..<1000]))
-    #expect(try everything(script, connection) == all)
+    #expect(try connection.readAll() == all)
   }
 
   @Test func aRetransmissionMayRepeatAPartOfAMapping() throws {
@@ -108,9 +100,9 @@ import Testing
     connection.initial.send(
       .ack, [connection.mapping(at: 2001, subflowOffset: 2001, octets(2000))], payload: Array(all[2000...]))
     #expect(script.take(where: \.isReset) == nil)
-    #expect(try everything(script, connection) == all)
+    #expect(try connection.readAll() == all)
     connection.initial.send(.ack, payload: octets(1000, from: 1000))
-    #expect(try everything(script, connection) == octets(1000, from: 1000))
+    #expect(try connection.readAll() == octets(1000, from: 1000))
   }
 
   @Test func aMappingThatContradictsAnotherResetsTheSubflow() throws {
@@ -127,11 +119,11 @@ import Testing
     let connection = try accepted(script)
     connection.send(octets(10), at: 1)
     connection.initial.send(.ack, payload: octets(10, from: 10))
-    #expect(try everything(script, connection) == octets(10))
+    #expect(try connection.readAll() == octets(10))
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 11)
     connection.initial.send(
       .ack, [connection.mapping(at: 11, subflowOffset: 11, octets(20))], payload: octets(10, from: 20))
-    #expect(try everything(script, connection) == octets(20, from: 10))
+    #expect(try connection.readAll() == octets(20, from: 10))
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 31)
   }
 
@@ -159,7 +151,7 @@ import Testing
     connection.send(octets(100, from: 1), at: 2, on: second)
     connection.send(octets(150, from: 51), at: 52, on: second)
     connection.send(octets(150, from: 1), at: 2)
-    #expect(try everything(script, connection) == octets(201))
+    #expect(try connection.readAll() == octets(201))
     #expect(script.endpoint.description(of: connection.id)?.duplicateByteCount == 300)
   }
 
@@ -176,7 +168,7 @@ import Testing
     #expect(connection.acknowledged(by: answer) == 2)
     connection.send(octets(100, from: 1), at: 2)
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 202)
-    #expect(try everything(script, connection) == octets(201))
+    #expect(try connection.readAll() == octets(201))
   }
 
   @Test func dataOutsideTheWindowIsNeverDataAcknowledged() throws {
@@ -191,7 +183,7 @@ import Testing
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 2)
     connection.send(octets(1000, from: 1), at: 2)
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 1002)
-    #expect(try everything(script, connection).count == 1001)
+    #expect(try connection.readAll().count == 1001)
   }
 
   @Test func aMissingChecksumWhereOneWasNegotiatedResets() throws {
@@ -225,7 +217,7 @@ import Testing
     connection.initial.send(.ack, [connection.mapping(at: 11, subflowOffset: 0xffff_ffff, octets(10))])
     connection.initial.send(.ack, [.fail(MPFail(dsn: 7))], raw: [30, 12, 0x61, 0, 0, 0, 0, 0])
     connection.send(octets(10, from: 10), at: 11)
-    #expect(try everything(script, connection) == octets(20))
+    #expect(try connection.readAll() == octets(20))
   }
 
   @Test func aPeerThatSendsOnlyHolesIsBounded() throws {
@@ -246,7 +238,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.receivedByteCount == 1)
     // It still works.
     connection.send(octets(200, from: 1), at: 2, on: second)
-    #expect(try everything(script, connection).count >= 200)
+    #expect(try connection.readAll().count >= 200)
   }
 
   /// What comes first may come late: a peer whose first segment from here has no DSS falls back (RFC 8684 §3.7).
@@ -292,7 +284,7 @@ import Testing
     connection.initial.send(
       .ack, [connection.mapping(at: 3001, subflowOffset: 10_001, octets(1000, from: 3000), four: four)],
       payload: octets(1000, from: 3000))
-    #expect(try everything(script, connection) == octets(10_000))
+    #expect(try connection.readAll() == octets(10_000))
     #expect(script.endpoint.description(of: connection.id)?.duplicateByteCount == 1000)
   }
 }

@@ -8,18 +8,6 @@ import Testing
 
 /// Options that are out of place, too many, or ride on the wrong segment.
 @Suite struct SignalTests {
-  private func accepted(
-    _ script: Script, checksum: Bool = false, options: ConnectionOptions = lonely
-  ) throws -> ScriptedConnection {
-    let connection = try #require(
-      try ScriptedConnection.accepted(
-        by: script, options: options, flags: checksum ? [.hmac, .checksumRequired] : .hmac))
-    connection.send(octets(10), at: 1)
-    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
-    _ = script.takeAll()
-    return connection
-  }
-
   private func subflow(_ script: Script, _ index: Int = 0) throws -> Subflow {
     try #require(script.endpoint.connectionSlots.compactMap { $0 }.first).subflows[index]
   }
@@ -34,7 +22,7 @@ import Testing
   @Test(arguments: [false, true], Lonely.allCases)
   func aMappingWithoutDataNeedsAChecksumJustWhereOneWasNegotiated(isNegotiated: Bool, kind: Lonely) throws {
     let script = Script()
-    let connection = try accepted(script, checksum: isNegotiated)
+    let connection = try ScriptedConnection.established(by: script, checksum: isNegotiated)
     connection.usesChecksum = !isNegotiated
     switch kind {
     case .dataFin: connection.initial.send(.ack, [connection.dataFin(at: 11)])
@@ -57,7 +45,7 @@ import Testing
 
   @Test func moreMappingsThanThereIsRoomForResetWithReason4() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     var reset: WirePacket?
     var count = 0
     while reset == nil, count < 2 * Limits.receivedMappings {
@@ -72,7 +60,7 @@ import Testing
 
   @Test func octetsThatWaitForAChecksumAreGathered() throws {
     let script = Script()
-    let connection = try accepted(script, checksum: true)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     let all = octets(20_000, from: 10)
     connection.initial.send(.ack, [connection.mapping(at: 11, subflowOffset: 11, all)], payload: [all[0]])
     for octet in all[1..<19_999] { connection.initial.send(.ack, payload: [octet]) }
@@ -90,7 +78,7 @@ import Testing
   @Test(.timeLimit(.minutes(1)))
   func aMappingFarAheadMovesNoBytesThatWaitForTheirs() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     for _ in 0..<4000 { connection.initial.send(.ack, payload: [1]) }
     let mapping = connection.mapping(at: 9011, subflowOffset: 9011, octets(10))
     for _ in 0..<20_000 { connection.initial.send(.ack, [mapping]) }
@@ -104,7 +92,7 @@ import Testing
 
   @Test func anAnnouncementBehindAMalformedOptionIsTaken() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     var block = TCPOptionBlock()
     // ADD_ADDR of an impossible length, then two that repeat one another's kind.
     var raw: [UInt8] = [30, 4, 0x30, 9]
@@ -120,14 +108,14 @@ import Testing
 
   @Test func aPriorityOfVersion0IsIgnored() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(.ack, [.priority(MPPriority(backup: true, addressID: AddressID(0)))])
     #expect(script.endpoint.description(of: connection.id)?.subflows.first?.isBackup == false)
   }
 
   @Test func plainTCPHasNoPriority() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     let subflow = try #require(script.endpoint.description(of: connection.id)?.subflows.first?.id)
     connection.initial.send(
       .ack,
@@ -149,7 +137,7 @@ import Testing
 
   @Test func aProbeTakesNothingAwayThatIsSaidOnce() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     // The removal has the path probed at once; the echo must not go with the probe, which is an old octet to the peer.
     connection.initial.send(
       .ack,
@@ -167,7 +155,7 @@ import Testing
 
   @Test func whatWaitsToBeSentAgainProbesTheWindowOfItsSubflow() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
     second.send(.ack, [connection.dataAck(1)])

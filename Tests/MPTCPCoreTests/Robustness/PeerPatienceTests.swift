@@ -8,27 +8,9 @@ import Testing
 
 /// What a peer may do to keep a host's memory, time or data, and what the host does about it.
 @Suite struct PeerPatienceTests {
-  private func accepted(_ script: Script, checksum: Bool = false) throws -> ScriptedConnection {
-    let connection = try #require(
-      try ScriptedConnection.accepted(
-        by: script, options: lonely, flags: checksum ? [.hmac, .checksumRequired] : .hmac))
-    connection.send(octets(10), at: 1)
-    _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
-    _ = script.takeAll()
-    return connection
-  }
-
-  private func read(_ script: Script, _ connection: ScriptedConnection) throws -> [UInt8] {
-    var bytes: [UInt8] = []
-    while let slice = try script.endpoint.read(from: connection.id, upTo: 5000, at: script.now), !slice.isEmpty {
-      bytes += slice.array
-    }
-    return bytes
-  }
-
   @Test func anInfiniteMappingThatLeavesAHoleResets() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send(
       [.ack, .psh],
       [
@@ -66,14 +48,14 @@ import Testing
 
   @Test func underChecksumsAMappingMayComeAgainWithTheDataFin() throws {
     let script = Script()
-    let connection = try accepted(script, checksum: true)
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
     let payload = octets(1000)
     connection.initial.send(
       .ack, [connection.mapping(at: 11, subflowOffset: 11, payload)], payload: Array(payload.prefix(500)))
     connection.initial.send(
       [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, payload, fin: true)],
       payload: Array(payload.dropFirst(500)))
-    #expect(try read(script, connection) == payload)
+    #expect(try connection.readAll() == payload)
     #expect(try script.endpoint.read(from: connection.id, upTo: 10, at: script.now)?.isEmpty == true)
     #expect(connection.initial.take(where: \.isReset) == nil)
   }
@@ -144,7 +126,7 @@ import Testing
 
   @Test func aFinWithoutADataFinOnTheOnlySubflowEndsTheConnectionInTime() throws {
     let script = Script()
-    let connection = try accepted(script)
+    let connection = try ScriptedConnection.established(by: script)
     connection.initial.send([.fin, .ack])
     script.pass(.seconds(30))
     #expect(script.closeReason == nil)
