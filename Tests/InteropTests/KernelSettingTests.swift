@@ -10,43 +10,46 @@ extension InteropSuite {
     /// Moves bytes both ways over a connection of ours and returns what the kernel said of it.
     @discardableResult
     private func exchange(
-      _ arena: Arena, byteCount: String = "20m", kernel: [String] = [], ours: [String] = [],
-      location: SourceLocation = #_sourceLocation
+      _ arena: Arena, as role: Arena.Role = .client, byteCount: String = "20m", kernel: [String] = [],
+      ours: [String] = [], location: SourceLocation = #_sourceLocation
     ) async throws -> PeerReport {
-      let server = try arena.kernel.start(
-        [Machine.peer, "server", "--connections", "1", "--receive", byteCount, "--send", byteCount] + kernel
-          + [arena.kernelListening])
-      try await server.waits(for: "listening")
-      let client = try arena.ours.start(
-        [Machine.stackPeer, "client"] + arena.pathArguments + ["--receive", byteCount, "--send", byteCount] + ours
-          + [arena.kernelSocket()])
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)", sourceLocation: location)
-      let other = try await server.finish(within: 20)
-      #expect(other.status == 0, "\(other.summary)", sourceLocation: location)
-      return try other.connection
+      let workload = ["--receive", byteCount, "--send", byteCount]
+      let pair = try await arena.pair(as: role, ours: workload + ours, kernel: workload + kernel)
+      return try await pair.finish(location: location).kernel.connection
     }
 
-    @Test("The kernel asks for DSS checksums", .timeLimit(.minutes(1)), arguments: TransferTests.places)
-    func kernelChecksums(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
+    /// Has what the kernel sends from its second address leave by its second device.
+    private func routeSecondPath(_ arena: Arena) async throws {
+      let ip = arena.family == .v6 ? "ip -6" : "ip"
+      let gateway = arena.device == .packet ? "via \(arena.ourAddress(2))" : ""
+      try await arena.kernel.run(
+        script: """
+          ip mptcp limits set subflow 8 add_addr_accepted 0
+          \(ip) rule add from \(arena.kernelAddress(2)) table 2
+          \(ip) route add default \(gateway) dev \(arena.kernelDevice(2)) table 2
+          """)
+    }
+
+    @Test("The kernel asks for DSS checksums", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+    func kernelChecksums(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
       try await arena.kernel.run("sysctl", "-q", "net.mptcp.checksum_enabled=1")
+      try await expectChecksums(arena, as: place.role, ours: [])
+    }
+
+    @Test("We ask for DSS checksums", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+    func ourChecksums(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
+      try await expectChecksums(arena, as: place.role, ours: ["--checksum"])
+    }
+
+    private func expectChecksums(_ arena: Arena, as role: Arena.Role, ours: [String]) async throws {
       let before = try arena.kernel.counters()
-      let connection = try await exchange(arena)
+      let connection = try await exchange(arena, as: role, ours: ours)
       #expect(connection.checksum == true && connection.multipath == true)
       let counted = try arena.kernel.counters().since(before)
-      #expect(counted["MPTcpExtMPJoinAckRx"] == 1)
+      #expect(counted["MPTcpExtMPJoinAckRx"] + counted["MPTcpExtMPJoinSynAckRx"] == 1, "\(counted.summary)")
       #expect(counted.troubles == [:])
-    }
-
-    @Test("We ask for DSS checksums", .timeLimit(.minutes(1)))
-    func ourChecksums() async throws {
-      let arena = try await Arena()
-      let before = try arena.kernel.counters()
-      let connection = try await exchange(arena, ours: ["--checksum"])
-      #expect(connection.checksum == true && connection.multipath == true)
-      let troubles = try arena.kernel.counters().since(before).troubles
-      #expect(troubles == [:])
     }
 
     @Test(
@@ -91,6 +94,8 @@ extension InteropSuite {
       #expect(counted.troubles == [:])
     }
 
+    /// Over IPv4: with a port an IPv6 address finds no room beside the timestamps, and the kernel drops it
+    /// (AddAddrTxDrop).
     @Test("The kernel announces an address with a port, and we join there", .timeLimit(.minutes(1)))
     func announcedWithPort() async throws {
       // Its listener needs the address at once: on Ethernet it is there before us.
@@ -105,17 +110,13 @@ extension InteropSuite {
 
     @Test(
       "The kernel joins our first address over its second path", .timeLimit(.minutes(1)),
-      arguments: Arena.Device.available)
-    func joinOnSecondPath(device: Arena.Device) async throws {
-      let arena = try await Arena(device, links: ["200mbit,5ms"])
+      arguments: TransferTests.places)
+    func joinOnSecondPath(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family, links: ["200mbit,5ms"])
       let server = try await arena.server("--connections", "1", "--receive", "20m", "--send", "20m")
+      try await routeSecondPath(arena)
       try await arena.kernel.run(
-        script: """
-          ip mptcp limits set subflow 8 add_addr_accepted 0
-          ip rule add from \(arena.kernelAddress(2)) table 2
-          ip route add default \(device == .packet ? "via \(arena.ourAddress(2))" : "") dev \(arena.kernelDevice(2)) table 2
-          ip mptcp endpoint add \(arena.kernelAddress(2)) dev \(arena.kernelDevice(2)) subflow
-          """)
+        "ip", "mptcp", "endpoint", "add", arena.kernelAddress(2), "dev", arena.kernelDevice(2), "subflow")
       let client = try await arena.kernelClient("--receive", "20m", "--send", "20m").finish()
       #expect(client.status == 0, "\(client.summary)")
       let served = try await server.finish(within: 20)
@@ -131,9 +132,9 @@ extension InteropSuite {
 
     @Test(
       "An announced address is taken back while the transfer runs", .timeLimit(.minutes(1)),
-      arguments: ["delete", "flush"])
-    func takenBack(how: String) async throws {
-      let arena = try await Arena(links: ["100mbit,5ms"])
+      arguments: ["delete", "flush"], Arena.Place.all.filter { $0.role == .client })
+    func takenBack(how: String, place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family, links: ["100mbit,5ms"])
       try await arena.kernel.run("ip", "mptcp", "endpoint", "add", arena.kernelAddress(2), "id", "7", "signal")
       let before = try arena.kernel.counters()
       let server = try await arena.kernelServer("--connections", "1", "--receive", "30m", "--report-every", "1m")
@@ -150,17 +151,15 @@ extension InteropSuite {
       #expect(counted.troubles == [:])
     }
 
-    @Test("A backup of the kernel's stays idle while another path works", .timeLimit(.minutes(1)))
-    func backup() async throws {
-      let arena = try await Arena(links: ["100mbit,5ms"])
+    @Test(
+      "A backup of the kernel's stays idle while another path works", .timeLimit(.minutes(1)),
+      arguments: TransferTests.places)
+    func backup(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family, links: ["100mbit,5ms"])
       let server = try await arena.server("--connections", "1", "--receive", "16m", "--send", "16m")
+      try await routeSecondPath(arena)
       try await arena.kernel.run(
-        script: """
-          ip mptcp limits set subflow 8 add_addr_accepted 0
-          ip rule add from \(arena.kernelAddress(2)) table 2
-          ip route add default dev \(arena.kernelDevice(2)) table 2
-          ip mptcp endpoint add \(arena.kernelAddress(2)) dev \(arena.kernelDevice(2)) subflow backup
-          """)
+        "ip", "mptcp", "endpoint", "add", arena.kernelAddress(2), "dev", arena.kernelDevice(2), "subflow", "backup")
       let client = try await arena.kernelClient("--receive", "16m", "--send", "16m").finish()
       #expect(client.status == 0, "\(client.summary)")
       #expect(try await server.finish(within: 20).status == 0)
@@ -169,26 +168,30 @@ extension InteropSuite {
       #expect(idle < 1 << 20, "\(client.summary)")
     }
 
-    @Test("Our backup path stays idle, and takes over when the other dies", .timeLimit(.minutes(1)))
-    func ourBackup() async throws {
-      let arena = try await Arena(links: ["100mbit,5ms", "100mbit,5ms,backup"])
+    /// Over IPv4: an IPv6 address of the kernel is deaf while its own device is down.
+    @Test(
+      "Our backup path stays idle, and takes over when the other dies", .timeLimit(.minutes(1)),
+      arguments: Arena.Device.available)
+    func ourBackup(device: Arena.Device) async throws {
+      let arena = try await Arena(device, links: ["100mbit,5ms", "100mbit,5ms,backup"])
       let server = try await arena.kernelServer("--connections", "1", "--receive", "24m", "--report-every", "1m")
       let client = try arena.client("--send", "24m")
       while (PeerReport.all(in: server.output).last?.received ?? 0) < 8 << 20 {
         try await Task.sleep(for: .milliseconds(5))
       }
-      let idle = try await arena.kernel.byteCount(of: "t2").received
+      let idle = try await arena.kernel.byteCount(of: arena.kernelDevice(2)).received
       #expect(idle < 1 << 20)
-      try await arena.kernel.run("ip", "link", "set", "t1", "down")
+      try await arena.kernel.run("ip", "link", "set", arena.kernelDevice(1), "down")
       let outcome = try await client.finish(within: 40)
       #expect(outcome.status == 0, "\(outcome.summary)")
       #expect(try await server.finish(within: 20).status == 0)
     }
 
     @Test(
-      "The kernel refuses joins to its first address (flag C); we join the one it announces", .timeLimit(.minutes(1)))
-    func noJoinToInitialAddress() async throws {
-      let arena = try await Arena()
+      "The kernel refuses joins to its first address (flag C); we join the one it announces", .timeLimit(.minutes(1)),
+      arguments: TransferTests.places)
+    func noJoinToInitialAddress(device: Arena.Device, family: Arena.Family) async throws {
+      let arena = try await Arena(device, family)
       try await arena.kernel.run("sysctl", "-q", "net.mptcp.allow_join_initial_addr_port=0")
       let before = try arena.kernel.counters()
       let lonely = try await exchange(arena)
@@ -201,6 +204,8 @@ extension InteropSuite {
       #expect(counted.troubles == [:])
     }
 
+    /// We join: a kernel that is told of seven addresses at once drops most of the announcements (AddAddrDrop), and
+    /// hears them again only after seconds.
     @Test("Eight subflows share a connection", .timeLimit(.minutes(1)), arguments: TransferTests.places)
     func eightSubflows(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family, paths: 8)

@@ -129,9 +129,9 @@ extension InteropSuite {
 
     @Test(
       "10,000 connections of 1 KiB, one after another", .timeLimit(.minutes(2)),
-      arguments: Arena.Place.all.filter { $0.family == .v4 })
+      arguments: Arena.Place.all)
     func sequence(place: Arena.Place) async throws {
-      let arena = try await Arena(place.device, paths: 1)
+      let arena = try await Arena(place.device, place.family, paths: 1)
       let before = try arena.kernel.counters()
       let pair = try await arena.pair(
         as: place.role, server: ["--connections", "10000", "--echo"],
@@ -155,87 +155,67 @@ extension InteropSuite {
 
     @Test(
       "100 bulk connections at once", .timeLimit(.minutes(2)),
-      arguments: Arena.Place.all.filter { $0.family == .v4 })
+      arguments: Arena.Place.all)
     func manyBulk(place: Arena.Place) async throws {
-      let arena = try await Arena(place.device)
+      let arena = try await Arena(place.device, place.family)
       let pair = try await arena.pair(
         as: place.role, server: ["--connections", "100", "--receive", "4m"],
         client: ["--connections", "100", "--in-flight", "100", "--send", "4m"])
       _ = try await pair.finish()
     }
 
-    @Test("One byte at a time, either way", .timeLimit(.minutes(2)), arguments: places)
-    func byteByByte(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
-      let server = try await arena.kernelServer(
-        "--connections", "1", "--receive", "20000", "--send", "20000", "--write-size", "1", "--no-delay")
-      let client = try arena.client("--receive", "20000", "--send", "20000", "--write-size", "1", "--no-delay")
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      let other = try await server.finish(within: 20)
-      #expect(other.status == 0, "\(other.summary)")
+    @Test("One byte at a time, both ways", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    func byteByByte(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
+      let workload = ["--receive", "20000", "--send", "20000", "--write-size", "1", "--no-delay"]
+      _ = try await arena.pair(as: place.role, ours: workload, kernel: workload).finish()
     }
 
-    @Test("The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(2)), arguments: places)
-    func slowKernel(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
+    @Test(
+      "The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    func slowKernel(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
       let before = try arena.kernel.counters()
-      let server = try await arena.kernelServer(
-        "--connections", "1", "--receive", "3m", "--read-delay-us", "700000", "--read-pause-us", "20000",
-        "--receive-buffer", "100000")
-      let client = try arena.client("--send", "3m", "--write-size", "65536")
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      #expect(try await server.finish(within: 20).status == 0)
+      let pair = try await arena.pair(
+        as: place.role, ours: ["--send", "3m", "--write-size", "65536"],
+        kernel: [
+          "--receive", "3m", "--read-delay-us", "700000", "--read-pause-us", "20000", "--receive-buffer", "100000",
+        ])
+      _ = try await pair.finish()
       let counted = try arena.kernel.counters().since(before)
       #expect(counted["TcpExtTCPWantZeroWindowAdv"] + counted["TcpExtTCPToZeroWindowAdv"] > 0, "\(counted.summary)")
       #expect(counted.troubles == [:])
     }
 
+    @Test("We read slowly: the kernel waits and goes on", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    func slowUs(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
+      let pair = try await arena.pair(
+        as: place.role,
+        ours: ["--receive", "24m", "--read-delay-us", "1500000", "--read-pause-us", "2000", "--read-size", "65536"],
+        kernel: ["--send", "24m"])
+      _ = try await pair.finish()
+    }
+
+    @Test("Half-close: the other direction goes on, either way", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    func halfClose(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
+      let first = ["--send", "2m", "--receive", "5m"]
+      let second = ["--receive", "2m", "--send", "5m", "--send-after-eof"]
+      for (ours, kernel) in [(first, second), (second, first)] {
+        _ = try await arena.pair(as: place.role, ours: ours, kernel: kernel).finish()
+      }
+    }
+
     @Test(
-      "We read slowly: the kernel waits and goes on",
-      .timeLimit(.minutes(2)),
-      arguments: places)
-    func slowUs(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
-      let server = try await arena.kernelServer("--connections", "1", "--send", "24m")
-      let client = try arena.client(
-        "--receive", "24m", "--read-delay-us", "1500000", "--read-pause-us", "2000", "--read-size", "65536")
-      let outcome = try await client.finish(within: 60)
-      #expect(outcome.status == 0, "\(outcome.summary)")
-      #expect(try await server.finish(within: 20).status == 0)
-    }
-
-    @Test("Half-close: the other direction goes on, either way", .timeLimit(.minutes(2)), arguments: places)
-    func halfClose(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
-      // We close first; the kernel sends afterwards.
-      let late = try await arena.kernelServer(
-        "--connections", "1", "--receive", "2m", "--send", "5m", "--send-after-eof")
-      let first = try await arena.client("--send", "2m", "--receive", "5m").finish()
-      #expect(first.status == 0, "\(first.summary)")
-      #expect(try await late.finish(within: 20).status == 0)
-      // The kernel closes first.
-      let early = try await arena.kernelServer("--connections", "1", "--receive", "5m", "--send", "2m")
-      let second = try await arena.client("--send", "5m", "--receive", "2m", "--send-after-eof").finish()
-      #expect(second.status == 0, "\(second.summary)")
-      #expect(try await early.finish(within: 20).status == 0)
-    }
-
-    @Test("Fast close by either side ends the connection at the other", .timeLimit(.minutes(1)), arguments: places)
-    func fastClose(device: Arena.Device, family: Arena.Family) async throws {
-      let arena = try await Arena(device, family)
+      "Fast close by either side ends the connection at the other", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+    func fastClose(place: Arena.Place) async throws {
+      let arena = try await Arena(place.device, place.family)
       let before = try arena.kernel.counters()
-      let server = try await arena.kernelServer("--connections", "1", "--expect-reset")
-      let aborting = try await arena.client("--send", "20m", "--abort-after", "10m").finish()
-      #expect(aborting.status == 0, "\(aborting.summary)")
-      let cut = try await server.finish(within: 20)
-      #expect(cut.status == 0, "\(cut.summary)")
+      let aborting = ["--send", "20m", "--abort-after", "10m"]
+      _ = try await arena.pair(as: place.role, ours: aborting, kernel: ["--expect-reset"]).finish()
       #expect(try arena.kernel.counters().since(before)["MPTcpExtMPFastcloseRx"] >= 1)
-      let aborter = try await arena.kernelServer("--connections", "1", "--send", "20m", "--abort-after", "10m")
-      let client = try await arena.client("--expect-reset").finish()
-      #expect(client.status == 0, "\(client.summary)")
-      #expect(try await aborter.finish(within: 20).status == 0)
+      _ = try await arena.pair(as: place.role, ours: ["--expect-reset"], kernel: aborting).finish()
       #expect(try arena.kernel.counters().since(before)["MPTcpExtMPFastcloseTx"] >= 1)
     }
   }
