@@ -61,10 +61,14 @@ int clinux_tun_open(const char *name, char actual[16]) {
 }
 
 void clinux_tun_restore(const char *name, bool has_information, bool has_vnet_header) {
+  int16_t flags = (has_information ? 0 : TUN_FLAG_NO_INFORMATION) | (has_vnet_header ? TUN_FLAG_VNET_HEADER : 0);
   char actual[16];
-  int fd = attach(
-      name, (int16_t)((has_information ? 0 : TUN_FLAG_NO_INFORMATION) | (has_vnet_header ? TUN_FLAG_VNET_HEADER : 0)),
-      actual);
+  int fd = attach(name, flags, actual);
+  // A process that was just started has a copy of the descriptor until it runs its program, and so the device is busy.
+  for (int left = 500; fd == -EBUSY && left > 0; left -= 1) {
+    usleep(1000);
+    fd = attach(name, flags, actual);
+  }
   if (fd < 0) return;
   (void)ioctl(fd, TUN_SET_OFFLOAD, 0UL);
   close(fd);

@@ -49,12 +49,7 @@ struct TUNDeviceTests {
       var options = ["tuntap", "add", name, "mode", "tun"]
       if hasInformation { options.append("pi") }
       if hasHeader { options.append("vnet_hdr") }
-      let command = Process()
-      command.executableURL = URL(filePath: "/usr/bin/env")
-      command.arguments = ["ip"] + options
-      try command.run()
-      command.waitUntilExit()
-      try #require(command.terminationStatus == 0)
+      try ip(options)
       let routes = try RouteSocket()
       let before = try routes.link(name)
       #expect(before.tunMode == TUNMode(hasPacketInformation: hasInformation, hasVirtioHeader: hasHeader))
@@ -65,6 +60,34 @@ struct TUNDeviceTests {
       }
       #expect(try routes.link(name).tunMode == before.tunMode)
     }
+  }
+
+  @Test("An existing device is put back once a process that just started lets go of its descriptor")
+  func restoredLater() async throws {
+    try await NetworkNamespace.withNew {
+      let name = "theirs"
+      try ip(["tuntap", "add", name, "mode", "tun"])
+      let routes = try RouteSocket()
+      do {
+        let device = try TUNDevice(name: name, addresses: [try #require(IPPrefix("10.96.0.2/24"))])
+        let copy = dup(device.descriptor)
+        try #require(copy >= 0)
+        Thread.detachNewThread {
+          usleep(50_000)
+          close(copy)
+        }
+      }
+      #expect(try routes.link(name).tunMode == TUNMode(hasPacketInformation: false, hasVirtioHeader: false))
+    }
+  }
+
+  private func ip(_ arguments: [String]) throws {
+    let command = Process()
+    command.executableURL = URL(filePath: "/usr/bin/env")
+    command.arguments = ["ip"] + arguments
+    try command.run()
+    command.waitUntilExit()
+    try #require(command.terminationStatus == 0)
   }
 
   @Test("A device that was made goes with its descriptor")
