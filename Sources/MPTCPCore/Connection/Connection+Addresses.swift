@@ -32,44 +32,61 @@ extension Connection {
     guard isConfirmed else { return }
     if let index = announcements.firstIndex(where: { $0.id == local.id }) {
       // Said again it invites the peer anew; what was not echoed yet is repeated anyway.
-      guard announcements[index].isEchoed, announcements[index].repeatsAt <= now + .seconds(2) else { return }
+      guard announcements[index].isEchoed, announcements[index].sentAt.map({ now - $0 >= .seconds(1) }) ?? true else {
+        return
+      }
       announcements[index].isEchoed = false
       announcements[index].attempts = 0
-      sendAnnouncement(index, now: now)
-    } else if announcements.count < 32 {
+      announcements[index].sentAt = nil
+    } else {
+      guard announcements.count < Limits.announcements else { return }
       announcements.append(Announcement(id: local.id, address: local.address, port: port))
-      sendAnnouncement(announcements.count - 1, now: now)
     }
+    sendAnnouncements(now: now)
   }
 
-  private func sendAnnouncement(_ index: Int, now: Instant) {
-    announcements[index].repeatsAt = now + .seconds(3)
-    announceDeadline = min(announceDeadline, announcements[index].repeatsAt)
-    guard let carrier = carrierForControl() else { return }
-    let announcement = announcements[index]
-    announcements[index].attempts += 1
-    let hmac = JoinAuthentication.addAddressHMAC(
-      senderKey: localKey, receiverKey: remoteKey, addressID: announcement.id, address: announcement.address,
-      port: announcement.port)
-    queue(
-      .addAddress(
-        AddAddress(
-          version: .v1, isEcho: false, addressID: announcement.id, address: announcement.address,
-          port: announcement.port, hmac: hmac)),
-      on: carrier)
-  }
-
-  /// Unechoed announcements go out again, three times in all.
-  func repeatAnnouncements(now: Instant) {
+  /// Sends what is due, one address after the other: Linux drops an announcement that comes while it is at another one
+  /// (its counter AddAddrDrop). The next goes when the last is echoed or has had its time. Unechoed ones go again after
+  /// ``announcementTimeout``, three times in all.
+  func sendAnnouncements(now: Instant) {
     announceDeadline = .distantFuture
     guard isConfirmed, phase == .open else { return }
-    for index in announcements.indices where !announcements[index].isEchoed && announcements[index].attempts < 3 {
-      if announcements[index].repeatsAt <= now {
-        sendAnnouncement(index, now: now)
-      } else {
-        announceDeadline = min(announceDeadline, announcements[index].repeatsAt)
+    while let (index, due) = nextAnnouncement {
+      guard due <= now else {
+        announceDeadline = due
+        return
+      }
+      announcements[index].sentAt = now
+      if let carrier = carrierForControl() {
+        announcements[index].attempts += 1
+        queue(.addAddress(option(for: announcements[index])), on: carrier)
       }
     }
+  }
+
+  private static let announcementGap = Nanoseconds.milliseconds(50)
+  private static let announcementTimeout = Nanoseconds.seconds(3)
+
+  /// The unechoed announcement that is due first, and when it may go.
+  private var nextAnnouncement: (index: Int, due: Instant)? {
+    var next: (index: Int, due: Instant)?
+    var latest: Instant?
+    for (index, announcement) in announcements.enumerated() where !announcement.isEchoed {
+      if let sentAt = announcement.sentAt { latest = max(latest ?? sentAt, sentAt) }
+      guard announcement.attempts < 3 else { continue }
+      let due = announcement.sentAt.map { $0 + Self.announcementTimeout } ?? .zero
+      if next.map({ due < $0.due }) ?? true { next = (index, due) }
+    }
+    guard let next else { return nil }
+    return (next.index, max(next.due, latest.map { $0 + Self.announcementGap } ?? .zero))
+  }
+
+  private func option(for announcement: Announcement) -> AddAddress {
+    AddAddress(
+      version: .v1, isEcho: false, addressID: announcement.id, address: announcement.address, port: announcement.port,
+      hmac: JoinAuthentication.addAddressHMAC(
+        senderKey: localKey, receiverKey: remoteKey, addressID: announcement.id, address: announcement.address,
+        port: announcement.port))
   }
 
   /// Addresses that left with their path, whether announced or known from a join (RFC 8684 §3.4.2).

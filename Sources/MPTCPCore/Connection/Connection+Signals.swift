@@ -58,20 +58,8 @@ extension Connection {
 
   private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
     var found: [MultipathOption] = []
-    let octets = segment.optionBytes.array
-    var offset = 0
-    while offset < octets.count, octets[offset] != TCPOptionKind.endOfList {
-      guard octets[offset] != TCPOptionKind.noOperation else {
-        offset += 1
-        continue
-      }
-      let length = offset + 1 < octets.count ? Int(octets[offset + 1]) : 0
-      guard length >= 2, length <= octets.count - offset else { break }
-      // A malformed option is skipped.
-      try? TCPOption.forEach(in: segment.optionBytes.dropFirst(offset).prefix(length).bytes) { option, _ in
-        if case .multipath(let signal) = option { found.append(signal) }
-      }
-      offset += length
+    TCPOption.forEachWellFormed(in: segment.optionBytes.bytes) { option in
+      if case .multipath(let signal) = option { found.append(signal) }
     }
     for signal in found {
       switch signal {
@@ -221,6 +209,7 @@ extension Connection {
     if option.isEcho {
       if let index = announcements.firstIndex(where: { $0.id == option.addressID && $0.address == option.address }) {
         announcements[index].isEchoed = true
+        sendAnnouncements(now: now)
       }
       return
     }

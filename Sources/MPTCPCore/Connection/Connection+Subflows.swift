@@ -220,7 +220,7 @@ extension Connection {
     subflows.contains { $0.isFullyEstablished && (isRemoteFinished || $0.finOffset != $0.receiveNext - 1) }
   }
 
-  /// How long a connection without subflows waits for another (RFC 8684 §3.8.3 leaves the time open).
+  /// How long a connection without subflows waits for another (RFC 8684 §3.3.3 leaves the time open).
   private static let orphanTimeout = Nanoseconds.seconds(60)
 
   /// No subflow has come that could bring the rest of the peer's data. One that the peer alone has ended may still carry
@@ -300,7 +300,7 @@ extension Connection {
       subflow.requestFin(now: now)
       if phase == .open { tellEnd(of: subflow, .finished, now: now) }
     }
-    // Without a DATA_FIN the peer's data is not at its end; another subflow may bring the rest (RFC 8684 §3.8.3).
+    // Without a DATA_FIN the peer's data is not at its end; another subflow may bring the rest (RFC 8684 §3.3.3).
     armOrphanTimeout(now: now)
   }
 

@@ -140,7 +140,7 @@ final class Connection {
   var dataProgressAt = Instant.zero
   var policyDeadline = Instant.distantFuture
   var announceDeadline = Instant.distantFuture
-  /// No subflow is left: how long to wait for another (break before make, RFC 8684 §3.8.3 calls for a time-out).
+  /// No subflow is left: how long to wait for another (break before make, RFC 8684 §3.3.3 calls for a time-out).
   var orphanDeadline = Instant.distantFuture
   /// The application is gone; the peer has this long to finish.
   var lingerDeadline = Instant.distantFuture
@@ -278,7 +278,7 @@ final class Connection {
       policyDeadline = .distantFuture
       consult(.wake, now: now)
     }
-    if announceDeadline <= now { repeatAnnouncements(now: now) }
+    if announceDeadline <= now { sendAnnouncements(now: now) }
     if orphanDeadline <= now { orphanDeadlinePassed(now: now) }
     if lingerDeadline <= now { lingerDeadlinePassed(now: now) }
     markDirty()
@@ -300,6 +300,6 @@ struct Announcement {
   var port: Port?
   var isEchoed = false
   var attempts = 0
-  /// When it goes out again unless it was echoed.
-  var repeatsAt = Instant.distantFuture
+  /// When it went out last; nil before the first time.
+  var sentAt: Instant?
 }

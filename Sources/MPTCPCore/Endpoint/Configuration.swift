@@ -201,7 +201,7 @@ public struct EndpointStatistics: Sendable, Hashable {
   public var malformedPackets = 0
   /// Packets dropped because a checksum was wrong.
   public var badChecksums = 0
-  /// Packets for an address or a port that is not ours.
+  /// Packets for an address or a port that is not ours, or that we may not take (``IPHeader/mustBeDiscardedByHost``).
   public var strayPackets = 0
   /// Multipath TCP options that were malformed and ignored.
   public var malformedOptions = 0

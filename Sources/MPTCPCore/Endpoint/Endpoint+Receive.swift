@@ -25,7 +25,7 @@ extension Endpoint {
       statistics.malformedPackets += 1
       return
     }
-    guard isLocal(ip.destination) else {
+    guard isLocal(ip.destination), !ip.mustBeDiscardedByHost else {
       statistics.strayPackets += 1
       return
     }

@@ -14,6 +14,8 @@ enum Limits {
   static let sackedPiece = 48
   /// Announcements of the peer that a connection keeps.
   static let remoteAddresses = 32
+  /// Addresses of ours that the peer is told of.
+  static let announcements = 32
   /// One-shot options that wait for a pure ACK.
   static let pendingOptions = 32
   /// Ranges of data that wait to be sent again on another subflow.

@@ -143,7 +143,7 @@ extension Subflow {
 
   /// A duplicate acknowledgement by RFC 5681 §2, if something is outstanding.
   private func repeatsAcknowledgment(_ segment: Segment, _ acknowledgment: Int) -> Bool {
-    // RFC 8684 §3.3.5 (item on duplicate ACKs): one that carries another Multipath TCP option is no sign of loss.
+    // RFC 8684 §3: one that carries another Multipath TCP option is no sign of loss.
     acknowledgment == sendUnacknowledged && segment.payload.isEmpty
       && segment.header.window == recovery.lastWindow && !segment.flags.contains(.syn) && !segment.flags.contains(.fin)
       && (segment.options.multipath.isEmpty || segment.options.multipath.isOnlyDSS)

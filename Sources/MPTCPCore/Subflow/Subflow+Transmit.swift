@@ -41,7 +41,7 @@ extension Subflow {
 
   /// An acknowledgement without data. Pending one-shot options ride on it, each segment with as many as fit.
   func emitAcknowledgment(now: Instant) {
-    // RFC 8684 §3.4 wants no run of more than two duplicate ACKs that carry nothing but options.
+    // RFC 8684 §3 wants no run of more than two duplicate ACKs that carry nothing but options.
     var left = 2
     var hadOptions = false
     repeat {

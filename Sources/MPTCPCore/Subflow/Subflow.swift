@@ -95,7 +95,7 @@ final class Subflow {
   var nextChallenge = Instant.zero
   var echoesCongestion = false
   var announcesWindowReduction = false
-  /// Acknowledgements that carry nothing but options wait until then: no more than two in a row (RFC 8684 §3.4).
+  /// Acknowledgements that carry nothing but options wait until then: no more than two in a row (RFC 8684 §3).
   var optionsHeldUntil = Instant.zero
   /// The data-level state that the last segment sent here carried: a repetition may leave the DATA_ACK out.
   var lastSentDataAck = -1

@@ -75,12 +75,11 @@ extension IPHeader {
     if Self.isExtension(protocolNumber) { try skipExtensionHeaders(in: bytes) }
   }
 
-  /// The extension headers that may stand in front of a payload (RFC 8200 §4, RFC 6275, RFC 7401, RFC 5533). The
-  /// authentication header is none of them: who has no security association discards what it protects (RFC 4302 §3.4.2).
+  /// The extension headers that may stand in front of a payload (RFC 8200 §4, RFC 4302, RFC 6275, RFC 7401, RFC 5533).
   @inline(__always)
   private static func isExtension(_ number: UInt8) -> Bool {
     switch number {
-    case 0, 43, 44, 60, 135, 139, 140: true
+    case 0, 43, 44, 51, 60, 135, 139, 140: true
     default: false
     }
   }
@@ -92,17 +91,20 @@ extension IPHeader {
     var offset = headerByteCount
     while Self.isExtension(protocolNumber), fragment == nil {
       guard end - offset >= 8 else { throw WireError(.ipv6ExtensionHeader, .truncated, at: offset) }
-      let length = protocolNumber == 44 ? 8 : (Int(bytes.octet(offset + 1)) + 1) * 8
+      let length =
+        switch protocolNumber {
+        case 44: 8
+        case 51: (Int(bytes.octet(offset + 1)) + 2) * 4
+        default: (Int(bytes.octet(offset + 1)) + 1) * 8
+        }
       guard length <= end - offset else { throw WireError(.ipv6ExtensionHeader, .truncated, at: offset) }
       switch protocolNumber {
       case 0:
-        // Hop-by-hop options stand first or not at all (RFC 8200 §4.1).
-        guard offset == 40 else { throw WireError(.ipv6ExtensionHeader, .badValue, at: offset) }
-        try Self.checkOptions(bytes, from: offset + 2, to: offset + length)
-      case 60: try Self.checkOptions(bytes, from: offset + 2, to: offset + length)
-      case 43:
-        // No kind of routing header makes us pass packets on (RFC 8200 §4.4, RFC 5095).
-        guard bytes.octet(offset + 3) == 0 else { throw WireError(.ipv6ExtensionHeader, .badValue, at: offset) }
+        if offset != 40 { mustBeDiscardedByHost = true }
+        try walkOptions(bytes, from: offset + 2, to: offset + length)
+      case 60: try walkOptions(bytes, from: offset + 2, to: offset + length)
+      case 43: if bytes.octet(offset + 3) != 0 { mustBeDiscardedByHost = true }
+      case 51: mustBeDiscardedByHost = true
       case 44:
         let offsetAndFlag = bytes.be16(offset + 2)
         identification = bytes.be32(offset + 4)
@@ -121,7 +123,7 @@ extension IPHeader {
 
   /// Walks the options of a header. We know none but padding, and of the others the top two bits of the type say whether
   /// the packet may be taken all the same (RFC 8200 §4.2).
-  private static func checkOptions(_ bytes: RawSpan, from start: Int, to end: Int) throws(WireError) {
+  private mutating func walkOptions(_ bytes: RawSpan, from start: Int, to end: Int) throws(WireError) {
     var offset = start
     while offset < end {
       let type = bytes.octet(offset)
@@ -130,7 +132,7 @@ extension IPHeader {
         offset += 1
         continue
       }
-      guard type >> 6 == 0 else { throw WireError(.ipv6ExtensionHeader, .badValue, at: offset) }
+      if type >> 6 != 0 { mustBeDiscardedByHost = true }
       guard end - offset >= 2, Int(bytes.octet(offset + 1)) + 2 <= end - offset else {
         throw WireError(.ipv6ExtensionHeader, .truncated, at: offset)
       }

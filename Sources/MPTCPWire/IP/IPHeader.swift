@@ -41,6 +41,10 @@ public struct IPHeader: Hashable, Sendable {
   public var flowLabel: UInt32
   /// IPv4's identification, or that of an IPv6 fragment header, or 0.
   public var identification: UInt32
+  /// Whether a host that it is addressed to has to discard it for its IPv6 extension headers: segments left in a routing
+  /// header, an unknown option that says so, hop-by-hop options behind another header, an authentication header of
+  /// nobody's security association (RFC 8200 §4.1, §4.2, §4.4, RFC 4302 §3.4.2). On its way it is as good as any.
+  public var mustBeDiscardedByHost: Bool
 
   /// Makes a header to be written in front of `payloadByteCount` octets.
   @inlinable
@@ -56,6 +60,7 @@ public struct IPHeader: Hashable, Sendable {
     self.headerByteCount = source.family == .v4 ? 20 : 40
     self.payloadByteCount = payloadByteCount
     self.fragment = nil
+    self.mustBeDiscardedByHost = false
     self.dontFragment = dontFragment
     self.flowLabel = flowLabel
     self.identification = identification

@@ -67,6 +67,23 @@ public enum TCPOption: Hashable, Sendable {
     }
   }
 
+  /// Calls `body` with each well-formed option, in order. A malformed one is skipped, as ``TCPOptions/init(parsing:)``
+  /// does; after one whose length leaves the block nothing more is read.
+  public static func forEachWellFormed(in options: RawSpan, _ body: (_ option: TCPOption) -> Void) {
+    var offset = 0
+    while offset < options.byteCount {
+      let kind = options.octet(offset)
+      if kind == TCPOptionKind.endOfList { return }
+      guard kind != TCPOptionKind.noOperation else {
+        offset += 1
+        continue
+      }
+      guard let length = try? Self.length(in: options, at: offset) else { return }
+      if let option = try? TCPOption(kind: kind, in: options, at: offset, length: length) { body(option) }
+      offset += length
+    }
+  }
+
   /// The length octet of the option at `offset`, checked against what is there.
   @inline(__always)
   static func length(in options: RawSpan, at offset: Int) throws(WireError) -> Int {

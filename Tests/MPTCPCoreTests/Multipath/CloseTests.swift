@@ -257,7 +257,7 @@ import Testing
   }
 
   @Test func aRSTOnTheOnlySubflowLeavesTheConnectionToAnother() throws {
-    // Break before make (RFC 8684 §3.8.3).
+    // Break before make (RFC 8684 §3.3.3).
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
     _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)

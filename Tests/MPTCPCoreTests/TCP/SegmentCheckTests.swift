@@ -47,6 +47,30 @@ import Testing
     #expect(puppet.read().isEmpty)
   }
 
+  /// Destination options that may be skipped, those that may not, and segments left in a routing header.
+  @Test(
+    arguments: [
+      (60, [0x1e, 4, 0, 0, 0, 0], true), (60, [0x9e, 4, 0, 0, 0, 0], false), (43, [0, 1, 0, 0, 0, 0], false),
+    ] as [(UInt8, [UInt8], Bool)])
+  func extensionHeadersThatForbidItAreHeeded(kind: UInt8, content: [UInt8], isTaken: Bool) throws {
+    let script = Script(family: .v6)
+    _ = try script.endpoint.listen(on: TransportAddress(.anyV6, 80), options: ListenerOptions(), at: script.now)
+    var packet = WirePacket(
+      source: Pair.address(0, 1, .v6), destination: Pair.address(0, 0, .v6),
+      tcp: TCPHeader(
+        sourcePort: 4000, destinationPort: 80, sequenceNumber: SequenceNumber(7),
+        acknowledgmentNumber: SequenceNumber(0),
+        flags: .syn, window: 1000))
+    packet.options = [.maximumSegmentSize(1440)]
+    var bytes = packet.bytes
+    bytes.insert(contentsOf: [bytes[6], 0] + content, at: 40)
+    bytes[6] = kind
+    bytes[5] += 8
+    script.endpoint.receive(ByteSlice(bytes), on: PathID(0), at: script.now)
+    #expect((script.take(where: \.isSynAck) != nil) == isTaken)
+    #expect(script.endpoint.statistics.strayPackets == (isTaken ? 0 : 1))
+  }
+
   @Test func aSynInTheWindowIsChallenged() throws {
     let puppet = try opened()
     puppet.send([.syn], options: puppet.synOptions)

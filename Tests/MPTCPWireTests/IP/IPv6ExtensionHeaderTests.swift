@@ -22,10 +22,12 @@ import Testing
   @Test func everyKindOfHeaderIsSkipped() throws {
     let chain: [(kind: UInt8, bytes: [UInt8])] = [
       (0, header(0)), (60, header(1)), (43, header(2)), (135, header(0)), (139, header(0)), (140, header(0)),
+      // The authentication header counts words less 2 (RFC 4302 §2.2).
+      (51, [0, 4] + [UInt8](repeating: 0, count: 22)),
     ]
     let parsed = try parse(packet(chain, next: 6, payload: [1, 2, 3]))
     #expect(parsed.protocolNumber == 6)
-    #expect(parsed.headerByteCount == 40 + 8 + 16 + 24 + 8 + 8 + 8)
+    #expect(parsed.headerByteCount == 40 + 8 + 16 + 24 + 8 + 8 + 8 + 24)
     #expect(parsed.payloadByteCount == 3)
     #expect(parsed.fragment == nil)
   }
@@ -50,7 +52,7 @@ import Testing
   }
 
   @Test func aHeaderThatLeavesThePacketIsRefused() throws {
-    for kind: UInt8 in [0, 43, 60, 135, 139, 140] {
+    for kind: UInt8 in [0, 43, 51, 60, 135, 139, 140] {
       var bytes = try packet([(kind, header(0))], next: 6, payload: [])
       bytes[41] = 7
       #expect(throws: WireError(.ipv6ExtensionHeader, .truncated, at: 40)) { try parse(bytes) }
@@ -75,23 +77,29 @@ import Testing
     }
   }
 
-  @Test func whatMustBeDiscardedIs() throws {
-    // An option whose type says so (RFC 8200 §4.2), one that runs over the end of its header, segments left in a routing
-    // header of any type (§4.4), hop-by-hop options behind another header (§4.1).
-    let chains: [[(kind: UInt8, bytes: [UInt8])]] = [
-      [(60, [0, 0, 0x9e, 0, 1, 2, 0, 0])], [(0, [0, 0, 0x5e, 4, 0, 0, 0, 0])], [(60, [0, 0, 0xde, 4, 0, 0, 0, 0])],
-      [(0, [0, 0, 5, 5, 0, 0, 0, 0])], [(60, [0, 0, 1, 3, 0, 0, 0, 1])], [(43, [0, 0, 0, 1, 0, 0, 0, 0])],
-      [(43, [0, 0, 253, 1, 0, 0, 0, 0])], [(60, header(0)), (0, header(0))],
-    ]
-    for chain in chains {
-      let bytes = try packet(chain, next: 6, payload: [1, 2, 3])
-      #expect(throws: WireError.self, "\(chain)") { try parse(bytes) }
+  @Test func optionsThatLeaveTheirHeaderAreRefused() throws {
+    for (kind, options) in [(0, [5, 5, 0, 0, 0, 0]), (60, [1, 3, 0, 0, 0, 1])] as [(UInt8, [UInt8])] {
+      let bytes = try packet([(kind, [0, 0] + options)], next: 6, payload: [1, 2, 3])
+      #expect(throws: WireError.self) { try parse(bytes) }
     }
   }
 
-  @Test func anAuthenticatedPacketIsOfAProtocolThatWeDoNotSpeak() throws {
-    let bytes = try packet([(51, [0, 4] + [UInt8](repeating: 0, count: 22))], next: 6, payload: [1])
-    #expect(try parse(bytes).protocolNumber == 51)
+  /// A host discards it; who looks on takes it apart like any other.
+  @Test func whatAHostMustDiscardIsMarkedAndParsed() throws {
+    // An option whose type says so (RFC 8200 §4.2), segments left in a routing header of any type (§4.4), hop-by-hop
+    // options behind another header (§4.1), an authentication header (RFC 4302).
+    let chains: [[(kind: UInt8, bytes: [UInt8])]] = [
+      [(60, [0, 0, 0x9e, 0, 1, 2, 0, 0])], [(0, [0, 0, 0x5e, 4, 0, 0, 0, 0])], [(60, [0, 0, 0xde, 4, 0, 0, 0, 0])],
+      [(43, [0, 0, 0, 1, 0, 0, 0, 0])], [(43, [0, 0, 253, 1, 0, 0, 0, 0])], [(60, header(0)), (0, header(0))],
+      [(51, [0, 4] + [UInt8](repeating: 0, count: 22))],
+    ]
+    for chain in chains {
+      let parsed = try parse(packet(chain, next: 6, payload: [1, 2, 3]))
+      #expect(parsed.mustBeDiscardedByHost, "\(chain)")
+      #expect(parsed.protocolNumber == 6 && parsed.payloadByteCount == 3, "\(chain)")
+    }
+    let clean = try parse(packet([(0, header(0)), (43, header(2))], next: 6, payload: [1]))
+    #expect(!clean.mustBeDiscardedByHost)
   }
 
   @Test func aPacketWithoutNextHeaderHasNoProtocol() throws {

@@ -59,12 +59,20 @@ import Testing
     #expect(options.windowScale == nil)
     #expect(options.multipath.isEmpty)
     #expect(options.maximumSegmentSize == 1460)
+    #expect(wellFormed(in: bytes) == [.maximumSegmentSize(1460)])
+  }
+
+  private func wellFormed(in bytes: [UInt8]) -> [TCPOption] {
+    var found: [TCPOption] = []
+    TCPOption.forEachWellFormed(in: bytes.span.bytes) { found.append($0) }
+    return found
   }
 
   @Test(arguments: [[2], [8, 10, 1], [30, 0, 1, 1], [30, 1, 0, 0], [5, 255, 0, 0]] as [[UInt8]])
   func anOptionThatLeavesTheBlockEndsIt(bytes: [UInt8]) {
     let options = TCPOptions(parsing: bytes.span.bytes)
     #expect(options.malformedCount == 1)
+    #expect(wellFormed(in: [2, 4, 5, 180] + bytes) == [.maximumSegmentSize(1460)])
     let error = #expect(throws: WireError.self) { try TCPOption.forEach(in: bytes.span.bytes) { _, _ in } }
     #expect(error?.field == .tcpOptionLength)
   }
@@ -75,6 +83,7 @@ import Testing
     var offsets: [Int] = []
     try TCPOption.forEach(in: bytes.span.bytes) { _, offset in offsets.append(offset) }
     #expect(offsets == [0, 1])
+    #expect(wellFormed(in: bytes).isEmpty)
   }
 
   @Test func optionsOfOtherKindsAreSkipped() throws {
