@@ -84,13 +84,13 @@ extension InteropSuite {
       Case("demo --json=1", "--json", "see mptcp help demo"),
     ]
 
-    @Test("A wrong argument is one line that names it and a way out, and status 64", .timeLimit(.minutes(2)))
+    @Test("A wrong argument is one line that names it and a way out, and status 64", .timeLimit(.minutes(10)))
     func wrongArguments() async throws {
       for wrong in Self.wrong { try await expect(64, wrong) }
     }
 
     @Test(
-      "A file that cannot be used is one line that names it, and status 74, before any work", .timeLimit(.minutes(1)))
+      "A file that cannot be used is one line that names it, and status 74, before any work", .timeLimit(.minutes(5)))
     func files() async throws {
       for command in [
         "nc \(Self.tun) --pcap /nonexistent/x \(Self.peer)", "nc \(Self.tun) --pcap /tmp \(Self.peer)",
@@ -113,7 +113,7 @@ extension InteropSuite {
 
     @Test(
       "A device that cannot be used is one line that names it and a way out, and status 71",
-      .enabled(if: Machine.hasTUN), .timeLimit(.minutes(1)))
+      .enabled(if: Machine.hasTUN), .timeLimit(.minutes(5)))
     func devices() async throws {
       let namespace = try await NetworkNamespace()
       for device in [
@@ -126,7 +126,7 @@ extension InteropSuite {
 
     @Test(
       "A host that cannot be reached is one line that names it, and status 1", .enabled(if: Machine.hasTUN),
-      .timeLimit(.minutes(1)))
+      .timeLimit(.minutes(5)))
     func hosts() async throws {
       let namespace = try await NetworkNamespace()
       for host in [

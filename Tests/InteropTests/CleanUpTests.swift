@@ -58,7 +58,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A netcat that is stopped while it sends leaves nothing", .timeLimit(.minutes(1)), arguments: signals,
+      "A netcat that is stopped while it sends leaves nothing", .timeLimit(.minutes(5)), arguments: signals,
       Arena.Device.allCases)
     func sendingNetcat(signal: (number: Int32, status: Int32), device: Arena.Device) async throws {
       guard Arena.Device.available.contains(device) else { return }
@@ -76,7 +76,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A netcat that waits for its input, or for a reader of its output, ends at a signal", .timeLimit(.minutes(1)),
+      "A netcat that waits for its input, or for a reader of its output, ends at a signal", .timeLimit(.minutes(5)),
       arguments: [SIGINT, SIGTERM])
     func waitingNetcat(signal: Int32) async throws {
       let arena = try await Arena(Arena.Device.available[0])
@@ -104,7 +104,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A listening netcat that is stopped leaves nothing", .timeLimit(.minutes(1)), arguments: signals,
+      "A listening netcat that is stopped leaves nothing", .timeLimit(.minutes(5)), arguments: signals,
       Arena.Device.allCases)
     func listeningNetcat(signal: (number: Int32, status: Int32), device: Arena.Device) async throws {
       guard Arena.Device.available.contains(device) else { return }
@@ -119,7 +119,7 @@ extension InteropSuite {
 
     @Test(
       "A TUN device that was there before stays exactly as it was", .enabled(if: Machine.hasTUN),
-      .timeLimit(.minutes(1)), arguments: signals)
+      .timeLimit(.minutes(5)), arguments: signals)
     func existingDevice(signal: (number: Int32, status: Int32)) async throws {
       let arena = try await Arena(.tun, paths: 1)
       try await arena.kernel.run(
@@ -144,7 +144,7 @@ extension InteropSuite {
 
     @Test(
       "A demonstration that is stopped leaves no namespace, device, process or file, whoever ran it",
-      .timeLimit(.minutes(2)), arguments: signals, [false, true])
+      .timeLimit(.minutes(10)), arguments: signals, [false, true])
     func demonstration(signal: (number: Int32, status: Int32), isOrdinary: Bool) async throws {
       // An ordinary user cannot become another one.
       guard !isOrdinary || geteuid() == 0 else { return }

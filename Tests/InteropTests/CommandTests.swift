@@ -8,7 +8,7 @@ extension InteropSuite {
   struct CommandTests {
     @Test(
       "A missing permission is named, with the way to get it, and status 77", .enabled(if: geteuid() == 0),
-      .timeLimit(.minutes(1)))
+      .timeLimit(.minutes(5)))
     func missingPermission() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let scratch = try Scratch()
@@ -24,7 +24,7 @@ extension InteropSuite {
       }
     }
 
-    @Test("Nobody listens: status 1 at once", .timeLimit(.minutes(1)), arguments: TransferTests.places)
+    @Test("Nobody listens: status 1 at once", .timeLimit(.minutes(5)), arguments: TransferTests.places)
     func refused(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
       let outcome = try await arena.netcat("nc \(arena.kernelAddress(1)) 4999 < /dev/null").finish(within: 20)
@@ -32,7 +32,7 @@ extension InteropSuite {
       #expect(outcome.errors.contains("\(4999)"))
     }
 
-    @Test("Nobody answers: -w ends it, status 1", .timeLimit(.minutes(1)))
+    @Test("Nobody answers: -w ends it, status 1", .timeLimit(.minutes(5)))
     func unanswered() async throws {
       let arena = try await Arena()
       let outcome = try await arena.netcat("nc -w 1 10.0.1.77 5000 < /dev/null").finish(within: 20)
@@ -40,7 +40,7 @@ extension InteropSuite {
       #expect(outcome.seconds < 5)
     }
 
-    @Test("Nothing moves: -w ends it, status 3", .timeLimit(.minutes(1)))
+    @Test("Nothing moves: -w ends it, status 3", .timeLimit(.minutes(5)))
     func idle() async throws {
       let arena = try await Arena()
       let server = try await arena.kernelServer("--receive", "1g")
@@ -49,7 +49,7 @@ extension InteropSuite {
       server.send(SIGTERM)
     }
 
-    @Test("-z finds what listens, and says nothing else", .timeLimit(.minutes(1)))
+    @Test("-z finds what listens, and says nothing else", .timeLimit(.minutes(5)))
     func scan() async throws {
       let arena = try await Arena()
       let server = try await arena.kernelServer("--echo")
@@ -61,7 +61,7 @@ extension InteropSuite {
       server.send(SIGTERM)
     }
 
-    @Test("-k serves one connection after another", .timeLimit(.minutes(1)))
+    @Test("-k serves one connection after another", .timeLimit(.minutes(5)))
     func keepsListening() async throws {
       let arena = try await Arena()
       let listener = try arena.netcat("nc -l -k -d -v -p 5000")
@@ -76,7 +76,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A capture that cannot be written is said once, after the whole transfer, status 74", .timeLimit(.minutes(1)),
+      "A capture that cannot be written is said once, after the whole transfer, status 74", .timeLimit(.minutes(5)),
       arguments: ["/dev/full", "/dev/shm/capture"])
     func fullCapture(file: String) async throws {
       let arena = try await Arena(.packet)
@@ -93,7 +93,7 @@ extension InteropSuite {
       #expect(try await server.finish(within: 20).status == 0)
     }
 
-    @Test("A subflow that the peer prohibits is told in words", .timeLimit(.minutes(1)))
+    @Test("A subflow that the peer prohibits is told in words", .timeLimit(.minutes(5)))
     func prohibitedSubflow() async throws {
       let arena = try await Arena(.packet)
       try await arena.kernel.run(script: "ip mptcp limits set subflow 0")
@@ -107,7 +107,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "-v names each subflow, and --pcap has an interface for each path", .timeLimit(.minutes(1)),
+      "-v names each subflow, and --pcap has an interface for each path", .timeLimit(.minutes(5)),
       arguments: Arena.Device.available)
     func verboseAndCapture(device: Arena.Device) async throws {
       let arena = try await Arena(device)

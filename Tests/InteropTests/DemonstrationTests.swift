@@ -29,7 +29,7 @@ extension InteropSuite {
       return seconds.compactMapValues { $0.count == 2 ? $0[0] / $0[1] : nil }
     }
 
-    @Test("It proves itself against the kernel within 45 seconds, on TUN devices", .timeLimit(.minutes(4)))
+    @Test("It proves itself against the kernel within 45 seconds, on TUN devices", .timeLimit(.minutes(10)))
     func withKernel() async throws {
       let scratch = try Scratch()
       let outcome = try await ChildProcess([Machine.mptcp, "demo", "--json", "--pcap", scratch.file("capture")])
@@ -58,7 +58,7 @@ extension InteropSuite {
 
     @Test(
       "An ordinary user gets it too, on packet sockets, also on a busy machine", .enabled(if: geteuid() == 0),
-      .timeLimit(.minutes(2)))
+      .timeLimit(.minutes(10)))
     func asOrdinaryUser() async throws {
       let scratch = try Scratch()
       let program = try scratch.copyForOthers(of: Machine.mptcp)
@@ -72,7 +72,7 @@ extension InteropSuite {
       #expect(outcome.output.contains("MPJoinAckRx 2"), "\(outcome.summary)")
     }
 
-    @Test("A result that cannot be written is said, status 74", .timeLimit(.minutes(2)))
+    @Test("A result that cannot be written is said, status 74", .timeLimit(.minutes(10)))
     func fullOutput() async throws {
       let outcome = try await ChildProcess([
         "bash", "-c", "exec \(Machine.mptcp) demo --json > /dev/full",
@@ -81,7 +81,7 @@ extension InteropSuite {
       #expect(outcome.errors == "mptcp: cannot write the output: No space left on device\n")
     }
 
-    @Test("Where namespaces are forbidden it says so and runs without the kernel, status 5", .timeLimit(.minutes(2)))
+    @Test("Where namespaces are forbidden it says so and runs without the kernel, status 5", .timeLimit(.minutes(10)))
     func withoutNamespaces() async throws {
       let script = """
         echo 0 > /proc/sys/user/max_user_namespaces; echo 0 > /proc/sys/user/max_net_namespaces

@@ -9,7 +9,7 @@ extension InteropSuite {
   struct DocumentTests {
     // MARK: What exists
 
-    @Test("Every command that is shown exists, with its targets and options", .timeLimit(.minutes(1)))
+    @Test("Every command that is shown exists, with its targets and options", .timeLimit(.minutes(5)))
     func existence() async throws {
       var count = 0
       for file in Documents.files {
@@ -67,7 +67,7 @@ extension InteropSuite {
 
     private func help(_ tool: String) async throws -> String { try await run(Machine.mptcp, "help", tool) }
 
-    @Test("No block of commands is left without a test that runs it", .timeLimit(.minutes(1)))
+    @Test("No block of commands is left without a test that runs it", .timeLimit(.minutes(5)))
     func coverage() throws {
       for file in Documents.files {
         for block in try Documents.blocks(in: file) {
@@ -87,7 +87,7 @@ extension InteropSuite {
 
     // MARK: What works
 
-    @Test("The README's netcats listen, connect, and use both paths", .timeLimit(.minutes(2)))
+    @Test("The README's netcats listen, connect, and use both paths", .timeLimit(.minutes(10)))
     func netcats() async throws {
       let examples = try Documents.blocks(in: "README.md").filter(isNetcat)
       #expect(examples.count >= 3)
@@ -143,7 +143,7 @@ extension InteropSuite {
 
     @Test(
       "The recipe for Wi-Fi and LTE uses both uplinks, and leaves nothing behind",
-      .enabled(if: Machine.hasTUN && Machine.hasNFTables), .timeLimit(.minutes(1)))
+      .enabled(if: Machine.hasTUN && Machine.hasNFTables), .timeLimit(.minutes(5)))
     func realNetworks() async throws {
       let network = try await Routed()
       // As strict as a distribution may have it, with a default route as a laptop has one.
@@ -198,7 +198,7 @@ extension InteropSuite {
 
     @Test(
       "Each way to the permissions leads there",
-      .enabled(if: geteuid() == 0 && Machine.hasTUN, "needs root and /dev/net/tun"), .timeLimit(.minutes(1)))
+      .enabled(if: geteuid() == 0 && Machine.hasTUN, "needs root and /dev/net/tun"), .timeLimit(.minutes(5)))
     func permissions() async throws {
       let scratch = try Scratch()
       let copy = try scratch.copyForOthers(of: Machine.mptcp)

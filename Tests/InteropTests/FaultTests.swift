@@ -55,7 +55,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A transfer both ways outlives a path, which is used again when it is back", .timeLimit(.minutes(2)),
+      "A transfer both ways outlives a path, which is used again when it is back", .timeLimit(.minutes(10)),
       arguments: Scene.all)
     func outlives(scene: Scene) async throws {
       let arena = try await Arena(scene.place.device, scene.place.family, links: ["200mbit,5ms"])
@@ -136,7 +136,7 @@ extension InteropSuite {
     ]
 
     @Test(
-      "Loss, reordering and duplication change no byte, either way", .timeLimit(.minutes(2)),
+      "Loss, reordering and duplication change no byte, either way", .timeLimit(.minutes(10)),
       arguments: Arena.Place.all, faults.indices)
     func faultyLinks(place: Arena.Place, index: Int) async throws {
       let (links, byteCount) = Self.faults[index]

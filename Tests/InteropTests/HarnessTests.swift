@@ -5,7 +5,7 @@ extension InteropSuite {
   /// The harness itself, with the kernel on both sides: what fails here is no fault of our stack.
   @Suite("Harness", .serialized, .enabled(if: Machine.obstacle == nil, "\(Machine.obstacle ?? "")"))
   struct HarnessTests {
-    @Test("The kernel talks to itself over loopback, and every byte is checked", .timeLimit(.minutes(1)))
+    @Test("The kernel talks to itself over loopback, and every byte is checked", .timeLimit(.minutes(5)))
     func loopback() async throws {
       let namespace = try await NetworkNamespace()
       let before = try namespace.counters()
@@ -23,7 +23,7 @@ extension InteropSuite {
       #expect(counted.troubles == [:])
     }
 
-    @Test("A byte that differs is found", .timeLimit(.minutes(1)))
+    @Test("A byte that differs is found", .timeLimit(.minutes(5)))
     func differenceIsFound() async throws {
       let outcome = try await ChildProcess([
         "bash", "-o", "pipefail", "-c", "\(Machine.peer) pattern 100000 1 | \(Machine.peer) check 100000 2",
@@ -32,7 +32,7 @@ extension InteropSuite {
       #expect(outcome.reports("checked").first?.firstDifference == 0)
     }
 
-    @Test("The kernel joins a second path through the relay", .enabled(if: Machine.hasTUN), .timeLimit(.minutes(1)))
+    @Test("The kernel joins a second path through the relay", .enabled(if: Machine.hasTUN), .timeLimit(.minutes(5)))
     func relayedJoin() async throws {
       let pair = try await RelayedPair(paths: 2)
       try await pair.client.run("ip", "mptcp", "endpoint", "add", "10.0.1.2", "dev", "tun1", "subflow")
@@ -56,7 +56,7 @@ extension InteropSuite {
       }
     }
 
-    @Test("A namespace takes what runs inside with it", .timeLimit(.minutes(1)))
+    @Test("A namespace takes what runs inside with it", .timeLimit(.minutes(5)))
     func nothingRemains() async throws {
       var namespace: NetworkNamespace? = try await NetworkNamespace()
       let sleeper = try #require(try namespace?.start(["sleep", "60"]))

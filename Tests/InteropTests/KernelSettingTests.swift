@@ -30,14 +30,14 @@ extension InteropSuite {
           """)
     }
 
-    @Test("The kernel asks for DSS checksums", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+    @Test("The kernel asks for DSS checksums", .timeLimit(.minutes(5)), arguments: Arena.Place.all)
     func kernelChecksums(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       try await arena.kernel.run("sysctl", "-q", "net.mptcp.checksum_enabled=1")
       try await expectChecksums(arena, as: place.role, ours: [])
     }
 
-    @Test("We ask for DSS checksums", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+    @Test("We ask for DSS checksums", .timeLimit(.minutes(5)), arguments: Arena.Place.all)
     func ourChecksums(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       try await expectChecksums(arena, as: place.role, ours: ["--checksum"])
@@ -53,7 +53,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A kernel without Multipath TCP gets plain TCP from us, data intact", .timeLimit(.minutes(1)),
+      "A kernel without Multipath TCP gets plain TCP from us, data intact", .timeLimit(.minutes(5)),
       arguments: TransferTests.places)
     func switchedOff(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
@@ -67,7 +67,7 @@ extension InteropSuite {
       #expect(try await server.finish(within: 20).status == 0)
     }
 
-    @Test("Plain TCP on our side", .timeLimit(.minutes(1)), arguments: TransferTests.places)
+    @Test("Plain TCP on our side", .timeLimit(.minutes(5)), arguments: TransferTests.places)
     func plainTCP(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
       let connection = try await exchange(arena, ours: ["--tcp"])
@@ -80,7 +80,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "The kernel announces its second address, and we join there", .timeLimit(.minutes(1)),
+      "The kernel announces its second address, and we join there", .timeLimit(.minutes(5)),
       arguments: TransferTests.places)
     func announced(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
@@ -96,7 +96,7 @@ extension InteropSuite {
 
     /// Over IPv4: with a port an IPv6 address finds no room beside the timestamps, and the kernel drops it
     /// (AddAddrTxDrop).
-    @Test("The kernel announces an address with a port, and we join there", .timeLimit(.minutes(1)))
+    @Test("The kernel announces an address with a port, and we join there", .timeLimit(.minutes(5)))
     func announcedWithPort() async throws {
       // Its listener needs the address at once: on Ethernet it is there before us.
       let arena = try await Arena(.packet)
@@ -109,7 +109,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "The kernel joins our first address over its second path", .timeLimit(.minutes(1)),
+      "The kernel joins our first address over its second path", .timeLimit(.minutes(5)),
       arguments: TransferTests.places)
     func joinOnSecondPath(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family, links: ["200mbit,5ms"])
@@ -131,7 +131,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "An announced address is taken back while the transfer runs", .timeLimit(.minutes(1)),
+      "An announced address is taken back while the transfer runs", .timeLimit(.minutes(5)),
       arguments: ["delete", "flush"], Arena.Place.all.filter { $0.role == .client })
     func takenBack(how: String, place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family, links: ["100mbit,5ms"])
@@ -152,7 +152,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A backup of the kernel's stays idle while another path works", .timeLimit(.minutes(1)),
+      "A backup of the kernel's stays idle while another path works", .timeLimit(.minutes(5)),
       arguments: TransferTests.places)
     func backup(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family, links: ["100mbit,5ms"])
@@ -170,7 +170,7 @@ extension InteropSuite {
 
     /// Over IPv4: an IPv6 address of the kernel is deaf while its own device is down.
     @Test(
-      "Our backup path stays idle, and takes over when the other dies", .timeLimit(.minutes(1)),
+      "Our backup path stays idle, and takes over when the other dies", .timeLimit(.minutes(5)),
       arguments: Arena.Device.available)
     func ourBackup(device: Arena.Device) async throws {
       let arena = try await Arena(device, links: ["100mbit,5ms", "100mbit,5ms,backup"])
@@ -188,7 +188,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "The kernel refuses joins to its first address (flag C); we join the one it announces", .timeLimit(.minutes(1)),
+      "The kernel refuses joins to its first address (flag C); we join the one it announces", .timeLimit(.minutes(5)),
       arguments: TransferTests.places)
     func noJoinToInitialAddress(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
@@ -204,7 +204,7 @@ extension InteropSuite {
       #expect(counted.troubles == [:])
     }
 
-    @Test("Eight subflows share a connection", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+    @Test("Eight subflows share a connection", .timeLimit(.minutes(5)), arguments: Arena.Place.all)
     func eightSubflows(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family, paths: 8)
       let before = try arena.kernel.counters()

@@ -24,7 +24,7 @@ extension InteropSuite {
       Slow(options: "-w 1", link: "1mbit,20ms", size: "400k", server: []),
     ]
 
-    @Test("What nc has read it stays for until the peer has it", .timeLimit(.minutes(1)), arguments: slow)
+    @Test("What nc has read it stays for until the peer has it", .timeLimit(.minutes(5)), arguments: slow)
     func backlog(transfer: Slow) async throws {
       let arena = try await Arena(.packet, paths: 1, links: [transfer.link])
       let server = try arena.kernel.start(
@@ -39,7 +39,7 @@ extension InteropSuite {
       #expect(received.status == 0, "\(received.summary)")
     }
 
-    @Test("An output that another program made non-blocking gets every byte", .timeLimit(.minutes(1)))
+    @Test("An output that another program made non-blocking gets every byte", .timeLimit(.minutes(5)))
     func nonBlockingOutput() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let server = try await arena.kernelServer("--connections", "1", "--send", "3m")
@@ -69,7 +69,7 @@ extension InteropSuite {
       #expect(try await server.finish(within: 20).status == 0)
     }
 
-    @Test("On a terminal, nc ends when the peer has", .timeLimit(.minutes(1)))
+    @Test("On a terminal, nc ends when the peer has", .timeLimit(.minutes(5)))
     func terminal() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let server = try await arena.kernelServer("--connections", "1", "--send", "10")
@@ -87,7 +87,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A path whose address another host has ends, and the only one ends nc, with the reason", .timeLimit(.minutes(1)))
+      "A path whose address another host has ends, and the only one ends nc, with the reason", .timeLimit(.minutes(5)))
     func conflict() async throws {
       let arena = try await Arena(.packet, paths: 1)
       try await arena.kernel.run("ip", "address", "add", "10.0.1.2/24", "dev", "k1")
@@ -98,7 +98,7 @@ extension InteropSuite {
           && outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
     }
 
-    @Test("When the last device goes nc says so and ends", .timeLimit(.minutes(1)))
+    @Test("When the last device goes nc says so and ends", .timeLimit(.minutes(5)))
     func lastDevice() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let server = try await arena.kernelServer("--receive", "1g")
@@ -113,7 +113,7 @@ extension InteropSuite {
 
     @Test(
       "A host in another network without a gateway, and a host on the link that is not there, are told soon",
-      .timeLimit(.minutes(1)))
+      .timeLimit(.minutes(5)))
     func unreachable() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let other = try await arena.ours.start([Machine.mptcp, "nc", "--packet", "p1=10.0.1.2/24", "10.9.9.9", "80"])
@@ -123,7 +123,7 @@ extension InteropSuite {
       #expect(silent.status == 1 && silent.seconds < 10, "\(silent.summary)")
     }
 
-    @Test("A FIFO takes a capture", .timeLimit(.minutes(1)))
+    @Test("A FIFO takes a capture", .timeLimit(.minutes(5)))
     func capturePipe() async throws {
       let arena = try await Arena(.packet, paths: 1)
       let scratch = try Scratch()
@@ -144,7 +144,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "-k ends with its output, and a signal ends nc in order unless it was ignored", .timeLimit(.minutes(1))
+      "-k ends with its output, and a signal ends nc in order unless it was ignored", .timeLimit(.minutes(5))
     )
     func endings() async throws {
       let arena = try await Arena(.packet, paths: 1)

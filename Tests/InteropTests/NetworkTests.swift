@@ -9,7 +9,7 @@ extension InteropSuite {
   struct NetworkTests {
     @Test(
       "A hop of 1,280 bytes, with ICMP and with ICMP dropped", .enabled(if: Machine.hasTUN && Machine.hasNFTables),
-      .timeLimit(.minutes(2)), arguments: [true, false])
+      .timeLimit(.minutes(10)), arguments: [true, false])
     func smallHop(hasICMP: Bool) async throws {
       let network = try await Routed(hopMTU: 1280)
       try await network.routeBack()
@@ -25,7 +25,7 @@ extension InteropSuite {
 
     @Test(
       "Two masqueraded paths through a router: the recipe for Wi-Fi and LTE",
-      .enabled(if: Machine.hasTUN && Machine.hasNFTables), .timeLimit(.minutes(1)))
+      .enabled(if: Machine.hasTUN && Machine.hasNFTables), .timeLimit(.minutes(5)))
     func masquerade() async throws {
       let network = try await Routed()
       try await network.masquerade()
@@ -44,7 +44,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "A host that forwards, beside our packet socket, does not disturb it", .timeLimit(.minutes(1)),
+      "A host that forwards, beside our packet socket, does not disturb it", .timeLimit(.minutes(5)),
       arguments: Arena.Family.allCases)
     func forwardingHost(family: Arena.Family) async throws {
       let arena = try await Arena(.packet, family)
@@ -69,7 +69,7 @@ extension InteropSuite {
       #expect(counted["IcmpInRedirects"] == 0 && counted["IcmpInDestUnreachs"] == 0)
     }
 
-    @Test("An existing TUN device is used as it is, and stays", .enabled(if: Machine.hasTUN), .timeLimit(.minutes(1)))
+    @Test("An existing TUN device is used as it is, and stays", .enabled(if: Machine.hasTUN), .timeLimit(.minutes(5)))
     func existingDevice() async throws {
       let arena = try await Arena(paths: 1)
       try await arena.kernel.run(

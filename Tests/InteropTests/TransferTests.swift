@@ -39,7 +39,7 @@ extension InteropSuite {
       }
     }
 
-    @Test("netcat sends 1 GiB over two paths", .timeLimit(.minutes(3)), arguments: places)
+    @Test("netcat sends 1 GiB over two paths", .timeLimit(.minutes(10)), arguments: places)
     func netcatUpload(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
       let counted = try await expectClean(arena, byteCount: 1 << 30) {
@@ -57,7 +57,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "Where links have a rate, both paths carry their share, either way", .timeLimit(.minutes(2)),
+      "Where links have a rate, both paths carry their share, either way", .timeLimit(.minutes(10)),
       arguments: Arena.Place.all)
     func shares(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family, links: ["100mbit,5ms"])
@@ -69,7 +69,7 @@ extension InteropSuite {
       }
     }
 
-    @Test("netcat receives 1 GiB over two paths as a listener", .timeLimit(.minutes(3)), arguments: places)
+    @Test("netcat receives 1 GiB over two paths as a listener", .timeLimit(.minutes(10)), arguments: places)
     func netcatListener(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family)
       let counted = try await expectClean(arena, byteCount: 1 << 30) {
@@ -86,7 +86,7 @@ extension InteropSuite {
       #expect(counted["MPTcpExtMPJoinSynAckRx"] + counted["MPTcpExtMPJoinAckRx"] >= 1, "\(counted.summary)")
     }
 
-    @Test("Both directions at once over two paths", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    @Test("Both directions at once over two paths", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
     func bothDirections(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let workload = ["--send", "256m", "--receive", "256m"]
@@ -98,7 +98,7 @@ extension InteropSuite {
 
     @Test(
       "The kernel sends 1 GiB to a client of ours",
-      .timeLimit(.minutes(2)),
+      .timeLimit(.minutes(10)),
       arguments: Arena.Device.available)
     func download(device: Arena.Device) async throws {
       let arena = try await Arena(device)
@@ -114,7 +114,7 @@ extension InteropSuite {
     @Test(
       "tshark finds nothing malformed in what crosses the paths",
       .enabled(if: Machine.hasTShark),
-      .timeLimit(.minutes(2)), arguments: places)
+      .timeLimit(.minutes(10)), arguments: places)
     func wellFormed(device: Arena.Device, family: Arena.Family) async throws {
       let arena = try await Arena(device, family, links: ["200mbit,5ms", "100mbit,10ms"])
       let capture = try await PacketCapture(on: "any", in: arena.kernel)
@@ -128,7 +128,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "10,000 connections of 1 KiB, one after another", .timeLimit(.minutes(2)),
+      "10,000 connections of 1 KiB, one after another", .timeLimit(.minutes(10)),
       arguments: Arena.Place.all)
     func sequence(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family, paths: 1)
@@ -144,7 +144,7 @@ extension InteropSuite {
       #expect(troubles == [:])
     }
 
-    @Test("500 connections at once", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    @Test("500 connections at once", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
     func manyAtOnce(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let pair = try await arena.pair(
@@ -154,7 +154,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "100 bulk connections at once", .timeLimit(.minutes(2)),
+      "100 bulk connections at once", .timeLimit(.minutes(10)),
       arguments: Arena.Place.all)
     func manyBulk(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
@@ -164,7 +164,7 @@ extension InteropSuite {
       _ = try await pair.finish()
     }
 
-    @Test("One byte at a time, both ways", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    @Test("One byte at a time, both ways", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
     func byteByByte(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let workload = ["--receive", "20000", "--send", "20000", "--write-size", "1", "--no-delay"]
@@ -172,7 +172,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+      "The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
     func slowKernel(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let before = try arena.kernel.counters()
@@ -187,7 +187,7 @@ extension InteropSuite {
       #expect(counted.troubles == [:])
     }
 
-    @Test("We read slowly: the kernel waits and goes on", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    @Test("We read slowly: the kernel waits and goes on", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
     func slowUs(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let pair = try await arena.pair(
@@ -197,7 +197,7 @@ extension InteropSuite {
       _ = try await pair.finish()
     }
 
-    @Test("Half-close: the other direction goes on, either way", .timeLimit(.minutes(2)), arguments: Arena.Place.all)
+    @Test("Half-close: the other direction goes on, either way", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
     func halfClose(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let first = ["--send", "2m", "--receive", "5m"]
@@ -208,7 +208,7 @@ extension InteropSuite {
     }
 
     @Test(
-      "Fast close by either side ends the connection at the other", .timeLimit(.minutes(1)), arguments: Arena.Place.all)
+      "Fast close by either side ends the connection at the other", .timeLimit(.minutes(5)), arguments: Arena.Place.all)
     func fastClose(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let before = try arena.kernel.counters()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MPTCPCapture
 
-@Suite(.enabled(if: Tshark.path != nil, Comment(rawValue: Tshark.missing)), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: Tshark.path != nil, Comment(rawValue: Tshark.missing)), .timeLimit(.minutes(10)))
 struct PcapngReadBackTests {
   private let epoch = Nanoseconds(1_700_000_000_123_456_789)
 

@@ -2,7 +2,7 @@ import MPTCPLink
 import Multipath
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ConnectionTests {
   @Test("Bytes go both ways, and each direction ends by itself", arguments: [false, true])
   func bothWays(isVersion6: Bool) async throws {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Multipath
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ListenerTests {
   /// What must go when nobody holds it any more.
   private struct Remains {

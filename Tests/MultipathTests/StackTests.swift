@@ -7,7 +7,7 @@ import Testing
   .enabled(
     if: NetworkNamespace.isAdministrator && FileManager.default.isWritableFile(atPath: "/dev/net/tun"),
     "these tests make network namespaces and TUN devices: run them as root where /dev/net/tun exists"),
-  .timeLimit(.minutes(1)))
+  .timeLimit(.minutes(5)))
 struct StackTests {
   /// The stack's namespace from outside.
   private struct Network: @unchecked Sendable {

@@ -75,7 +75,7 @@ import Testing
     #expect(got == all)
   }
 
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(5)))
   func aMappingFarAheadMovesNoBytesThatWaitForTheirs() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import MPTCPStack
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct LinkDeviceTests {
   private let first = TransportAddress(IPAddress(v4: 0x0A00_0001), 1)
   private let second = TransportAddress(IPAddress(v4: 0x0A00_0002), 2)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import MPTCPStack
 
-@Suite(.needsNamespaces, .timeLimit(.minutes(1)))
+@Suite(.needsNamespaces, .timeLimit(.minutes(5)))
 struct PacketDeviceTests {
   private static func onPair<R>(
     _ kernel: String, _ body: (RouteSocket) throws -> R

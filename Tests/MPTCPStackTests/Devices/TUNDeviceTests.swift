@@ -6,7 +6,7 @@ import Testing
 
 @testable import MPTCPStack
 
-@Suite(.needsTUN, .timeLimit(.minutes(1)))
+@Suite(.needsTUN, .timeLimit(.minutes(5)))
 struct TUNDeviceTests {
   static let networks = [("10.91.0.2/24", "10.91.0.1"), ("fd91::2/64", "fd91::1")]
 

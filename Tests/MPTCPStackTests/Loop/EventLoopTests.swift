@@ -4,7 +4,7 @@ import Testing
 
 @testable import MPTCPStack
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct EventLoopTests {
   private final class Driver: LoopDriver {
     let turns = Atomic(0)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MPTCPStack
 
-@Suite(.needsNamespaces, .timeLimit(.minutes(1)))
+@Suite(.needsNamespaces, .timeLimit(.minutes(5)))
 struct RouteSocketTests {
   @Test("Links, addresses, routes and rules can be made and taken back")
   func changes() async throws {
