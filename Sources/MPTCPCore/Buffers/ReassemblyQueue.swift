@@ -53,11 +53,12 @@ struct ReassemblyQueue {
   /// Where the highest contiguous range ends.
   var end: Int? { runs.last?.upperBound }
 
-  /// Whether all bytes of `range` are in the queue.
-  func contains(_ range: Range<Int>) -> Bool {
-    guard !range.isEmpty else { return true }
-    let index = firstRun(endingAtOrAfter: range.upperBound)
-    return index < runs.count && runs[index].lowerBound <= range.lowerBound
+  /// The first part of `range` that is in the queue.
+  func firstOverlap(with range: Range<Int>) -> Range<Int>? {
+    guard !range.isEmpty, let last = runs.last, range.lowerBound < last.upperBound else { return nil }
+    let run = firstRun(endingAfter: range.lowerBound)
+    guard run < runs.count, runs[run].lowerBound < range.upperBound else { return nil }
+    return runs[run].clamped(to: range)
   }
 
   /// The contiguous ranges that segments arrived in most recently, latest first, each once (RFC 2018 §4).

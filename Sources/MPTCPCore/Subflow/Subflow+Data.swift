@@ -9,8 +9,9 @@ extension Subflow {
     var start = start
     let wireSegment = segment.segmentByteCount > 0 ? segment.segmentByteCount : slice.count
     if wireSegment > receiveSegmentByteCount { receiveSegmentByteCount = min(wireSegment, 65_535) }
+    var repeated: Range<Int>?
     if start < receiveNext {
-      if isSackPermitted { duplicateRange = start..<receiveNext }
+      repeated = start..<receiveNext
       slice = slice.dropFirst(receiveNext - start)
       start = receiveNext
       mustAcknowledge = true
@@ -20,6 +21,9 @@ extension Subflow {
       slice = slice.prefix(edge - start)
       finOffset = nil
     }
+    // What is here already is a repetition above RCV.NXT too (RFC 2883 §4.1.3); of several the first counts (§4.2.2).
+    repeated = repeated ?? reassembly.firstOverlap(with: start..<(start + slice.count))
+    if isSackPermitted, let repeated { duplicateRange = repeated }
     guard !slice.isEmpty else {
       mustAcknowledge = true
       return

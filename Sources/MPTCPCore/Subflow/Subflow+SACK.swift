@@ -18,7 +18,7 @@ extension Subflow {
     }
   }
 
-  /// A first block inside the second reports a duplicate (RFC 2883 §4.1.2).
+  /// A first block inside the second reports a duplicate (RFC 2883 §4.1.3).
   private func isInsideNext(_ block: SACKBlock, of blocks: SACKBlocks) -> Bool {
     guard blocks.count > 1 else { return false }
     let next = blocks[1]

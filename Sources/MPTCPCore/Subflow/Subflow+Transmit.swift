@@ -250,10 +250,18 @@ extension Subflow {
       _ = blocks.append(sackBlock(duplicate))
       duplicateRange = nil
     }
+    let recent = reassembly.recentRanges()
+    var next = 0
+    // Right behind a repetition the block that it lies in: that is how it is known for one (RFC 2883 §4.1.3).
+    if blocks.count > 0, blocks.count < room, recent.count > 0 {
+      _ = blocks.append(sackBlock(recent[0]))
+      next = 1
+    }
     // The FIN has a number of its own, and a sender wants to know that only what is before it is missing.
     if let fin = loneFinOffset, blocks.count < room { _ = blocks.append(sackBlock(fin..<(fin + 1))) }
-    let recent = reassembly.recentRanges()
-    for index in 0..<recent.count where blocks.count < room { _ = blocks.append(sackBlock(recent[index])) }
+    for index in next..<max(recent.count, next) where blocks.count < room {
+      _ = blocks.append(sackBlock(recent[index]))
+    }
     return blocks.count > 0 && options.append(.sack(blocks))
   }
 

@@ -74,6 +74,8 @@ import Testing
       // Bytes that have been popped are the caller's to drop.
       let fresh = max(start, popped.count)
       guard fresh < start + count else { continue }
+      let known = (fresh..<start + count).drop { model[$0] == nil }.prefix { model[$0] != nil }
+      agree(queue.firstOverlap(with: fresh..<start + count), known.isEmpty ? nil : known)
       var expected = 0
       for offset in fresh..<start + count where model[offset] == nil {
         model[offset] = bytes[offset - start]

@@ -191,6 +191,33 @@ import Testing
     #expect(duplicate[0].right == puppet.sequence)
   }
 
+  @Test func aRepetitionBehindAHoleIsReportedOnceWithTheBlockAroundIt() throws {
+    let puppet = try opened()
+    func blocks() throws -> [ClosedRange<Int>] {
+      let found = try #require(puppet.take().last?.options.sack)
+      return (0..<found.count).map { (found[$0].left - puppet.sequence)...(found[$0].right - puppet.sequence) }
+    }
+    puppet.send(offset: 10, payload: [UInt8](repeating: 1, count: 5))
+    puppet.send(offset: 30, payload: [3])
+    puppet.send([.ack, .fin], offset: 50)
+    puppet.send(offset: 15, payload: [UInt8](repeating: 2, count: 5))
+    #expect(try blocks().contains(10...20))
+    // RFC 2883 §4.1.3.
+    puppet.send(offset: 15, payload: [UInt8](repeating: 2, count: 5))
+    #expect(try blocks().prefix(2) == [15...20, 10...20])
+    puppet.send(offset: 31, payload: [3])
+    #expect(try !blocks().contains(15...20))
+    // Of a segment that is new in part, what is not (§4.2), and of several parts the first (§4.2.2).
+    puppet.send(offset: 18, payload: [2, 2, 2, 2])
+    #expect(try blocks().prefix(2) == [18...20, 10...22])
+    puppet.send(offset: 21, payload: [UInt8](repeating: 2, count: 11))
+    #expect(try blocks().prefix(2) == [21...22, 10...32])
+    // And in the same way where it fills the hole (§4.2.1).
+    puppet.send(payload: [UInt8](repeating: 0, count: 14))
+    #expect(try blocks().first == 10...14)
+    #expect(puppet.read().count == 32)
+  }
+
   @Test func urgentDataIsOrdinaryData() throws {
     let puppet = try opened()
     puppet.send([.ack, .urg], payload: [1, 2, 3], urgentPointer: 2)
