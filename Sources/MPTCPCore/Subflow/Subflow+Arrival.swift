@@ -127,13 +127,12 @@ extension Subflow {
     }
     // PAWS (RFC 7323 §5.3). A segment without timestamps is let through: peers leave them out where the option space
     // is needed for ADD_ADDR.
-    if usesTimestamps, let timestamps = segment.options.timestamps, !flags.contains(.rst) {
-      if Int32(bitPattern: timestamps.value &- recentTimestamp) < 0,
-        now - recentTimestampAt < .seconds(24 * 24 * 3600)
-      {
-        if length > 0 { acknowledgeSoon() }
-        return
-      }
+    let hasOldTimestamp = isOlderThanRecent(segment.options.timestamps, now: now)
+    if hasOldTimestamp, !flags.contains(.rst) {
+      // Without data it is answered as a challenge is: where both ends find each other's segments old, each answer is
+      // the other's next reason for one.
+      if length > 0 { acknowledgeSoon() } else { endpoint.challenge(self, now: now) }
+      return
     }
     if state == .synReceived, isInitiator, flags.contains([.syn, .ack]), start == 0 {
       // The answer in a simultaneous open: its SYN is known, its acknowledgement opens (RFC 9293 §3.5, figure 8).
@@ -164,9 +163,7 @@ extension Subflow {
       guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
     }
     if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
-    if let timestamps = segment.options.timestamps, usesTimestamps, start <= lastSentAcknowledgment,
-      Int32(bitPattern: timestamps.value &- recentTimestamp) >= 0
-    {
+    if let timestamps = segment.options.timestamps, usesTimestamps, start <= lastSentAcknowledgment, !hasOldTimestamp {
       recentTimestamp = timestamps.value
       recentTimestampAt = now
     }
@@ -196,6 +193,14 @@ extension Subflow {
       keepAliveDeadline = now + keepAlive
     }
     connection.markDirty()
+  }
+
+  /// Whether TS.Recent proves a segment to be old. After 24 days without a newer value it proves nothing, and the next
+  /// one takes its place (RFC 7323 §5.5).
+  private func isOlderThanRecent(_ timestamps: TCPTimestamps?, now: Instant) -> Bool {
+    guard usesTimestamps, let timestamps else { return false }
+    return Int32(bitPattern: timestamps.value &- recentTimestamp) < 0
+      && now - recentTimestampAt < .seconds(24 * 24 * 3600)
   }
 
   /// RFC 9293 §3.10.7.4, seventh check: nothing follows a FIN, be it taken already or waiting for what is before it.

@@ -156,6 +156,36 @@ import Testing
     puppet.wait(.seconds(25 * 24 * 3600))
     puppet.send(payload: [4], timestamp: 7)
     #expect(puppet.read() == [4])
+    puppet.sequence = puppet.sequence + 1
+    // And the value that took its place is what later ones are measured by.
+    puppet.send(payload: [5], timestamp: 6)
+    #expect(puppet.read().isEmpty)
+    puppet.send(payload: [5], timestamp: 8)
+    #expect(puppet.read() == [5])
+  }
+
+  @Test func anAcknowledgementWithAnOldTimestampIsAnsweredWithinTheRateOfChallenges() throws {
+    let puppet = try opened { $0.usesTimestamps = true }
+    puppet.clock += 100
+    puppet.sendNext([1])
+    puppet.write(10)
+    _ = puppet.takeData()
+    // Dropped: what it acknowledges is not believed (RFC 7323 §5.3, R1).
+    for _ in 0..<20 { puppet.send(timestamp: puppet.clock - 50) }
+    let answers = puppet.take()
+    #expect(answers.map(\.flags) == [[.ack]])
+    #expect(answers.last?.tcp.acknowledgmentNumber == puppet.sequence)
+    #expect(puppet.endpoint.statistics.challengeAcknowledgments == 1)
+    let id = try #require(puppet.id)
+    #expect(puppet.endpoint.description(of: id)?.subflows.first?.acknowledgedByteCount == 0)
+    // Where the other end finds our answers old too, each is its next reason for one: two a second, no more.
+    var count = 0
+    for _ in 0..<40 {
+      puppet.wait(.milliseconds(100))
+      puppet.send(timestamp: puppet.clock &- 5000)
+      count += puppet.take().filter(\.payload.isEmpty).count
+    }
+    #expect((6...9).contains(count))
   }
 
   @Test func dataBeyondTheWindowIsNotTaken() throws {
