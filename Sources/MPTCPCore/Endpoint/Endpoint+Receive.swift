@@ -323,7 +323,9 @@ extension Endpoint {
 
   /// The third ACK of a handshake that a cookie answered; true if it made a connection.
   private func acceptCookie(_ segment: Segment, now: Instant) -> Bool {
-    guard statistics.cookiesSent > 0, let index = listeners.firstIndex(where: { $0.accepts(segment.tuple.local) })
+    // While none is out there is none to believe: what came would be guesses, of which some are right.
+    guard let cookieSentAt, now - cookieSentAt < SYNCookies.lifetime,
+      let index = listeners.firstIndex(where: { $0.accepts(segment.tuple.local) })
     else { return false }
     let cookie = segment.header.acknowledgmentNumber + -1
     let clientNumber = segment.header.sequenceNumber + -1

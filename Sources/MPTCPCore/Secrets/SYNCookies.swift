@@ -38,6 +38,8 @@ struct SYNCookies {
   private static let tick = Nanoseconds.seconds(64)
   /// How many ticks back a cookie is still good for: it lives for 64 to 128 s.
   private static let largestAge: UInt64 = 1
+  /// The longest that a cookie is good for.
+  static let lifetime = tick * Int64(largestAge + 1)
   /// A key whose token is taken cannot be used; this many others are tried.
   static let keyAttempts: UInt8 = 4
 

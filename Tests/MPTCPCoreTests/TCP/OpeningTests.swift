@@ -1,9 +1,10 @@
-import MPTCPCore
 import MPTCPLink
 import MPTCPPolicy
 import MPTCPWire
 import TestSupport
 import Testing
+
+@testable import MPTCPCore
 
 /// RFC 9293 §3.5.
 @Suite struct OpeningTests {
@@ -261,6 +262,28 @@ import Testing
     puppet.expected = SequenceNumber(12345)
     puppet.send()
     #expect(puppet.take().last?.flags == [.rst])
+  }
+
+  @Test(arguments: [(120, true), (130, false)] as [(Int64, Bool)])
+  func cookiesAreBelievedForTwoMinutesAfterTheLastThatWasSent(seconds: Int64, isBelieved: Bool) throws {
+    var configuration = EndpointConfiguration()
+    configuration.maximumHalfOpenCount = 0
+    let puppet = try Puppet(configuration: configuration)
+    puppet.send([.syn], options: puppet.synOptions)
+    #expect(puppet.endpoint.statistics.cookiesSent == 1)
+    _ = puppet.take()
+    puppet.wait(.seconds(seconds))
+    // A guess that is right, of a cookie that was never sent.
+    let guess = puppet.endpoint.cookies.encode(
+      SYNCookies.Parameters(
+        maximumSegmentByteCount: 1460, windowScale: nil, isSACKPermitted: false, supportsECN: false),
+      tuple: FourTuple(local: puppet.ours, remote: puppet.theirs), clientISN: puppet.sequence, timestampClock: nil,
+      at: puppet.now)
+    puppet.sequence = puppet.sequence + 1
+    puppet.expected = guess.sequenceNumber + 1
+    puppet.send()
+    #expect(puppet.endpoint.statistics.cookiesAccepted == (isBelieved ? 1 : 0))
+    #expect(puppet.take().map(\.flags) == [isBelieved ? [.ack] : [.rst]])
   }
 
   @Test(arguments: [true, false])
