@@ -1,0 +1,166 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// What becomes of data that was sent: the peer's DATA_ACKs and window, and what goes out again where those do not come.
+extension Connection {
+  // MARK: Acknowledgements of data
+
+  /// DATA_ACK: everything before `offset` arrived at the peer's connection (RFC 8684 §3.3.2).
+  func dataAcknowledged(upTo offset: Int, now: Instant) {
+    guard offset > sendUnacknowledged || (isDataFinSent && offset == dataEnd + 1 && finishRequested) else { return }
+    guard offset <= sendNext + (isDataFinSent ? 1 : 0) else { return }
+    let data = min(offset, dataEnd)
+    if data > sendUnacknowledged {
+      sendUnacknowledged = data
+      sendBuffer.release(upTo: data - 1)
+      dataRetransmissions = 0
+    }
+    dataProgressAt = now
+    if finishRequested, isDataFinSent, offset > dataEnd { noteEndAcknowledged() }
+    dataRetransmitDeadline = .distantFuture
+    markDirty()
+    checkFinished(now: now)
+  }
+
+  /// A mapping is acknowledged by its subflow. For plain TCP that is all there is.
+  func subflowAcknowledged(_ mapping: SentMapping, on subflow: Subflow) {
+    guard isFallback else { return }
+    dataAcknowledged(upTo: mapping.dataOffset + mapping.count, now: endpoint.now)
+  }
+
+  /// The same for a mapping of which the peer has only the front.
+  func subflowAcknowledgedPart(of mapping: SentMapping, upTo acknowledgment: Int) {
+    guard isFallback else { return }
+    dataAcknowledged(upTo: mapping.dataOffset + (acknowledgment - mapping.subflowOffset), now: endpoint.now)
+  }
+
+  /// RFC 8684 §3.3.4: the connection's right edge is the DATA_ACK plus the window of the same segment.
+  func peerWindow(_ window: Int, on subflow: Subflow, segment: Segment) {
+    guard isMultipath, let acknowledgment = segment.options.multipath.dss?.dataAck,
+      let offset = sendDataOffset(acknowledgment), offset <= sendNext + 1
+    else { return }
+    if offset + window > sendWindowEdge {
+      sendWindowEdge = offset + window
+      markDirty()
+    }
+  }
+
+  func isBlockedByWindow(_ subflow: Subflow) -> Bool {
+    guard phase == .open, subflow.isOpen, subflow.sentSegments.isEmpty, !subflow.isStalled else { return false }
+    let isClosed = subflow.sendWindowEdge <= subflow.sendNext
+    // What is sent again lies within the connection's window, but not within each subflow's.
+    guard sendNext < dataEnd else { return isClosed && !reinjections.isEmpty }
+    if isFallback { return isClosed }
+    guard sendUnacknowledged == sendNext || isClosed else { return false }
+    return sendWindowEdge <= sendNext || isClosed
+  }
+
+  // MARK: Reinjection (RFC 8684 §3.3.6)
+
+  /// Queues what `subflow` holds and the peer has not DATA_ACKed for other subflows.
+  func reinject(from subflow: Subflow) {
+    guard !isFallback else { return }
+    for mapping in subflow.sentMappings {
+      let start = max(mapping.dataOffset, sendUnacknowledged)
+      let end = mapping.dataOffset + mapping.count
+      if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
+      guard start < end else { continue }
+      guard reinjections.count < Limits.reinjections else { break }
+      reinjections.append(Reinjection(range: start..<end, origin: subflow.id))
+    }
+    markDirty()
+  }
+
+  func sendReinjections(now: Instant) {
+    while let next = reinjections.first {
+      var range = next.range
+      if range.lowerBound < sendUnacknowledged { range = min(sendUnacknowledged, range.upperBound)..<range.upperBound }
+      guard !range.isEmpty else {
+        reinjections.removeFirst()
+        continue
+      }
+      if let origin = subflow(next.origin), !origin.isStalled, origin.acceptsData {
+        // It came back: its own retransmissions do.
+        reinjections.removeFirst()
+        continue
+      }
+      guard let (subflow, room) = choose(now: now, wanted: range.count, avoiding: next.origin) else { return }
+      let mss = subflow.fullPayloadByteCount
+      var length = min(range.count, min(room, subflow.largestSuperSegmentByteCount / mss * mss))
+      if !endpoint.offersSegmentation(subflow.path) { length = min(length, mss) }
+      if length < range.count, length > mss { length = length / mss * mss }
+      let sent = transmit(at: range.lowerBound, count: length, on: subflow, isReinjection: true, now: now)
+      guard sent > 0 else { return }
+      if sent == range.count {
+        reinjections.removeFirst()
+      } else {
+        reinjections[0].range = (range.lowerBound + sent)..<range.upperBound
+      }
+    }
+  }
+
+  // MARK: Data-level retransmission
+
+  /// Guards data that subflows acknowledged and the connection has not, and a DATA_FIN that travelled alone.
+  func armDataRetransmission(now: Instant) {
+    guard phase == .open, isMultipath, sendUnacknowledged < sendNext || (isDataFinSent && !isDataFinAcknowledged) else {
+      dataRetransmitDeadline = .distantFuture
+      return
+    }
+    guard dataRetransmitDeadline == .distantFuture else { return }
+    if dataRetransmissions == 0 { dataProgressAt = now }
+    var longest = Nanoseconds.milliseconds(200)
+    for subflow in subflows where subflow.isOpen && !subflow.isStalled {
+      longest = max(longest, subflow.roundTrip.retransmissionTimeout)
+    }
+    let factor = Int64(1) << Int64(min(dataRetransmissions, 6))
+    dataRetransmitDeadline = now + min((sendUnacknowledged < sendNext ? longest * 2 : longest) * factor, .seconds(60))
+  }
+
+  func dataRetransmissionTimeout(now: Instant) {
+    dataRetransmitDeadline = .distantFuture
+    guard isMultipath else { return }
+    guard now - dataProgressAt < options.userTimeout else {
+      // Subflows acknowledge, and the peer's connection takes nothing (RFC 9293 §3.9.1.8).
+      abort(reason: .timedOut, now: now)
+      return
+    }
+    dataRetransmissions += 1
+    if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd, dataRetransmissions > 3,
+      givesUpOnDataFin(now: now)
+    {
+      return
+    }
+    if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd { resendsDataFin = true }
+    guard sendUnacknowledged < sendNext else { return }
+    // While a subflow still has the head in flight, its own timers repair it.
+    let head = sendUnacknowledged
+    let isInFlight = subflows.contains { subflow in
+      !subflow.isStalled && subflow.isOpen
+        && subflow.sentMappings.contains { $0.dataOffset <= head && head < $0.dataOffset + $0.count }
+    }
+    guard !isInFlight, reinjections.isEmpty else { return }
+    if head == 1, hasDoubtfulAcknowledgment, let only = subflows.first, canFallBack(on: only) {
+      // The peer has our first data and never says so: sent again, it would be new data to a peer that is plain TCP.
+      fallBack(.optionMissingOnData, now: now)
+      return
+    }
+    let end = min(sendNext, head + 65_000)
+    reinjections.append(Reinjection(range: head..<end, origin: SubflowID(-1)))
+  }
+
+  /// A DATA_FIN that nobody acknowledges though all data is: something on the way removes options. True if the end was
+  /// found without it.
+  private func givesUpOnDataFin(now: Instant) -> Bool {
+    guard subflows.count == 1, let only = subflows.first else { return false }
+    if !hasReceivedDSS, canFallBack(on: only) {
+      fallBack(.optionMissingOnData, now: now)
+      return true
+    }
+    // The peer's FIN is here, with nothing of ours outstanding: it has closed, and speaks TCP only.
+    guard isRemoteFinished, only.state == .closeWait else { return false }
+    noteEndAcknowledged()
+    checkFinished(now: now)
+    return true
+  }
+}
