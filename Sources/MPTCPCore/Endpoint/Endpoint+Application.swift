@@ -216,21 +216,12 @@ extension Endpoint {
     return fallback
   }
 
-  /// A port that is free towards `remote`: by a keyed hash of the destination and a counter (RFC 6056 §3.3.4).
+  /// A port for a connection to `remote`: the one asked for, else one that is free.
   func freePort(_ local: IPAddress, to remote: TransportAddress, preferred: Port?) -> Port? {
     if let preferred { return preferred }
-    let range = configuration.ephemeralPorts
-    let count = UInt32(range.count)
-    let offset = UInt32(truncatingIfNeeded: remote.hash(seed: portSecret ^ local.low))
-    for _ in 0..<count {
-      portCounter &+= 1
-      let port = Port(range.lowerBound + UInt16(truncatingIfNeeded: (offset &+ portCounter) % count))
-      if tuples[FourTuple(local: TransportAddress(local, port), remote: remote)] == nil,
-        !listeners.contains(where: { $0.address.port == port })
-      {
-        return port
-      }
+    return ephemeralPorts.next(from: local, to: remote, in: configuration.ephemeralPorts) { port in
+      tuples[FourTuple(local: TransportAddress(local, port), remote: remote)] == nil
+        && !listeners.contains { $0.address.port == port }
     }
-    return nil
   }
 }

@@ -317,8 +317,7 @@ extension Endpoint {
   private static let cookiePatience = Nanoseconds.seconds(10)
 
   private func cookieClock(_ tuple: FourTuple, now: Instant) -> UInt32 {
-    UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret))
-      &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
+    timestampOffsets.offset(for: tuple) &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
   }
 
   /// The third ACK of a handshake that a cookie answered; true if it made a connection.

@@ -54,8 +54,8 @@ public final class Endpoint {
 
   // Secrets and budgets
   let sequenceNumbers: InitialSequenceNumbers
-  let portSecret: UInt64
-  var portCounter: UInt32
+  let timestampOffsets: TimestampOffsets
+  var ephemeralPorts: EphemeralPorts
   let cookies: SYNCookies
   /// When the last cookie left; nil before the first.
   var cookieSentAt: Instant?
@@ -82,8 +82,8 @@ public final class Endpoint {
     tokens = SeededTable(seed: entropy.next())
     sequenceNumbers = InitialSequenceNumbers(secret: (entropy.next(), entropy.next()))
     cookies = SYNCookies(secret: (entropy.next(), entropy.next()))
-    portSecret = entropy.next()
-    portCounter = UInt32(truncatingIfNeeded: entropy.next())
+    timestampOffsets = TimestampOffsets(secret: (entropy.next(), entropy.next()))
+    ephemeralPorts = EphemeralPorts(secret: (entropy.next(), entropy.next()))
     packetIdentification = UInt16(truncatingIfNeeded: entropy.next())
     self.entropy = entropy
   }
@@ -269,7 +269,7 @@ public final class Endpoint {
       endpoint: self, connection: connection, id: SubflowID(connection.nextSubflowNumber), slot: slot, tuple: tuple,
       path: path, pathMTU: pathMTU, linkMTU: linkMTU, isInitiator: isInitiator, isInitial: isInitial, state: state,
       initialSequenceNumber: initialSequenceNumber ?? sequenceNumbers.number(for: tuple, at: now),
-      timestampOffset: UInt32(truncatingIfNeeded: tuple.hash(seed: portSecret)))
+      timestampOffset: timestampOffsets.offset(for: tuple))
     connection.nextSubflowNumber &+= 1
     if pathMTU < linkMTU {
       subflow.mtuProbe = MTUProbe(byteCount: linkMTU, notBefore: now + MTUProbe.interval)

@@ -6,6 +6,8 @@ extension FourTuple {
     case sequenceNumber = 1
     case cookie = 2
     case multipathKey = 3
+    case timestampOffset = 4
+    case ephemeralPort = 5
   }
 
   /// SipHash-2-4 of the tuple and of what the purpose adds to it.

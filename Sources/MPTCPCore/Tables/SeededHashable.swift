@@ -31,39 +31,6 @@ extension FourTuple: SeededHashable {
   }
 }
 
-extension TransportAddress: SeededHashable {
-  func hash(seed: UInt64) -> UInt64 {
-    let rest = UInt64(address.family.rawValue) << 32 | UInt64(port.rawValue)
-    let state = fold(address.high ^ seed ^ mixA, address.low ^ mixB)
-    return fold(state ^ seed ^ mixC, rest ^ mixD)
-  }
-}
-
-extension IPAddress: SeededHashable {
-  func hash(seed: UInt64) -> UInt64 {
-    let state = fold(high ^ seed ^ mixA, low ^ mixB)
-    return fold(state ^ seed ^ mixC, UInt64(family.rawValue) ^ mixD)
-  }
-}
-
 extension Token: SeededHashable {
   func hash(seed: UInt64) -> UInt64 { fold(UInt64(rawValue) ^ seed ^ mixA, seed ^ mixB) }
-}
-
-extension ConnectionID: SeededHashable {
-  func hash(seed: UInt64) -> UInt64 { fold(rawValue ^ seed ^ mixA, seed ^ mixB) }
-}
-
-/// Two addresses: ours and a peer's, as what a host remembers about a way through the network is keyed by.
-struct AddressPair: Hashable, Sendable, SeededHashable {
-  /// Our address.
-  var local: IPAddress
-  /// The peer's address.
-  var remote: IPAddress
-
-  func hash(seed: UInt64) -> UInt64 {
-    let state = fold(local.high ^ seed ^ mixA, local.low ^ mixB)
-    let family = UInt64(remote.family.rawValue)
-    return fold(remote.high ^ seed ^ mixC ^ family, remote.low ^ state ^ mixD)
-  }
 }

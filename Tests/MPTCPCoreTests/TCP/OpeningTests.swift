@@ -313,6 +313,23 @@ import Testing
     puppet.drain()
     #expect(Set(puppet.take().map { $0.tcp.sourcePort }).count <= 10)
   }
+
+  /// RFC 6056 §3.3.4: some destinations share a counter, most do not.
+  @Test func ourPortsTellADestinationLittleOfConnectionsToOthers() throws {
+    let puppet = try Puppet()
+    func port(towards remote: TransportAddress) throws -> Int {
+      let id = try puppet.endpoint.connect(to: remote, options: Puppet.plain, at: puppet.now)
+      return Int(try #require(puppet.endpoint.description(of: id)?.subflows.first).tuple.local.port.rawValue)
+    }
+    var silent = 0
+    for number in 0..<40 as Range<UInt16> {
+      let watcher = TransportAddress(puppet.theirs.address, Port(1000 + number))
+      let before = try port(towards: watcher)
+      _ = try port(towards: TransportAddress(puppet.theirs.address, Port(2000 + number)))
+      silent += try port(towards: watcher) - before == 1 ? 1 : 0
+    }
+    #expect(silent >= 35)
+  }
 }
 
 /// A middlebox that takes options of some kinds away.
