@@ -8,7 +8,7 @@ extension Endpoint {
     header: TCPHeader, options: TCPOptionBlock, from source: IPAddress, to destination: IPAddress, on pathID: PathID,
     first: ByteSlice?, second: ByteSlice?, segmentByteCount: Int, isECNCapable: Bool, now: Instant
   ) {
-    guard let path = path(pathID) else { return }
+    guard let pathIndex = pathIndex(pathID) else { return }
     let payloadByteCount = (first?.count ?? 0) + (second?.count ?? 0)
     let tcpByteCount = 20 + options.byteCount
     packetIdentification &+= 1
@@ -20,7 +20,7 @@ extension Endpoint {
     sum.add(
       pseudoHeader: source, destination: destination, protocol: IPProtocol.tcp,
       length: tcpByteCount + payloadByteCount)
-    let isPartial = path.configuration.offersChecksumOffload
+    let isPartial = paths[pathIndex].configuration.offersChecksumOffload
     var header = header
     header.checksum = isPartial ? sum.partial : 0
     var bytes = InlineArray<128, UInt8>(repeating: 0)

@@ -230,7 +230,7 @@ extension Endpoint {
         of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: false,
         state: .synReceived, initialSequenceNumber: following, now: now)
     else { return }
-    let isOurBackup = path(segment.path)?.configuration.isBackup ?? false
+    let isOurBackup = pathIndex(segment.path).map { paths[$0].configuration.isBackup } ?? false
     subflow.join = JoinState(
       localNonce: UInt32(truncatingIfNeeded: random()), remoteNonce: nonce, isBackup: isOurBackup)
     subflow.isPeerBackup = isBackup
@@ -272,7 +272,7 @@ extension Endpoint {
       tuple: segment.tuple, clientISN: segment.header.sequenceNumber, timestampClock: hasTimestamps ? clock : nil,
       at: now)
     var block = TCPOptionBlock()
-    let mtu = path(segment.path)?.configuration.maximumTransmissionUnit ?? 1280
+    let mtu = pathIndex(segment.path).map { paths[$0].configuration.maximumTransmissionUnit } ?? 1280
     let overhead = segment.tuple.remote.address.family == .v4 ? 40 : 60
     _ = block.append(.maximumSegmentSize(UInt16(clamping: mtu - overhead)))
     if answer.parameters.isSACKPermitted { _ = block.append(.sackPermitted) }

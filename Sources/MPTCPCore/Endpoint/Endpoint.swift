@@ -24,7 +24,11 @@ public final class Endpoint {
   var entropy: any EntropySource
   /// The latest time that the host told.
   var now: Instant
-  var paths: [Path] = []
+  private(set) var paths: [Path] = [] {
+    didSet { localAddresses = paths.flatMap { $0.configuration.addresses.map(\.address) } }
+  }
+  /// The addresses of all paths.
+  private var localAddresses: [IPAddress] = []
   private var nextPathNumber: Int32 = 0
   private var nextAddressNumber = 0
   var listeners: [Listener] = []
@@ -114,7 +118,7 @@ public final class Endpoint {
   /// Tells that a path's link came up or went down. Subflows survive; their data goes elsewhere meanwhile.
   public func setPath(_ id: PathID, isUp: Bool, at now: Instant) {
     note(now)
-    guard let index = paths.firstIndex(where: { $0.id == id }), paths[index].isUp != isUp else { return }
+    guard let index = pathIndex(id), paths[index].isUp != isUp else { return }
     paths[index].isUp = isUp
     forEachConnection { $0.pathChanged(id, isUp: isUp, now: now) }
     finishCall()
@@ -125,19 +129,25 @@ public final class Endpoint {
     paths.map { ($0.id, $0.configuration, $0.isUp) }
   }
 
-  func path(_ id: PathID) -> Path? { paths.first { $0.id == id } }
+  /// Where ``paths`` has a path. What is wanted of it is read in place: each packet asks, and a `Path` that is handed out
+  /// is a copy, with its name and lists counted once more.
+  func pathIndex(_ id: PathID) -> Int? {
+    for index in paths.indices where paths[index].id == id { return index }
+    return nil
+  }
 
-  func offersSegmentation(_ id: PathID) -> Bool { path(id)?.configuration.offersSegmentationOffload ?? false }
+  func offersSegmentation(_ id: PathID) -> Bool {
+    guard let index = pathIndex(id) else { return false }
+    return paths[index].configuration.offersSegmentationOffload
+  }
 
   func isLocal(_ address: IPAddress) -> Bool {
-    for path in paths {
-      for prefix in path.configuration.addresses where prefix.address == address { return true }
-    }
+    for index in localAddresses.indices where localAddresses[index] == address { return true }
     return false
   }
 
   func notePathMTU(_ byteCount: Int, to destination: IPAddress, on id: PathID) {
-    guard let index = paths.firstIndex(where: { $0.id == id }) else { return }
+    guard let index = pathIndex(id) else { return }
     paths[index].note(mtu: byteCount, to: destination, at: now)
   }
 
@@ -262,9 +272,10 @@ public final class Endpoint {
       slot = Int32(truncatingIfNeeded: subflowSlots.count)
       subflowSlots.append(nil)
     }
-    let known = self.path(path)
-    let linkMTU = known?.configuration.maximumTransmissionUnit ?? 1280
-    let pathMTU = known?.pathMTU(to: tuple.remote.address, at: now) ?? 1280
+    let (linkMTU, pathMTU) =
+      pathIndex(path).map {
+        (paths[$0].configuration.maximumTransmissionUnit, paths[$0].pathMTU(to: tuple.remote.address, at: now))
+      } ?? (1280, 1280)
     let subflow = Subflow(
       endpoint: self, connection: connection, id: SubflowID(connection.nextSubflowNumber), slot: slot, tuple: tuple,
       path: path, pathMTU: pathMTU, linkMTU: linkMTU, isInitiator: isInitiator, isInitial: isInitial, state: state,
