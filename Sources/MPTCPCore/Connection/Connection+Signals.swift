@@ -106,8 +106,7 @@ extension Connection {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
-    if case .eight = wire.dsn { hasReceivedEightOctets = true }
-    answersWithEightOctets = hasReceivedEightOctets
+    if case .eight = wire.dsn { answersWithEightOctets = true }
     if wire.length == 0 {
       takeInfiniteMapping(wire, on: subflow, now: now)
       return

@@ -65,9 +65,9 @@ final class Connection {
   var hasReceivedMapping = false
   /// Initiator: the third ACK with the keys has left.
   var hasSentKeys = false
-  /// Our DATA_ACKs have 8 octets: for good once the peer has sent an 8-octet data sequence number (RFC 8684 §3.3.2).
-  var answersWithEightOctets = true
-  var hasReceivedEightOctets = false
+  /// Our DATA_ACKs have 8 octets: for good once the peer has sent an 8-octet data sequence number (RFC 8684 §3.3.2). Four
+  /// leave each segment of one who sends only more room.
+  var answersWithEightOctets = false
   /// Both streams have run on the initial subflow alone, each octet once: plain TCP could go on from here (RFC 8684 §3.7).
   /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
   /// does for Linux, which then answers a failure with RST.

@@ -28,6 +28,15 @@ public struct Link: Sendable {
   public private(set) var counters = LinkCounters()
   /// Whether the link carries packets, at the latest time that it was given.
   public private(set) var isUp = true
+  /// The time at which to call ``receive(at:)`` next, or `nil` while the link is empty.
+  ///
+  /// No packet arrives before it. At times none arrives then either, because the one expected was lost: ask again.
+  /// Once ``receive(at:)`` has returned `nil` the deadline lies in the future.
+  public private(set) var nextDeadline: Instant?
+  /// How many packets wait for the line.
+  public private(set) var queuedPacketCount = 0
+  /// How many bytes wait for the line.
+  public private(set) var queuedByteCount = 0
 
   private var now: Instant
   private var queue: TailDropQueue
@@ -71,6 +80,7 @@ public struct Link: Sendable {
 
   /// Hands the link one wire packet: a whole IP packet that goes out as it is.
   public mutating func send(_ packet: [UInt8], at time: Instant) {
+    defer { look() }
     advance(to: time)
     var packet = LinkPacket(bytes: packet, sent: now)
     counters.sent.count(packet)
@@ -112,6 +122,7 @@ public struct Link: Sendable {
   ///   marks packets or refuses long ones, when the queue has no room for all of it, or when the line would take longer
   ///   than ``burst`` for it. Then it is to be cut (``send(superSegment:segmentByteCount:at:)``).
   public mutating func send(_ run: PacketRun, at time: Instant) -> Bool {
+    defer { look() }
     advance(to: time)
     let packet = LinkPacket(run: run, sent: now)
     guard isUniform, run.wirePacketCount == 1 || line.duration(of: run.wireByteCount) <= Self.burst,
@@ -133,6 +144,7 @@ public struct Link: Sendable {
 
   /// The next packet that has arrived at `time` or before, in the order of arrival; `nil` when there is none.
   public mutating func receive(at time: Instant) -> LinkPacket? {
+    defer { look() }
     advance(to: time)
     let ordered = inOrder.first
     let other = outOfOrder.first
@@ -151,35 +163,15 @@ public struct Link: Sendable {
     return packet
   }
 
-  /// The time at which to call ``receive(at:)`` next, or `nil` while the link is empty.
-  ///
-  /// No packet arrives before it. At times none arrives then either, because the one expected was lost: ask again.
-  /// Once ``receive(at:)`` has returned `nil` the deadline lies in the future.
-  public var nextDeadline: Instant? {
-    var deadline = inOrder.first?.arrival
-    if let other = outOfOrder.first?.arrival { deadline = min(deadline ?? other, other) }
-    // What waits for the line arrives no sooner than what has left it in order, so it matters only without such.
-    if inOrder.isEmpty, let waiting = queue.first {
-      let arrival = line.departure(of: waiting.wireByteCount, notBefore: now) + configuration.delay
-      deadline = min(deadline ?? arrival, arrival)
-    }
-    return deadline
-  }
-
   /// Cuts the link or brings it back, at once.
   ///
   /// Going down loses what waits, what is on the line and what has not arrived by then; packets that have arrived and
   /// were not yet asked for remain.
   public mutating func set(isUp: Bool, at time: Instant) {
+    defer { look() }
     advance(to: time)
     apply(isUp ? .up : .down)
   }
-
-  /// How many packets wait for the line.
-  public var queuedPacketCount: Int { queue.packetCount }
-
-  /// How many bytes wait for the line.
-  public var queuedByteCount: Int { queue.byteCount }
 
   /// How many packets are in the link: waiting, on their way, or arrived and not yet asked for.
   public var packetCount: Int { queue.packetCount + travellingPacketCount }
@@ -194,6 +186,20 @@ extension Link {
       apply(event.change)
     }
     drainQueue(until: time)
+  }
+
+  /// Looks up what hosts ask for again and again: reading it must not cost them a copy of the link.
+  private mutating func look() {
+    queuedPacketCount = queue.packetCount
+    queuedByteCount = queue.byteCount
+    var deadline = inOrder.first?.arrival
+    if let other = outOfOrder.first?.arrival { deadline = min(deadline ?? other, other) }
+    // What waits for the line arrives no sooner than what has left it in order, so it matters only without such.
+    if inOrder.isEmpty, let waiting = queue.first {
+      let arrival = line.departure(of: waiting.wireByteCount, notBefore: now) + configuration.delay
+      deadline = min(deadline ?? arrival, arrival)
+    }
+    nextDeadline = deadline
   }
 
   private mutating func drainQueue(until time: Instant) {

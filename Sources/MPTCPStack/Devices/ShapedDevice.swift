@@ -8,9 +8,11 @@ import MPTCPWire
 /// where that makes no difference (`PacketRun`). What arrives together is put together
 /// again, as an interface with receive offload does it.
 final class ShapedDevice: Device {
-  /// The loop wakes up for the links no more often than this: interrupts of real interfaces are moderated likewise, and
-  /// at 500 Mbit/s a wake-up for each packet would cost more than the packet.
-  private static let moderation = Nanoseconds.microseconds(500)
+  /// The loop wakes up for links no more often than this: interrupts of real interfaces are moderated likewise, and at
+  /// 500 Mbit/s a wake-up for each packet would cost more than the packet. Where a fast line is busy it may be later.
+  private static let moderation = Nanoseconds.microseconds(100)
+  /// All devices look at busy lines at multiples of this. No part of the kernel's tick, which samples who is running.
+  private static let grid = Nanoseconds.microseconds(900)
   /// What arrives this soon is taken at once: a small packet on a fast line is worth no sleep.
   private static let slack = Nanoseconds.microseconds(20)
 
@@ -74,8 +76,20 @@ final class ShapedDevice: Device {
 
   private var nextArrival: Instant? { Self.earlier(outgoing.nextDeadline, incoming.nextDeadline) }
 
-  var nextDeadline: Instant? {
-    Self.earlier(nextArrival.map { max($0, lastLook + Self.moderation) }, device.nextDeadline)
+  var nextDeadline: Instant? { Self.earlier(nextLook, device.nextDeadline) }
+
+  /// When to look at the links next: at the next arrival, or, where the line has enough to do meanwhile, at the first
+  /// moment after it at which all devices look, so that one wake-up does for many packets.
+  private var nextLook: Instant? {
+    guard let arrival = nextArrival else { return nil }
+    guard Self.isBusy(outgoing) || Self.isBusy(incoming) else { return max(arrival, lastLook + Self.moderation) }
+    return Instant(nanoseconds: (arrival.nanoseconds / Self.grid.count + 1) * Self.grid.count)
+  }
+
+  /// Whether what waits keeps the line busy past the next of these moments. On a slow link each packet is worth a look.
+  private static func isBusy(_ link: borrowing Link) -> Bool {
+    guard let rate = link.configuration.bitsPerSecond, rate >= 100_000_000 else { return false }
+    return link.queuedByteCount / 1000 * 8_000_000 >= rate / 1_000_000 * Int(grid.count)
   }
 
   func isDue(at now: Instant) -> Bool {

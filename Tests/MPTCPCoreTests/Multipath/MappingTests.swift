@@ -45,6 +45,31 @@ import Testing
     }
   }
 
+  @Test func whoOnlySendsAcknowledgesShortAndItsFullSegmentsFitAlsoWithTheLongOneLater() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = try script.endpoint.write(ByteSlice(octets(5000)), to: connection.id, at: script.now)
+    let first = try #require(connection.initial.take { !$0.payload.isEmpty })
+    guard case .four? = first.dss?.dataAck else {
+      Issue.record("nothing obliges us to an 8-octet DATA_ACK: \(String(describing: first.dss))")
+      return
+    }
+    #expect(first.bytes.count == 1500)
+    connection.send(octets(10), at: 1)
+    _ = script.takeAll()
+    // What goes again carries four octets more and is cut anew.
+    script.pass(.seconds(3))
+    let again = script.takeAll().filter { !$0.payload.isEmpty }
+    #expect(!again.isEmpty)
+    for packet in again {
+      #expect(packet.bytes.count <= 1500)
+      guard case .eight? = packet.dss?.dataAck else {
+        Issue.record("the peer has sent an 8-octet number")
+        return
+      }
+    }
+  }
+
   @Test func shortDataAcksFreeTheSendBuffer() throws {
     let script = Script()
     let connection = try accepted(script)

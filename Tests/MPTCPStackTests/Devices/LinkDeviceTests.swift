@@ -63,6 +63,23 @@ struct LinkDeviceTests {
     #expect(arrived == 1)
   }
 
+  @Test("A fast link that is busy is looked at now and then, a slow or idle one when a packet arrives")
+  func shapedLooks() throws {
+    for rate in [500_000_000, 10_000_000] {
+      let (left, _) = try pair()
+      let shaped = ShapedDevice(
+        left, outgoing: LinkConfiguration(bitsPerSecond: rate, delay: .microseconds(10_300)),
+        incoming: LinkConfiguration(), at: .zero)
+      let packet = try udpPacket(from: first, to: second, [UInt8](repeating: 0, count: 972))
+      let arrival = Instant.zero + .microseconds(10_300) + Nanoseconds(8_000_000_000_000 / Int64(rate))
+      func send() { _ = packet.withUnsafeBytes { shaped.send(whole: $0, offload: .none, at: .zero) } }
+      send()
+      #expect(shaped.nextDeadline == arrival)
+      for _ in 0..<57 { send() }
+      #expect(shaped.nextDeadline == (rate > 100_000_000 ? .zero + .microseconds(10_800) : arrival))
+    }
+  }
+
   @Test("A super-segment crosses a fast even link whole, and a slow or lossy one in wire packets put together again")
   func shapedSuperSegments() throws {
     for (rate, loss, isWhole) in [(500_000_000, 0.0, true), (10_000_000, 0, false), (200_000_000, 1e-9, false)] {
