@@ -172,7 +172,8 @@ extension InteropSuite {
     }
 
     @Test(
-      "The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(10)), arguments: Arena.Place.all)
+      "The kernel reads slowly: its window closes and opens again", .timeLimit(.minutes(10)), arguments: Arena.Place.all
+    )
     func slowKernel(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)
       let before = try arena.kernel.counters()
