@@ -8,7 +8,10 @@ extension Subflow {
     var slice = segment.payload
     var start = start
     let wireSegment = segment.segmentByteCount > 0 ? segment.segmentByteCount : slice.count
-    if wireSegment > receiveSegmentByteCount { receiveSegmentByteCount = min(wireSegment, 65_535) }
+    if wireSegment > receiveSegmentByteCount {
+      // A datagram that was put together from fragments is no measure of segments.
+      receiveSegmentByteCount = min(wireSegment, announcedMaximumSegmentByteCount)
+    }
     var repeated: Range<Int>?
     if start < receiveNext {
       repeated = start..<receiveNext

@@ -147,6 +147,18 @@ import Testing
     #expect(puppet.take().map(\.tcp.acknowledgmentNumber) == [puppet.sequence])
   }
 
+  @Test func aDatagramPutTogetherFromFragmentsDoesNotMakeAcknowledgmentsRare() throws {
+    let puppet = try opened()
+    let full = [UInt8](repeating: 1, count: 1460)
+    for _ in 0..<20 { puppet.sendNext(full, [.ack]) }
+    puppet.sendNext([UInt8](repeating: 1, count: 20_000), [.ack])
+    puppet.wait(.seconds(1))
+    _ = puppet.read()
+    _ = puppet.take()
+    for _ in 0..<4 { puppet.sendNext(full, [.ack]) }
+    #expect(puppet.take().count == 2)
+  }
+
   @Test func aSenderWaitsForAWorthwhileWindow() throws {
     let puppet = try opened { $0.window = 4000 }
     puppet.write(20_000)
