@@ -133,7 +133,7 @@ public struct FullMesh: PathPolicy, Hashable {
     var count = view.subflows.count
     var wake: Instant?
     for local in view.localAddresses where local.isUp {
-      for remote in view.remoteAddresses where remote.address.address.family == local.address.family {
+      for remote in view.remoteAddresses where local.leads(to: remote.address.address) {
         // Behind a NAT the initiator's initial address is not where it can be reached; only announced ones are.
         if !view.isInitiator && remote.id == .initial { continue }
         let exists = view.subflows.contains {

@@ -12,14 +12,24 @@ public struct LocalAddress: Sendable, Hashable {
   public var isUp: Bool
   /// Whether its path is meant as a backup.
   public var isBackup: Bool
+  /// The networks that its path leads to; nil: everywhere.
+  public var reach: [IPPrefix]?
 
   /// Makes a description of a local address; see the properties.
-  public init(path: PathID, address: IPAddress, id: AddressID, isUp: Bool, isBackup: Bool) {
+  public init(
+    path: PathID, address: IPAddress, id: AddressID, isUp: Bool, isBackup: Bool, reach: [IPPrefix]? = nil
+  ) {
     self.path = path
     self.address = address
     self.id = id
     self.isUp = isUp
     self.isBackup = isBackup
+    self.reach = reach
+  }
+
+  /// Whether a subflow from here to `remote` can exist: they are of one family, and the path leads there.
+  public func leads(to remote: IPAddress) -> Bool {
+    address.family == remote.family && reach?.contains { $0.contains(remote) } ?? true
   }
 }
 

@@ -74,6 +74,10 @@ extension MultipathError {
       self.init(
         .noPath, attempt: attempt, reason: "no path is up that has an address of the destination's family",
         remedy: "add one with such an address, or bring its device up")
+    case .noRoute:
+      self.init(
+        .noPath, attempt: attempt, reason: "it is in none of the networks that our paths lead to",
+        remedy: "give one of them a gateway")
     case .notAnotherHost:
       self.init(
         .notAnotherHost, attempt: attempt,

@@ -13,7 +13,7 @@ package final class Script {
 
   package init(
     paths: Int = 2, family: IPAddress.Family = .v4, configuration: EndpointConfiguration = EndpointConfiguration(),
-    seed: UInt64 = 1
+    seed: UInt64 = 1, reach: (_ path: Int) -> [IPPrefix]? = { _ in nil }
   ) {
     self.family = family
     endpoint = Endpoint(configuration: configuration, entropy: SeededEntropy(seed: seed), at: now)
@@ -21,7 +21,8 @@ package final class Script {
       _ = endpoint.addPath(
         PathConfiguration(
           name: "path\(path)",
-          addresses: [IPPrefix(Pair.address(path, 0, family), length: family == .v4 ? 24 : 64)]), at: now)
+          addresses: [IPPrefix(Pair.address(path, 0, family), length: family == .v4 ? 24 : 64)], reach: reach(path)),
+        at: now)
     }
   }
 

@@ -11,7 +11,7 @@ extension Connection {
         addresses.append(
           LocalAddress(
             path: path.id, address: prefix.address, id: addressID(path: path, index: index, prefix.address),
-            isUp: path.isUp, isBackup: path.configuration.isBackup))
+            isUp: path.isUp, isBackup: path.configuration.isBackup, reach: path.configuration.reach))
       }
     }
     return addresses

@@ -48,6 +48,7 @@ extension Connection {
     // RFC 8684 §3.1: no join before a DSS, nor to where the peer's flag C forbids it.
     guard isConfirmed, hasReceivedDSS, phase == .open else { throw .notMultipath }
     guard !peerRefusesInitialAddress || remote.address != initialTuple.remote else { throw .refusedByPeer }
+    guard local.leads(to: remote.address.address) else { throw .noRoute }
     guard subflows.count < endpoint.configuration.maximumSubflowCount else { throw .tooManyConnections }
     // Not the initial subflow's port, as RFC 8684 §3.9.1 would like it: a subflow that ended here may live on at the peer,
     // and a SYN of the same four numbers meets it there, which costs a time-out.

@@ -38,11 +38,13 @@ public struct PathConfiguration: Sendable, Hashable {
   public var offersSegmentationOffload: Bool
   /// Whether its subflows are to be used only when no others work.
   public var isBackup: Bool
+  /// The networks that it leads to; nil: everywhere. An interface without a gateway leads to its own network alone.
+  public var reach: [IPPrefix]?
 
   /// Describes a path; see the properties.
   public init(
     name: String, addresses: [IPPrefix], maximumTransmissionUnit: Int = 1500, offersChecksumOffload: Bool = false,
-    offersSegmentationOffload: Bool = false, isBackup: Bool = false
+    offersSegmentationOffload: Bool = false, isBackup: Bool = false, reach: [IPPrefix]? = nil
   ) {
     self.name = name
     self.addresses = addresses
@@ -50,7 +52,11 @@ public struct PathConfiguration: Sendable, Hashable {
     self.offersChecksumOffload = offersChecksumOffload
     self.offersSegmentationOffload = offersSegmentationOffload
     self.isBackup = isBackup
+    self.reach = reach
   }
+
+  /// Whether packets to `address` have a way over this path.
+  public func leads(to address: IPAddress) -> Bool { reach?.contains { $0.contains(address) } ?? true }
 }
 
 /// Whether a connection asks for Multipath TCP.
@@ -172,6 +178,8 @@ public enum EndpointError: Error, Hashable, Sendable {
   case unknownSubflow
   /// No path is up with an address of the destination's family: add one, or bring one up.
   case noPath
+  /// No path that is up leads to the destination: give one of them a gateway, or add one.
+  case noRoute
   /// The destination is no single other host: a group, a broadcast or unspecified address, loopback, or an address of our
   /// own (RFC 9293 MUST-46, RFC 1122 §3.2.1.3).
   case notAnotherHost

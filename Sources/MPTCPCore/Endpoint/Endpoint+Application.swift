@@ -11,7 +11,7 @@ extension Endpoint {
   ) throws(EndpointError) -> ConnectionID {
     note(now)
     guard isAnotherHost(remote.address) else { throw .notAnotherHost }
-    guard let (path, address) = source(for: remote.address, preferred: options.path) else { throw .noPath }
+    let (path, address) = try source(for: remote.address, preferred: options.path)
     if let port = options.localPort {
       let tuple = FourTuple(local: TransportAddress(address, port), remote: remote)
       forgetFastClose(tuple)
@@ -204,16 +204,22 @@ extension Endpoint {
   }
 
   /// The path and address to start from: the one asked for, else the first path that is up with the peer on its link,
-  /// else the first that is up.
-  private func source(for remote: IPAddress, preferred: PathID?) -> (PathID, IPAddress)? {
-    var fallback: (PathID, IPAddress)?
+  /// else the first that is up and leads there.
+  private func source(
+    for remote: IPAddress, preferred: PathID?
+  ) throws(EndpointError) -> (path: PathID, address: IPAddress) {
+    var leading: (PathID, IPAddress)?
+    var hasFamily = false
     for path in paths where path.isUp && (preferred == nil || path.id == preferred) {
       for prefix in path.configuration.addresses where prefix.address.family == remote.family {
+        hasFamily = true
+        guard path.configuration.leads(to: remote) else { continue }
         if prefix.contains(remote) { return (path.id, prefix.address) }
-        if fallback == nil { fallback = (path.id, prefix.address) }
+        if leading == nil { leading = (path.id, prefix.address) }
       }
     }
-    return fallback
+    guard let leading else { throw hasFamily ? .noRoute : .noPath }
+    return leading
   }
 
   /// A port for a connection to `remote`: the one asked for, else one that is free.

@@ -67,10 +67,22 @@ final class PacketDevice: Device {
     interface = link
     configuration = PathConfiguration(
       name: name, addresses: addresses, maximumTransmissionUnit: link.maximumTransmissionUnit,
-      offersChecksumOffload: true, offersSegmentationOffload: true)
+      offersChecksumOffload: true, offersSegmentationOffload: true, reach: Self.reach(of: addresses, gateways))
     neighbors = NeighborProtocol(hardwareAddress: hardwareAddress, addresses: addresses, gateways: gateways, at: now)
     sendFrames()
   }
+
+  /// Where packets find a next hop: what the neighbour protocol knows to do, told beforehand.
+  private static func reach(of addresses: [IPPrefix], _ gateways: [IPAddress]) -> [IPPrefix]? {
+    let isolated = Set(addresses.map(\.address.family)).subtracting(gateways.map(\.family))
+    guard !isolated.isEmpty else { return nil }
+    return addresses + gateways.map { IPPrefix($0.family == .v4 ? .anyV4 : .anyV6, length: 0) } + linkLocal
+  }
+
+  private static let linkLocal = [
+    IPPrefix(IPAddress(v4: 0xa9fe_0000), length: 16),
+    IPPrefix(IPAddress(v6High: 0xfe80_0000_0000_0000, low: 0), length: 10),
+  ]
 
   // MARK: Device
 

@@ -88,29 +88,12 @@ struct Netcat {
     for address in addresses {
       let remote = TransportAddress(address, Port(port))
       do {
-        try refuseWithoutGateway(remote)
         return try await .connect(to: remote, options: plan.options, on: stack)
       } catch let error as MultipathError {
         failure = error
       }
     }
     throw failure
-  }
-
-  /// A packet socket knows no routes but its gateway, and what has none would be given up only after a minute.
-  private func refuseWithoutGateway(_ remote: TransportAddress) throws(MultipathError) {
-    let candidates = plan.paths.flatMap { path in
-      path.addresses.filter { $0.local.address.family == remote.address.family }.map { (path, $0) }
-    }
-    guard !candidates.isEmpty, !remote.address.isLinkLocal,
-      candidates.allSatisfy({ path, address in
-        path.kind == .packet && address.other == nil && !address.local.contains(remote.address)
-      })
-    else { return }
-    let networks = candidates.map { "\($1.local)" }.joined(separator: ", ")
-    throw MultipathError(
-      .noPath, attempt: "connect to \(remote)", reason: "it is in none of the networks of our paths (\(networks))",
-      remedy: "add gateway=ADDRESS to one of them")
   }
 
   private func listen(_ address: IPAddress?, _ port: Port, _ stack: MultipathStack) async throws -> ExitStatus {

@@ -50,6 +50,21 @@ struct PacketDeviceTests {
     }
   }
 
+  @Test("Without a gateway the link's own networks are all that a device leads to", arguments: networks)
+  func reach(ours: String, kernel: String) async throws {
+    try await NetworkNamespace.withNew {
+      try Self.onPair(kernel) { _ in
+        let neighbor = try #require(IPPrefix(kernel)).address
+        let far = try #require(IPAddress(neighbor.family == .v4 ? "192.0.2.1" : "2001:db8::1"))
+        let near = try #require(IPAddress(neighbor.family == .v4 ? "169.254.7.7" : "fe80::7"))
+        let alone = try Self.device(ours).configuration
+        #expect(alone.leads(to: neighbor) && alone.leads(to: near) && !alone.leads(to: far))
+        let routed = try Self.device(ours, gateway: "\(neighbor)").configuration
+        #expect(routed.leads(to: neighbor) && routed.leads(to: near) && routed.leads(to: far))
+      }
+    }
+  }
+
   @Test("We answer when the kernel asks first", arguments: networks)
   func kernelAsksFirst(ours: String, kernel: String) async throws {
     try await NetworkNamespace.withNew {
