@@ -83,7 +83,7 @@ final class ShapedDevice: Device {
   private var nextLook: Instant? {
     guard let arrival = nextArrival else { return nil }
     guard Self.isBusy(outgoing) || Self.isBusy(incoming) else { return max(arrival, lastLook + Self.moderation) }
-    return Instant(nanoseconds: (arrival.nanoseconds / Self.grid.count + 1) * Self.grid.count)
+    return arrival + Nanoseconds(Self.grid.count - arrival.nanoseconds % Self.grid.count)
   }
 
   /// Whether what waits keeps the line busy past the next of these moments. On a slow link each packet is worth a look.

@@ -80,6 +80,17 @@ struct LinkDeviceTests {
     }
   }
 
+  @Test("A link as extreme as can be written down is waited for without end", arguments: [100_000_000, Int.max])
+  func shapedExtremes(rate: Int) throws {
+    let (left, _) = try pair()
+    let shaped = ShapedDevice(
+      left, outgoing: LinkConfiguration(bitsPerSecond: rate, delay: Nanoseconds(.max)), incoming: LinkConfiguration(),
+      at: .zero)
+    let packet = try udpPacket(from: first, to: second, [UInt8](repeating: 0, count: 972))
+    for _ in 0..<60 { _ = packet.withUnsafeBytes { shaped.send(whole: $0, offload: .none, at: .zero) } }
+    #expect(shaped.nextDeadline == .distantFuture)
+  }
+
   @Test("A super-segment crosses a fast even link whole, and a slow or lossy one in wire packets put together again")
   func shapedSuperSegments() throws {
     for (rate, loss, isWhole) in [(500_000_000, 0.0, true), (10_000_000, 0, false), (200_000_000, 1e-9, false)] {
