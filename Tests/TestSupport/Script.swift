@@ -174,7 +174,8 @@ package final class ScriptedConnection {
   /// The engine listens on port 80 and the script connects. nil when the engine's SYN/ACK has no MP_CAPABLE.
   package static func accepted(
     by script: Script, options: ConnectionOptions = ConnectionOptions(), flags: MPCapableFlags = .hmac,
-    timestamps: Bool = false, sack: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true
+    timestamps: Bool = false, sack: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true,
+    roundTrip: Nanoseconds = .zero
   ) throws -> ScriptedConnection? {
     var listen = ListenerOptions()
     listen.connection = options
@@ -191,6 +192,7 @@ package final class ScriptedConnection {
     connection.engineKey = engineKey
     connection.usesChecksum =
       flags.contains(.checksumRequired) || answer.capable?.flags.contains(.checksumRequired) == true
+    script.pass(roundTrip)
     if sendsKeys { subflow.send(.ack, [connection.thirdAcknowledgment()]) }
     if let event = script.events.last { connection.id = event.connection }
     return connection

@@ -54,7 +54,7 @@ extension Subflow {
   /// Whether three segments behind a hole have arrived: DupThresh counts segments, however small they are.
   private var hasDuplicateThreshold: Bool {
     guard sackedByteCount > 0 else { return false }
-    let mss = fullPayloadByteCount
+    let mss = fullestSentPayloadByteCount
     if sackedByteCount > 2 * mss { return true }
     var count = 0
     for segment in sentSegments where segment.isSacked {
@@ -85,15 +85,15 @@ extension Subflow {
 
   private func markHeadLost() {
     guard let first = sentSegments.first, !first.isLost else { return }
-    cutHead(to: fullPayloadByteCount)
+    cutHeadToPacket()
     markLost(0)
   }
 
-  /// Leaves no more than `byteCount` in the first entry, so that it is one wire packet.
-  private func cutHead(to byteCount: Int) {
-    guard let first = sentSegments.first, first.count > byteCount, sentSegments.count < Limits.sentSegments * 2 else {
-      return
-    }
+  /// Leaves one wire packet in the first entry.
+  private func cutHeadToPacket() {
+    guard let first = sentSegments.first, sentSegments.count < Limits.sentSegments * 2 else { return }
+    let byteCount = repeatedPayloadByteCount(of: first.count)
+    guard first.count > byteCount else { return }
     var rest = first
     rest.start = first.start + byteCount
     sentSegments[0].end = rest.start
@@ -192,7 +192,7 @@ extension Subflow {
     guard let first = sentSegments.first else { return }
     consecutiveTimeouts = 0
     if first.isSacked { forgetSacks() }
-    cutHead(to: fullPayloadByteCount)
+    cutHeadToPacket()
     resend(0, now: now)
     retransmitDeadline = now + roundTrip.retransmissionTimeout
   }
@@ -266,7 +266,7 @@ extension Subflow {
       if !isForced, !paceAllows(now) { return }
       // Cut to what the window, and one super-segment, hold.
       let isWhole = isForced || !endpoint.offersSegmentation(path)
-      var limit = max(isWhole ? mss : room / mss * mss, mss)
+      var limit = max(isWhole ? mss : room / mss * mss, repeatedPayloadByteCount(of: sentSegments[index].count))
       if !isForced, let probe = dueMTUProbe(available: min(sentSegments[index].count, room), now: now) {
         limit = probe
         mtuProbe?.range = sentSegments[index].start..<(sentSegments[index].start + probe)

@@ -60,7 +60,7 @@ extension Subflow {
   private func joinSacked(from lower: Int, to upper: Int) {
     var last = max(lower - 1, 0)
     let end = min(upper + 1, sentSegments.count)
-    let mss = fullPayloadByteCount
+    let mss = fullestSentPayloadByteCount
     for index in (last + 1)..<max(end, last + 1) {
       let next = sentSegments[index]
       let known = sentSegments[last]

@@ -79,7 +79,10 @@ extension Subflow {
   ) {
     lastDataSentAt = now
     var options = baseOptions(now: now)
-    if connection.isMultipath || declaresInfiniteMapping(mapping) { packMapping(mapping, &options) }
+    if connection.isMultipath || declaresInfiniteMapping(mapping) {
+      let isTight = range.count > fullPayloadByteCount && range.count <= fullestSentPayloadByteCount
+      packMapping(mapping, withDataAck: !isTight, &options)
+    }
     // SACK takes what room the data leaves in its segment (RFC 6691).
     let spare = payloadByteCount(optionByteCount: options.byteCount) - range.count
     let tellsHoles = !connection.isMultipath && spare >= 12 && packSack(&options, within: spare)
@@ -149,7 +152,7 @@ extension Subflow {
     return connection.infiniteMappingCarrier == nil || connection.infiniteMappingCarrier == mapping.subflowOffset
   }
 
-  private func packMapping(_ mapping: SentMapping, _ options: inout TCPOptionBlock) {
+  private func packMapping(_ mapping: SentMapping, withDataAck: Bool, _ options: inout TCPOptionBlock) {
     if let start = connection.infiniteMappingStart, declaresInfiniteMapping(mapping) {
       // RFC 8684 §3.7: length 0, checksum 0, to the end.
       let infinite = DSSMapping(
@@ -169,8 +172,8 @@ extension Subflow {
       dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
       subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset),
       length: UInt16(clamping: mapping.count + (mapping.hasDataFin ? 1 : 0)), checksum: mapping.checksum)
-    let dss = DSS(dataFin: mapping.hasDataFin, dataAck: connection.dataAck(), mapping: wire)
-    if options.append(.multipath(.dss(dss))) { noteDataAckSent() }
+    let dss = DSS(dataFin: mapping.hasDataFin, dataAck: withDataAck ? connection.dataAck() : nil, mapping: wire)
+    if options.append(.multipath(.dss(dss))), withDataAck { noteDataAckSent() }
   }
 
   private func packAcknowledgment(_ options: inout TCPOptionBlock) {

@@ -218,6 +218,18 @@ final class Subflow {
     return payloadByteCount(optionByteCount: options)
   }
 
+  /// Payload of the fullest segments that may be outstanding. Those that left before our DATA_ACKs grew to eight octets
+  /// are four longer than what is sent now. They are repeated as they were, without a DATA_ACK: cut anew, each would leave
+  /// a crumb.
+  var fullestSentPayloadByteCount: Int {
+    fullPayloadByteCount + (connection.isMultipath && connection.answersWithEightOctets ? 4 : 0)
+  }
+
+  /// How much of `count` octets that are repeated goes into one wire packet.
+  func repeatedPayloadByteCount(of count: Int) -> Int {
+    count <= fullestSentPayloadByteCount ? count : fullPayloadByteCount
+  }
+
   /// The most payload that a super-segment may hold: its IP length is at most 65,535.
   var largestSuperSegmentByteCount: Int { 65_535 - ipHeaderByteCount - 60 }
 

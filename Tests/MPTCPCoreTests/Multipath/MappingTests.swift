@@ -45,29 +45,62 @@ import Testing
     }
   }
 
-  @Test func whoOnlySendsAcknowledgesShortAndItsFullSegmentsFitAlsoWithTheLongOneLater() throws {
-    let script = Script()
-    let connection = try accepted(script)
-    _ = try script.endpoint.write(ByteSlice(octets(5000)), to: connection.id, at: script.now)
-    let first = try #require(connection.initial.take { !$0.payload.isEmpty })
-    guard case .four? = first.dss?.dataAck else {
-      Issue.record("nothing obliges us to an 8-octet DATA_ACK: \(String(describing: first.dss))")
-      return
-    }
-    #expect(first.bytes.count == 1500)
-    connection.send(octets(10), at: 1)
+  /// Four full segments that have left with 4-octet DATA_ACKs, and then the peer's first 8-octet number.
+  private func segmentsBeforeTheLongAck(_ script: Script) throws -> (ScriptedConnection, [WirePacket]) {
+    let connection = try #require(
+      try ScriptedConnection.accepted(
+        by: script, options: lonely, sack: true, roundTrip: .milliseconds(40)))
     _ = script.takeAll()
-    // What goes again carries four octets more and is cut anew.
-    script.pass(.seconds(3))
-    let again = script.takeAll().filter { !$0.payload.isEmpty }
-    #expect(!again.isEmpty)
-    for packet in again {
-      #expect(packet.bytes.count <= 1500)
-      guard case .eight? = packet.dss?.dataAck else {
-        Issue.record("the peer has sent an 8-octet number")
-        return
+    _ = try script.endpoint.write(ByteSlice(octets(4 * 1436)), to: connection.id, at: script.now)
+    let sent = script.takeAll().filter { !$0.payload.isEmpty }
+    #expect(sent.map(\.payload.count) == [1436, 1436, 1436, 1436] && sent.allSatisfy { $0.bytes.count == 1500 })
+    for packet in sent {
+      guard case .four? = packet.dss?.dataAck else {
+        Issue.record("nothing obliges us to an 8-octet DATA_ACK: \(String(describing: packet.dss))")
+        break
       }
     }
+    connection.send(octets(10), at: 1)
+    guard case .eight? = script.takeAll().last?.dss?.dataAck else {
+      Issue.record("the peer has sent an 8-octet number")
+      return (connection, sent)
+    }
+    return (connection, sent)
+  }
+
+  @Test func segmentsFromBeforeTheLongDataAckAreRepeatedAsTheyWere() throws {
+    let script = Script()
+    let (_, sent) = try segmentsBeforeTheLongAck(script)
+    var again = 0
+    // Not long enough for a time-out to look like a black hole.
+    for _ in 0..<4 {
+      script.pass(.milliseconds(100))
+      for packet in script.takeAll() where !packet.payload.isEmpty {
+        #expect(packet.bytes.count <= 1500)
+        let original = sent.first { $0.tcp.sequenceNumber == packet.tcp.sequenceNumber }
+        #expect(original?.payload == packet.payload)
+        again += 1
+      }
+    }
+    #expect(again > 0)
+  }
+
+  @Test func segmentsFromBeforeTheLongDataAckCountAsOneEach() throws {
+    let script = Script()
+    let (connection, sent) = try segmentsBeforeTheLongAck(script)
+    func report(_ last: Int) {
+      var blocks = SACKBlocks()
+      _ = blocks.append(SACKBlock(left: sent[1].tcp.sequenceNumber, right: sent[last].tcp.sequenceNumber + 1436))
+      connection.initial.send(.ack, ack: connection.initial.offset(of: sent[0]), plain: [.sack(blocks)])
+    }
+    script.pass(.milliseconds(40))
+    report(2)
+    let early = script.takeAll().filter { !$0.payload.isEmpty }
+    #expect(early.isEmpty, "two behind a hole are no loss")
+    report(3)
+    let repaired = script.takeAll().filter { !$0.payload.isEmpty }
+    #expect(repaired.map(\.payload) == [sent[0].payload])
+    #expect(repaired.allSatisfy { $0.bytes.count <= 1500 })
   }
 
   @Test func shortDataAcksFreeTheSendBuffer() throws {
