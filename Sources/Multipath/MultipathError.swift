@@ -76,8 +76,8 @@ extension MultipathError {
         remedy: "add one with such an address, or bring its device up")
     case .noRoute:
       self.init(
-        .noPath, attempt: attempt, reason: "it is in none of the networks that our paths lead to",
-        remedy: "give one of them a gateway")
+        .noPath, attempt: attempt, reason: "no path that may be used leads there",
+        remedy: "give one a gateway (gateway=ADDRESS), or bring up one that has one")
     case .notAnotherHost:
       self.init(
         .notAnotherHost, attempt: attempt,

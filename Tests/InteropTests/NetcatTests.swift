@@ -118,7 +118,7 @@ extension InteropSuite {
       let arena = try await Arena(.packet, paths: 1)
       let other = try await arena.ours.start([Machine.mptcp, "nc", "--packet", "p1=10.0.1.2/24", "10.9.9.9", "80"])
         .finish(within: 20)
-      #expect(other.status == 1 && other.errors.contains("give one of them a gateway"), "\(other.summary)")
+      #expect(other.status == 1 && other.errors.contains("gateway=ADDRESS"), "\(other.summary)")
       let silent = try await arena.netcat("nc 10.0.1.77 80 </dev/null").finish(within: 20)
       #expect(silent.status == 1 && silent.seconds < 10, "\(silent.summary)")
     }

@@ -31,13 +31,10 @@ extension Connection {
   func announce(_ local: LocalAddress, port: Port?, now: Instant) {
     guard isConfirmed else { return }
     if let index = announcements.firstIndex(where: { $0.id == local.id }) {
-      // Said again it invites the peer anew; what was not echoed yet is repeated anyway.
-      guard announcements[index].isEchoed, announcements[index].sentAt.map({ now - $0 >= .seconds(1) }) ?? true else {
-        return
-      }
-      announcements[index].isEchoed = false
-      announcements[index].attempts = 0
-      announcements[index].sentAt = nil
+      // Said again it invites the peer anew; while it is still being repeated that is enough.
+      let known = announcements[index]
+      guard known.isEchoed || known.isGivenUp, let sentAt = known.sentAt, now - sentAt >= .seconds(1) else { return }
+      announcements[index] = Announcement(id: known.id, address: known.address, port: known.port)
     } else {
       guard announcements.count < Limits.announcements else { return }
       announcements.append(Announcement(id: local.id, address: local.address, port: port))
@@ -51,17 +48,24 @@ extension Connection {
   func sendAnnouncements(now: Instant) {
     announceDeadline = .distantFuture
     guard isConfirmed, phase == .open else { return }
-    while let (index, due) = nextAnnouncement {
+    // Without a subflow that could carry them they wait for one.
+    while let (index, due) = nextAnnouncement, let carrier = carrierForControl() {
       guard due <= now else {
         announceDeadline = due
         return
       }
       announcements[index].sentAt = now
-      if let carrier = carrierForControl() {
-        announcements[index].attempts += 1
-        queue(.addAddress(option(for: announcements[index])), on: carrier)
-      }
+      announcements[index].attempts += 1
+      queue(.addAddress(option(for: announcements[index])), on: carrier)
     }
+  }
+
+  /// The peer can hear us again, or on a further subflow: what was given up unheard is said once more.
+  func resumeAnnouncements(now: Instant) {
+    for (index, known) in announcements.enumerated() where known.isGivenUp {
+      announcements[index] = Announcement(id: known.id, address: known.address, port: known.port)
+    }
+    sendAnnouncements(now: now)
   }
 
   private static let announcementGap = Nanoseconds.milliseconds(50)
@@ -73,7 +77,7 @@ extension Connection {
     var latest: Instant?
     for (index, announcement) in announcements.enumerated() where !announcement.isEchoed {
       if let sentAt = announcement.sentAt { latest = max(latest ?? sentAt, sentAt) }
-      guard announcement.attempts < 3 else { continue }
+      guard !announcement.isGivenUp else { continue }
       let due = announcement.sentAt.map { $0 + Self.announcementTimeout } ?? .zero
       if next.map({ due < $0.due }) ?? true { next = (index, due) }
     }
@@ -104,6 +108,7 @@ extension Connection {
 
   func withdraw(_ id: AddressID) {
     announcements.removeAll { $0.id == id }
+    takeBackAnnouncement(of: id)
     // Not on a subflow that uses the address, where another is to be had.
     let carrier = subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id }
     tell(.removeAddress(RemoveAddress(id)), on: carrier ?? carrierForControl())
@@ -114,6 +119,16 @@ extension Connection {
     let removal = MultipathOption.removeAddress(RemoveAddress(id))
     waitingOptions.removeAll { $0 == removal }
     for subflow in subflows { subflow.pendingOptions.removeAll { $0 == removal } }
+  }
+
+  /// An announcement that still waited would follow its removal.
+  private func takeBackAnnouncement(of id: AddressID) {
+    func announces(_ option: MultipathOption) -> Bool {
+      if case .addAddress(let address) = option { return !address.isEcho && address.addressID == id }
+      return false
+    }
+    waitingOptions.removeAll(where: announces)
+    for subflow in subflows { subflow.pendingOptions.removeAll(where: announces) }
   }
 
   /// Has a one-shot option sent on `carrier`, or, where there is none, on the next subflow.

@@ -166,6 +166,11 @@ extension Connection {
     let waiting = waitingOptions
     waitingOptions = []
     for option in waiting { queue(option, on: subflow) }
+    // Whoever joins an address has heard of it.
+    for index in announcements.indices where announcements[index].address == subflow.tuple.local.address {
+      announcements[index].isEchoed = true
+    }
+    resumeAnnouncements(now: now)
     emit(.subflowEstablished(subflow.description))
     consult(.subflowEstablished(subflow.id), now: now)
   }

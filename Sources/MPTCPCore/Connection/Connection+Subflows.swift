@@ -282,6 +282,7 @@ extension Connection {
 
   func subflowRecovered(_ subflow: Subflow, now: Instant) {
     emit(.pathRecovered(subflow.id))
+    resumeAnnouncements(now: now)
     markDirty()
   }
 

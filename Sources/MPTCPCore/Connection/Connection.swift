@@ -302,4 +302,6 @@ struct Announcement {
   var attempts = 0
   /// When it went out last; nil before the first time.
   var sentAt: Instant?
+  /// It went out three times, and the peer has not echoed it.
+  var isGivenUp: Bool { !isEchoed && attempts >= 3 }
 }

@@ -88,5 +88,5 @@ struct ReceiveQueue {
 
 extension ByteSlice {
   /// The same bytes, copied where they would keep a chunk alive that is much larger than they are.
-  var unpinned: ByteSlice { count >= 4096 || count * 2 > chunk.capacity ? self : ByteSlice(copying: bytes) }
+  var unpinned: ByteSlice { count >= chunk.capacity / 4 ? self : ByteSlice(copying: bytes) }
 }

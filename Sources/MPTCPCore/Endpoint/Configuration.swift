@@ -178,7 +178,7 @@ public enum EndpointError: Error, Hashable, Sendable {
   case unknownSubflow
   /// No path is up with an address of the destination's family: add one, or bring one up.
   case noPath
-  /// No path that is up leads to the destination: give one of them a gateway, or add one.
+  /// No path that may be used leads to the destination: give one a gateway, add one, or bring one up that does.
   case noRoute
   /// The destination is no single other host: a group, a broadcast or unspecified address, loopback, or an address of our
   /// own (RFC 9293 MUST-46, RFC 1122 §3.2.1.3).

@@ -2,9 +2,9 @@ import MPTCPWire
 
 /// Ports for connections of our own that a stranger cannot foretell: the double-hash algorithm of RFC 6056 §3.3.4.
 ///
-/// Towards one destination they follow each other from where a keyed hash says, so that none comes again before all
-/// others did. Many destinations share few counters, which of them the hash says too: from the steps between its own
-/// ports nobody learns how many connections we open elsewhere.
+/// Towards one destination they follow each other from where a keyed hash says, so that none comes again soon. Many
+/// destinations share few counters, which of them the hash says too: from the steps between its own ports nobody learns
+/// how many connections we open elsewhere.
 struct EphemeralPorts {
   private static let counterBits: UInt64 = 6
 
@@ -20,12 +20,13 @@ struct EphemeralPorts {
   ) -> Port? {
     let hash = FourTuple(local: TransportAddress(local, Port(0)), remote: remote)
       .keyedHash(under: secret, purpose: .ephemeralPort)
-    let offset = UInt32(truncatingIfNeeded: hash)
     let index = Int(truncatingIfNeeded: hash >> (64 - Self.counterBits))
     let count = UInt32(range.count)
+    let offset = UInt32(truncatingIfNeeded: hash) % count
     for _ in 0..<count {
-      let port = Port(range.lowerBound + UInt16(truncatingIfNeeded: (offset &+ counters[index]) % count))
-      counters[index] &+= 1
+      // Below the count, so that no overflow makes it skip ports.
+      counters[index] = (counters[index] + 1) % count
+      let port = Port(range.lowerBound + UInt16(truncatingIfNeeded: (offset + counters[index]) % count))
       if isFree(port) { return port }
     }
     return nil

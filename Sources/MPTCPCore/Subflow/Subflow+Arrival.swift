@@ -130,8 +130,8 @@ extension Subflow {
     let hasOldTimestamp = isOlderThanRecent(segment.options.timestamps, now: now)
     if hasOldTimestamp, !flags.contains(.rst) {
       // Without data it is answered as a challenge is: where both ends find each other's segments old, each answer is
-      // the other's next reason for one.
-      if length > 0 { acknowledgeSoon() } else { endpoint.challenge(self, now: now) }
+      // the other's next reason for one. A SYN may be anybody's.
+      if length > 0, !flags.contains(.syn) { acknowledgeSoon() } else { endpoint.challenge(self, now: now) }
       return
     }
     if state == .synReceived, isInitiator, flags.contains([.syn, .ack]), start == 0 {

@@ -249,10 +249,11 @@ extension Subflow {
     let room = min((min(options.remaining, spare) - 4) / 8, 4)
     guard room > 0 else { return false }
     var blocks = SACKBlocks()
-    if let duplicate = duplicateRange {
+    // Above RCV.NXT a repetition is none without the block around it, which then says more alone.
+    if let duplicate = duplicateRange, room > 1 || duplicate.upperBound <= receiveNext {
       _ = blocks.append(sackBlock(duplicate))
-      duplicateRange = nil
     }
+    duplicateRange = nil
     let recent = reassembly.recentRanges()
     var next = 0
     // Right behind a repetition the block that it lies in: that is how it is known for one (RFC 2883 §4.1.3).

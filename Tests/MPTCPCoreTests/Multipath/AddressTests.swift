@@ -208,6 +208,30 @@ import Testing
     #expect(again.count == 6)
   }
 
+  @Test func whatWasGivenUpUnheardIsSaidAgainOnTheNextSubflowUnlessItProvesThatItWasHeard() throws {
+    let script = Script(paths: 3)
+    let connection = try accepted(script, ConnectionOptions(), timestamps: true)
+    script.pass(.seconds(100))
+    #expect(script.takeAll().filter { $0.addAddress != nil }.count == 6)
+    let joined = try #require(connection.join(path: 1))
+    joined.send(.ack)
+    script.pass(.seconds(10))
+    let again = script.takeAll().compactMap(\.addAddress)
+    #expect(again.map(\.address) == Array(repeating: Pair.address(2, 0, .v4), count: 3))
+  }
+
+  @Test func anAddressThatGoesBeforeItsAnnouncementLeftIsNotAnnounced() throws {
+    let script = Script(paths: 1)
+    _ = try accepted(script, announcing(), timestamps: true)
+    script.pass(.seconds(1))
+    _ = script.takeAll()
+    let path = script.endpoint.addPath(
+      PathConfiguration(name: "brief", addresses: [IPPrefix(Pair.address(5, 0, .v4), length: 24)]), at: script.now)
+    script.endpoint.removePath(path, at: script.now)
+    script.pass(.seconds(10))
+    #expect(!script.takeAll().contains { $0.addAddress != nil })
+  }
+
   @Test func moreOptionsThanFitFollowInLaterAcksNeverMoreThanTwoAtOnce() throws {
     let script = Script(paths: 6)
     let connection = try accepted(script, announcing(), timestamps: true)

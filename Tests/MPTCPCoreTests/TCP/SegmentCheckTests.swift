@@ -164,14 +164,18 @@ import Testing
     #expect(puppet.read() == [5])
   }
 
-  @Test func anAcknowledgementWithAnOldTimestampIsAnsweredWithinTheRateOfChallenges() throws {
+  @Test(arguments: [.ack, .syn, [.syn, .ack]] as [TCPFlags])
+  func whatHasAnOldTimestampAndNoDataIsAnsweredWithinTheRateOfChallenges(flags: TCPFlags) throws {
     let puppet = try opened { $0.usesTimestamps = true }
     puppet.clock += 100
     puppet.sendNext([1])
     puppet.write(10)
     _ = puppet.takeData()
     // Dropped: what it acknowledges is not believed (RFC 7323 §5.3, R1).
-    for _ in 0..<20 { puppet.send(timestamp: puppet.clock - 50) }
+    for _ in 0..<20 {
+      puppet.send(flags, timestamp: puppet.clock - 50)
+      puppet.wait(.milliseconds(1))
+    }
     let answers = puppet.take()
     #expect(answers.map(\.flags) == [[.ack]])
     #expect(answers.last?.tcp.acknowledgmentNumber == puppet.sequence)
@@ -182,7 +186,7 @@ import Testing
     var count = 0
     for _ in 0..<40 {
       puppet.wait(.milliseconds(100))
-      puppet.send(timestamp: puppet.clock &- 5000)
+      puppet.send(flags, timestamp: puppet.clock &- 5000)
       count += puppet.take().filter(\.payload.isEmpty).count
     }
     #expect((6...9).contains(count))
