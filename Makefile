@@ -12,8 +12,10 @@ export SWIFT_BACKTRACE ?= enable=no
 
 .PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench setup setup-tests setup-bench format lint
 
-demo: setup tools-mptcp
-	.build/release/mptcp demo $(DEMO)
+# The output is the demonstration's alone: make demo DEMO=--json | jq .
+demo:
+	@$(MAKE) --no-print-directory setup tools-mptcp >&2
+	@.build/release/mptcp demo $(DEMO)
 
 test: setup-tests lint tools test-fast test-interop
 

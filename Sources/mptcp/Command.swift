@@ -18,6 +18,8 @@ enum Program {
     for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
     // A peer or a pipe that goes away is an error of the write that finds out, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    // So is a file that grows beyond what the shell allows.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var arguments = Array(CommandLine.arguments.dropFirst())
       if arguments.first == NetcatCommand.configuration.commandName {

@@ -80,16 +80,28 @@ extension InteropSuite {
       arguments: ["/dev/full", "/dev/shm/capture"])
     func fullCapture(file: String) async throws {
       let arena = try await Arena(.packet)
+      let scratch = try Scratch()
       let server = try await arena.kernelServer("--connections", "1", "--receive", "3m")
       let outcome = try await arena.netcat(
         """
-        small() { mount -t tmpfs -o size=64k none /dev/shm; \(Machine.peer) pattern 3m | nc "$@"; }
+        small() {
+          mount -t tmpfs -o size=64k none /dev/shm
+          status=0
+          \(Machine.peer) pattern 3m | nc "$@" || status=$?
+          if [ -f /dev/shm/capture ]; then cp /dev/shm/capture \(scratch.file("capture")); fi
+          return $status
+        }
         export -f small
         unshare -m bash -euc 'small "$@"' - --pcap \(file) \(arena.kernelAddress(1)) 5000
         """
       ).finish(within: 30)
       #expect(outcome.status == 74, "\(outcome.summary)")
       #expect(outcome.errors == "mptcp: cannot write the capture '\(file)': No space left on device\n")
+      // It ends with the last packet that is whole.
+      if file != "/dev/full" {
+        let capture = try CaptureFile(scratch.file("capture"))
+        #expect(capture.isWhole)
+      }
       #expect(try await server.finish(within: 20).status == 0)
     }
 

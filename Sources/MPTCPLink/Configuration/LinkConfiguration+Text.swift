@@ -55,7 +55,7 @@ extension LinkConfiguration: LosslessStringConvertible {
         jitterReorders = value.text.hasSuffix(":reorder")
         jitter = try (jitterReorders ? value.dropLast(":reorder".count) : value).time()
       case "ecn": markingByteCount = try value.size()
-      case "mtu": maximumTransmissionUnit = try value.size()
+      case "mtu": maximumTransmissionUnit = try value.packetSize()
       case "down": schedule.append(LinkEvent(after: try value.time(), .down))
       case "up": schedule.append(LinkEvent(after: try value.time(), .up))
       case "seed": seed = try value.integer()

@@ -59,6 +59,13 @@ struct LinkText {
     return size
   }
 
+  /// A size that packets can have: every link carries 68 bytes (RFC 791 §3.2).
+  func packetSize() throws(LinkTextError) -> Int {
+    let size = try size()
+    guard size >= 68 else { throw error("a size of 68 bytes or more, which IP needs") }
+    return size
+  }
+
   func queue() throws(LinkTextError) -> Queue {
     if let count = number(Self.sizes) { return .bytes(count) }
     if let count = number([("p", 1)]) { return .packets(count) }

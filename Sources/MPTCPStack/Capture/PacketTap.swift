@@ -8,7 +8,8 @@ import MPTCPWire
 /// Writes what crosses the paths to a pcapng file, an interface for each path.
 ///
 /// Blocks gather in memory and go to the file at the end of each of the loop's turns, so that the file is complete
-/// whenever the loop sleeps, and stays so however the process ends.
+/// whenever the loop sleeps, and stays so however the process ends. Where the file takes no more, a full disk for one, it
+/// ends with the last block that is whole.
 final class PacketTap {
   /// What the writer's sink fills.
   private final class Gathered: @unchecked Sendable {
@@ -23,6 +24,8 @@ final class PacketTap {
   private let gathered = Gathered()
   private var writer: PcapngWriter<Never>
   private var interfaces: [PathID: CaptureInterface] = [:]
+  /// What the file has of whole blocks.
+  private var writtenByteCount = 0
   /// Set when the file takes no more; then packets pass by unrecorded.
   private(set) var failure: SystemError?
 
@@ -71,10 +74,13 @@ final class PacketTap {
         let written = clinux_write(file.number, rest.baseAddress, rest.count)
         guard written > 0 else {
           failure = SystemError("write the capture '\(name)'", number: Int32(-written))
+          // A FIFO cannot be cut, and has nobody to mind.
+          ftruncate(file.number, off_t(writtenByteCount))
           return
         }
         rest = UnsafeRawBufferPointer(rebasing: rest[written...])
       }
+      writtenByteCount += bytes.count
     }
     gathered.bytes.removeAll(keepingCapacity: true)
   }

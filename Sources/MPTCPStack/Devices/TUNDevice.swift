@@ -154,7 +154,9 @@ final class TUNDevice: Device {
     case EACCES, ENOENT, ENXIO:
       return SystemError(
         attempt, number: number,
-        remedy: "/dev/net/tun cannot be opened here; use a packet socket (--packet) on a veth or a real interface")
+        remedy:
+          "/dev/net/tun cannot be opened here; use a packet socket (--packet) on a veth or a real interface, as root or "
+          + "with CAP_NET_RAW")
     case EBUSY:
       return SystemError(attempt, number: number, remedy: "another process has it")
     case EINVAL where exists:

@@ -53,6 +53,8 @@ final class Demonstration: Sendable {
   private static let outage = Duration.milliseconds(800)
   /// In seconds: on a busy machine the download moves less of the file, so that people do not wait for longer.
   private static let patience = 42.0
+  /// One that analyzers know no other protocol for.
+  private static let port: Port = 5100
 
   /// The report, and why the capture is not whole, if it is not.
   func run() async throws -> (report: DemonstrationReport, captureFailure: (any Error)?) {
@@ -114,7 +116,7 @@ final class Demonstration: Sendable {
     let routes = try RouteSocket()
     try routes.setLink("lo", isUp: true)
     // First what may be missing: a stack that is given up writes the end of its capture some time later.
-    let peer = try KernelPeer(on: TransportAddress(try prefix(Self.plans[0].theirs).address, 5000))
+    let peer = try KernelPeer(on: TransportAddress(try prefix(Self.plans[0].theirs).address, Self.port))
     let stack: MultipathStack
     do {
       stack = try MultipathStack(
@@ -151,7 +153,7 @@ final class Demonstration: Sendable {
       theirs.append(right)
     }
     let peer = try await InProcessPeer(
-      theirs, address: TransportAddress(try prefix(Self.plans[0].theirs).address, 5000))
+      theirs, address: TransportAddress(try prefix(Self.plans[0].theirs).address, Self.port))
     return (try MultipathStack(paths: ours, capture: capture), peer)
   }
 

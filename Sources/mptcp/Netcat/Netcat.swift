@@ -88,6 +88,7 @@ struct Netcat {
     for address in addresses {
       let remote = TransportAddress(address, Port(port))
       do {
+        plan.log.info("connecting to \(remote)")
         return try await .connect(to: remote, options: plan.options, on: stack)
       } catch let error as MultipathError {
         failure = error

@@ -50,7 +50,9 @@ struct NetcatCommand: AsyncParsableCommand {
   var port: String?
   @Option(
     name: .customShort("w"),
-    help: ArgumentHelp("Give up when connecting takes longer, or nothing moves for so long.", valueName: "seconds"))
+    help: ArgumentHelp(
+      "Give up when connecting takes longer, or when nothing moves for so long; -l waits for a client without end.",
+      valueName: "seconds"))
   var timeLimit: String?
   @Option(
     name: .customShort("q"),
@@ -71,7 +73,8 @@ struct NetcatCommand: AsyncParsableCommand {
   @Flag(name: .customShort("6"), help: "Use IPv6 only.")
   var usesOnlyV6 = false
   @Flag(
-    name: .customShort("v"), help: "Say what happens: the connection, each subflow as it comes and goes, the totals.")
+    name: .customShort("v"),
+    help: "Say what happens: the connection, each subflow as it comes, or goes before the others, the totals.")
   var isVerbose = false
   @Flag(help: "Show a live line for each path, if the standard error is a terminal.")
   var progress = false

@@ -49,7 +49,7 @@ import Testing
     "40", "40mbps", "0mbit", "-1ms", "loss=1", "loss=101%", "loss=-1%", "loss=nan%", "queue=x", "reorder=1%",
     "reorder=1%:2",
     "dup=", "speed=1", "40mbit,,20ms", "seed=-1", "queue=50ms", "99999999999999999999mbit", "1e3ms", "down=soon", "=",
-    "mtu=1.5p",
+    "mtu=1.5p", "mtu=67B",
   ])
   func aWrongPartIsNamed(text: String) {
     #expect(LinkConfiguration(text) == nil)
