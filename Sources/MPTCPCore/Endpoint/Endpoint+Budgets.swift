@@ -30,7 +30,8 @@ extension Endpoint {
   /// Takes one; false when there are none left.
   private func spend(_ budget: ReferenceWritableKeyPath<Endpoint, RateBudget>, now: Instant) -> Bool {
     if self[keyPath: budget].isOver(at: now) {
-      let limit = max(configuration.challengeAcknowledgmentsPerSecond, 1)
+      // More than a billion is without limit, and half as many again is still a number.
+      let limit = min(max(configuration.challengeAcknowledgmentsPerSecond, 1), 1 << 30)
       self[keyPath: budget].refill(limit / 2 + Int(random() % UInt64(limit)), at: now)
     }
     return self[keyPath: budget].spend()

@@ -192,6 +192,20 @@ import Testing
     #expect((6...9).contains(count))
   }
 
+  @Test(arguments: [Int.min, 0, 1, .max])
+  func anyBudgetOfAnswersMayBeConfigured(count: Int) throws {
+    var configuration = EndpointConfiguration()
+    configuration.challengeAcknowledgmentsPerSecond = count
+    let puppet = try Puppet(configuration: configuration)
+    puppet.ours.port = 81
+    for _ in 0..<10 {
+      puppet.send([.syn], options: puppet.synOptions)
+      puppet.wait(.seconds(1))
+    }
+    let resets = puppet.take().filter { $0.flags.contains(.rst) }
+    #expect(count == .max ? resets.count == 10 : resets.count <= 10)
+  }
+
   @Test func dataBeyondTheWindowIsNotTaken() throws {
     let puppet = try opened()
     puppet.send(offset: 30_000_000, payload: [1])
