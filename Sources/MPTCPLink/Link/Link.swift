@@ -79,10 +79,15 @@ public struct Link: Sendable {
   }
 
   /// Hands the link one wire packet: a whole IP packet that goes out as it is.
-  public mutating func send(_ packet: [UInt8], at time: Instant) {
+  ///
+  /// - Parameters:
+  ///   - packet: The whole packet, from the IP header on.
+  ///   - tag: What comes out with it, and with its copies (``LinkPacket/tag``).
+  ///   - time: When it enters the link.
+  public mutating func send(_ packet: [UInt8], tag: UInt64 = 0, at time: Instant) {
     defer { look() }
     advance(to: time)
-    var packet = LinkPacket(bytes: packet, sent: now)
+    var packet = LinkPacket(bytes: packet, tag: tag, sent: now)
     counters.sent.count(packet)
     guard isUp else { return counters.drop(packet, .linkDown) }
     guard packet.bytes.count <= configuration.maximumTransmissionUnit ?? .max else {
@@ -106,12 +111,17 @@ public struct Link: Sendable {
   /// - Parameters:
   ///   - packet: The whole packet, from the IP header on; its transport checksum need not be there.
   ///   - segmentByteCount: The payload of each wire packet; 0 for a packet that is one already.
+  ///   - tag: What comes out with each wire packet (``LinkPacket/tag``).
   ///   - time: When it enters the link.
-  public mutating func send(superSegment packet: RawSpan, segmentByteCount: Int, at time: Instant) {
+  public mutating func send(
+    superSegment packet: RawSpan, segmentByteCount: Int, tag: UInt64 = 0, at time: Instant
+  ) {
     do {
-      try Segmentation.forEachSegment(of: packet, segmentByteCount: segmentByteCount) { send(Array($0), at: time) }
+      try Segmentation.forEachSegment(of: packet, segmentByteCount: segmentByteCount) {
+        send(Array($0), tag: tag, at: time)
+      }
     } catch {
-      send(packet.withUnsafeBytes { Array($0) }, at: time)
+      send(packet.withUnsafeBytes { Array($0) }, tag: tag, at: time)
     }
   }
 
@@ -121,10 +131,10 @@ public struct Link: Sendable {
   /// - Returns: False, with nothing done, where something would tell its wire packets apart: on a line that has chance,
   ///   marks packets or refuses long ones, when the queue has no room for all of it, or when the line would take longer
   ///   than ``burst`` for it. Then it is to be cut (``send(superSegment:segmentByteCount:at:)``).
-  public mutating func send(_ run: PacketRun, at time: Instant) -> Bool {
+  public mutating func send(_ run: PacketRun, tag: UInt64 = 0, at time: Instant) -> Bool {
     defer { look() }
     advance(to: time)
-    let packet = LinkPacket(run: run, sent: now)
+    let packet = LinkPacket(run: run, tag: tag, sent: now)
     guard isUniform, run.wirePacketCount == 1 || line.duration(of: run.wireByteCount) <= Self.burst,
       line.idle <= now || queue.hasRoom(for: packet)
     else { return false }

@@ -6,6 +6,9 @@ public struct LinkPacket: Sendable {
   public var bytes: [UInt8]
   /// The super-segment that crossed the link whole; nil for a wire packet.
   public let run: PacketRun?
+  /// What the sender said when it handed the packet over: where several flows or paths share one link, for example,
+  /// whose packet it is. The link does not look at it, and a copy has the same.
+  public let tag: UInt64
   /// When it was handed to the link.
   public let sent: Instant
   /// When it arrived. A host that asks late learns here how late it is.
@@ -14,16 +17,18 @@ public struct LinkPacket: Sendable {
   // The number that the link gave it: packets with the same arrival keep their order.
   var order: UInt64 = 0
 
-  init(bytes: [UInt8], sent: Instant) {
+  init(bytes: [UInt8], tag: UInt64, sent: Instant) {
     self.bytes = bytes
     run = nil
+    self.tag = tag
     self.sent = sent
     arrival = sent
   }
 
-  init(run: PacketRun, sent: Instant) {
+  init(run: PacketRun, tag: UInt64, sent: Instant) {
     bytes = []
     self.run = run
+    self.tag = tag
     self.sent = sent
     arrival = sent
   }
