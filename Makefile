@@ -1,6 +1,7 @@
 # make demo     the demonstration: two paths, one dies, every byte arrives
 # make test     everything: style, the fast suite, the interop suite against this machine's kernel
 # make bench    goodput and connection rates beside the kernel's
+# make conformance  writes docs/conformance.md: each rule of the specifications with its code and its tests
 # make setup    checks Swift; the others see to the Debian packages that they want: installed as root, named otherwise
 # make format   rewrites the sources in the project's style; make lint only checks it
 
@@ -10,7 +11,7 @@ SOURCES := Package.swift Sources Tests
 export SWIFT
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench setup setup-tests setup-bench format lint
+.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench conformance setup setup-tests setup-bench format lint
 
 # The output is the demonstration's alone: make demo DEMO=--json | jq .
 demo:
@@ -39,6 +40,11 @@ tools: tools-mptcp tools-mptcp-peer tools-stack-peer
 
 tools-mptcp tools-mptcp-peer tools-stack-peer: tools-%:
 	$(SWIFT) build -c release --product $*
+
+# What stands behind each rule of the specifications; fails on a rule with neither a test nor a reason.
+conformance:
+	$(SWIFT) build --product Conformance
+	$$($(SWIFT) build --show-bin-path)/Conformance
 
 bench: setup-bench tools
 	scripts/bench $(BENCH)

@@ -56,6 +56,10 @@ let package = Package(
       dependencies: ["MPTCPLink", "MPTCPWire", .product(name: "Crypto", package: "swift-crypto")] + api,
       swiftSettings: strict),
 
+    // Ties the requirements in docs/requirements to code and tests (make conformance).
+    .executableTarget(name: "Conformance", swiftSettings: strict),
+
+    .testTarget(name: "ConformanceTests", dependencies: ["Conformance"], swiftSettings: strict),
     .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
     .target(name: "PacketFactory", dependencies: ["MPTCPWire"], path: "Tests/PacketFactory", swiftSettings: strict),
     .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "PacketFactory"], swiftSettings: strict),

@@ -1,0 +1,27 @@
+/// One rule of a specification, in our own words.
+struct Requirement: Equatable, Sendable {
+  /// How strongly the document asks (RFC 2119, RFC 8174).
+  enum Level: String, CaseIterable, Sendable {
+    case must = "MUST"
+    case mustNot = "MUST NOT"
+    case should = "SHOULD"
+    case shouldNot = "SHOULD NOT"
+    case recommended = "RECOMMENDED"
+    case may = "MAY"
+    /// A sentence that prescribes behaviour or a layout without a capitalised word.
+    case rule = "RULE"
+  }
+
+  /// Document, section and number within the section: `8684-3.3.1-04`. It never changes, so that annotations hold.
+  var id: String
+  var level: Level
+  /// The section's number, as the document has it: `3.3.1`, `B.2`.
+  var section: String
+  /// The document's own number for the rule (RFC 9293: `MUST-34`), if it has one.
+  var label: String?
+  var text: String
+  /// Why no test proves it: it does not apply, it is left to the application, or we differ on purpose.
+  var reason: String?
+  /// The requirement that says the same elsewhere, and whose code and tests are also this one's.
+  var restates: String?
+}
