@@ -39,6 +39,7 @@ private struct OneWindow {
 @Suite struct CongestionControllerTests {
   static let builtIn: [CongestionAlgorithm] = [.newReno, .cubic, .lia]
 
+  // Requirement 5681-3.1-01
   @Test func `the initial window is ten segments, bounded as RFC 6928 says`() {
     // RFC 6928 §2: min(10 · MSS, max(2 · MSS, 14600))
     #expect(OneWindow(.newReno, segment: 1_000).congestionWindow == 10_000)
@@ -47,6 +48,7 @@ private struct OneWindow {
     #expect(OneWindow(.newReno, segment: 9_000).congestionWindow == 18_000)
   }
 
+  // Requirement 5681-3.1-02, 9293-3.8.2-01
   @Test(arguments: builtIn)
   func `slow start doubles the window in a round trip`(algorithm: CongestionAlgorithm) {
     var one = OneWindow(algorithm)
@@ -67,6 +69,7 @@ private struct OneWindow {
     #expect(one.congestionWindow == 11_000)
   }
 
+  // Requirement 5681-3.1-03, 5681-3.1-04, 9293-3.8.2-01
   @Test func `NewReno halves at a loss and then grows by a segment a window`() {
     // RFC 5681 §3.1, §3.2
     var one = OneWindow(.newReno)
@@ -109,6 +112,7 @@ private struct OneWindow {
     #expect(used.window.slowStartThresholdByteCount == 5_000)
   }
 
+  // Requirement 6582-3.2-02
   @Test(arguments: builtIn)
   func `a second event of one recovery changes nothing`(algorithm: CongestionAlgorithm) {
     var one = OneWindow(algorithm)
@@ -118,6 +122,7 @@ private struct OneWindow {
     #expect(one.window.slowStartThresholdByteCount == threshold)
   }
 
+  // Requirement 5681-3.1-05, 5681-3.1-06
   @Test(arguments: builtIn)
   func `a timeout leaves one segment, and repeated ones leave the threshold`(algorithm: CongestionAlgorithm) {
     // RFC 5681 §3.1
@@ -160,6 +165,7 @@ private struct OneWindow {
     #expect(!one.window.isInRecovery)
   }
 
+  // Requirement 9438-4-06
   @Test(arguments: builtIn)
   func `undoing a spurious recovery restores the window`(algorithm: CongestionAlgorithm) {
     // RFC 8985 §7.4, RFC 9438 §4.9
@@ -181,6 +187,7 @@ private struct OneWindow {
     #expect(reduced < 20_000)
   }
 
+  // Requirement 9438-4-04, 9438-4-05
   @Test func `CUBIC keeps seven tenths, and converges faster when its share shrinks`() {
     // RFC 9438 §4.6, §4.7
     var one = OneWindow(.cubic)
@@ -196,6 +203,7 @@ private struct OneWindow {
     #expect(one.window.slowStartThresholdByteCount == 49_000)
   }
 
+  // Requirement 9438-4-01
   @Test func `CUBIC's curve has the values of RFC 9438`() {
     // K = ∛((100 − 70) segments / 0.4) = ∛75 = 4.217163 s; 4.217163 · 2²⁰ = 4,422,016.
     let time = Cubic.timeToMaximum(from: 70_000, to: 100_000, segment: 1_000)
@@ -230,6 +238,7 @@ private struct OneWindow {
     #expect(one.congestionWindow > 1_035_000 && one.congestionWindow < 1_055_000)
   }
 
+  // Requirement 9438-4-03
   @Test func `CUBIC with a short round trip grows as Reno would`() {
     // RFC 9438 §4.3. 10 ms, window 20 segments after a loss at 20/0.7: the estimate gains 9/17 of a segment a round.
     var one = OneWindow(.cubic)
@@ -246,6 +255,7 @@ private struct OneWindow {
     #expect(one.congestionWindow >= 19_200 && one.congestionWindow <= 19_300)
   }
 
+  // Requirement 9438-4-07
   @Test func `CUBIC does not count time in which the window was not used`() {
     // RFC 9438 §5.8
     var used = OneWindow(.cubic)
@@ -271,6 +281,7 @@ private struct OneWindow {
     #expect(used.congestionWindow == paused.congestionWindow)
   }
 
+  // Requirement 6356-3-01
   @Test func `LIA with one subflow is NewReno`() {
     var reno = OneWindow(.newReno)
     var lia = OneWindow(.lia)
@@ -287,6 +298,7 @@ private struct OneWindow {
     }
   }
 
+  // Requirement 6356-3-03
   @Test func `LIA's divisor has the value of RFC 6356's formula`() {
     // Two windows of 10 and 30 segments with 20 and 60 ms.
     // w/rtt² in segments/ms²: 10/400 = 0.025, 30/3600 = 0.00833; the maximum is the first.
@@ -344,6 +356,7 @@ private struct OneWindow {
     #expect(one.controller.pacingRate(one.slot, smoothedRTT: Nanoseconds(1)) == .max)
   }
 
+  // Requirement 5681-4.1-01
   @Test func `an idle window decays to the initial window`() {
     // RFC 2861 §3, RFC 5681 §4.1
     var one = OneWindow(.newReno)

@@ -51,6 +51,7 @@ private struct CubicReference {
 }
 
 @Suite struct CubicReferenceTests {
+  // Requirement 9438-4-01, 9438-4-02, 9438-4-03
   @Test(arguments: [(2, 1_448), (20, 1_448), (60, 1_448), (300, 1_448), (100, 536), (100, 8_948)])
   func `windows agree with the formulas to one part in a thousand`(milliseconds: Int, segment: Int) {
     var generator = SeededGenerator(seed: UInt64(milliseconds * segment))

@@ -25,6 +25,7 @@ private struct Frugal: CustomCongestionControl {
 }
 
 @Suite struct CustomCongestionControlTests {
+  // Requirement 8684-3.3.7-01, 8684-3.3.7-03
   @Test func `an algorithm of the application's sees all windows and sets its own`() {
     var controller = CongestionController(.custom(Frugal(limit: 25_000)))
     #expect(controller.name == "frugal")

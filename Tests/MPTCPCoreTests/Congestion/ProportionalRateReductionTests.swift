@@ -23,6 +23,7 @@ import Testing
     return (sent, inFlight)
   }
 
+  // Requirement 6937-3-01
   @Test func `with half the window to keep, every second acknowledgement releases a segment`() {
     // RFC 9937 §6.2: SndCnt = ⌈prr_delivered · ssthresh / RecoverFS⌉ − prr_out, with 10/20, in octets: the
     // first goes out at once; after that ⌈d/2⌉ − 1000 octets amount to a segment at d = 4000, 6000, 8000 …
@@ -32,6 +33,7 @@ import Testing
     #expect(inFlight == 10_000)
   }
 
+  // Requirement 6937-3-02
   @Test func `after a burst of losses the window grows back to the threshold and no further`() {
     // RFC 9937 §6.2, slow start reduction bound: a segment more than was delivered each time, up to ssthresh − pipe.
     let (sent, inFlight) = segmentsSent(
@@ -40,6 +42,7 @@ import Testing
     #expect(inFlight == 10_000)
   }
 
+  // Requirement 6937-3-02
   @Test func `while more losses show, no more is sent than was delivered`() {
     let (sent, inFlight) = segmentsSent(
       perAcknowledgment: 10, inFlight: 5, threshold: 10, recoveryFlight: 20, lossDetected: true)

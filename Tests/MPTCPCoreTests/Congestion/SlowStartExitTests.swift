@@ -18,6 +18,7 @@ import Testing
     }
   }
 
+  // Requirement 9406-4-01, 9406-4-02, 9406-4-03
   @Test func `a rise of an eighth of the round-trip time slows growth to a quarter, and ends it five rounds later`() {
     // RFC 9406 §4.2: threshold = clamp(4 ms, 80/8 ms, 16 ms) = 10 ms.
     var exit = SlowStartExit()
@@ -33,6 +34,7 @@ import Testing
     #expect(risen.prefix(5).allSatisfy { !$0.isOver })
   }
 
+  // Requirement 9406-4-02
   @Test func `a rise that goes away leaves slow start as it was`() {
     var exit = SlowStartExit()
     _ = run([.milliseconds(20), .milliseconds(20), .milliseconds(20)], in: &exit)
@@ -42,6 +44,7 @@ import Testing
     #expect(!exit.isConservative)
   }
 
+  // Requirement 9406-4-04
   @Test func `fewer than eight samples in a round decide nothing`() {
     var exit = SlowStartExit()
     for round in 0..<20 {

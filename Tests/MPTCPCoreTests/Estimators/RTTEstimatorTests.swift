@@ -6,6 +6,7 @@ import Testing
 @Suite struct RTTEstimatorTests {
   private let start = Instant.zero
 
+  // Requirement 6298-2-01, 6298-2-05, 6298-5-03
   @Test func `before a sample the timeout is one second, and doubles up to its ceiling`() {
     // RFC 6298 §2.1, §2.5, §5.5
     var estimator = RTTEstimator()
@@ -20,6 +21,7 @@ import Testing
     #expect(estimator.retransmissionTimeout == .seconds(1))
   }
 
+  // Requirement 6298-2-02, 6298-2-03
   @Test func `samples move the estimates as RFC 6298 says`() {
     var estimator = RTTEstimator()
     // First: SRTT = 100, RTTVAR = 50, RTO = 100 + max(200, 4 · 50) = 300 ms.

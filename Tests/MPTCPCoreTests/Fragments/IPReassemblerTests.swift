@@ -168,6 +168,7 @@ import Testing
     #expect(reassembler.count == 5)
   }
 
+  // Requirement 3168-5-01
   @Test func `a congestion mark on one fragment is on the packet`() throws {
     // RFC 3168 §5.3
     let payload = octets(64)

@@ -34,6 +34,7 @@ import Testing
     return options
   }
 
+  // Requirement 8684-3.4.1-10, 8684-3.4.1-16
   @Test(arguments: [nil, 8080] as [Port?])
   func anAnnouncementIsEchoedAndTold(port: Port?) throws {
     let script = Script()
@@ -50,6 +51,7 @@ import Testing
   }
 
   /// Linux announces right behind the third ACK and says no DATA_ACK before there is data.
+  /// Requirement 8684-3.1-32, 8684-3.4.1-02, 8684-3.4.1-16
   @Test func anAnnouncementBeforeAnyDSSIsEchoedAndProvesThatThePeerHasOurKey() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script)
@@ -76,6 +78,7 @@ import Testing
     #expect(script.takeAll().contains { $0.priority == MPPriority(backup: true) })
   }
 
+  // Requirement 8684-3.4.1-13
   @Test func anAnnouncementWithAWrongHMACIsIgnoredInSilence() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -86,6 +89,7 @@ import Testing
     #expect(script.endpoint.statistics.badAddressAuthentications == 1)
   }
 
+  // Requirement 8684-3.4.1-06, 8684-5-04
   @Test func addressesThatNobodyCanReachAreIgnored() throws {
     let script = Script()
     let connection = try accepted(script, ConnectionOptions())
@@ -99,6 +103,7 @@ import Testing
       !script.connectionEvents.contains { if case .addressAnnounced = $0 { true } else { false } })
   }
 
+  // Requirement 8684-3.4.1-02, 8684-3.4.1-03
   @Test func anAnnouncedAddressIsJoinedByBothSidesPolicies() throws {
     for isInitiator in [true, false] {
       let script = Script()
@@ -115,6 +120,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.4.1-04, 8684-3.4.1-05, 8684-3.4.1-22, 8684-3.4.1-24
   @Test func anIDKeepsItsAddressUntilItIsRemoved() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -135,6 +141,7 @@ import Testing
       })
   }
 
+  // Requirement 8684-3.4.1-06, 8684-3.4.1-07, 8684-5-04
   @Test func announcementsAreBounded() throws {
     let script = Script()
     let connection = try accepted(script, ConnectionOptions())
@@ -147,6 +154,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)!.subflows.count <= 8)
   }
 
+  // Requirement 8684-3.4.1-03, 8684-3.4.1-11, 8684-3.4.1-12, 8684-3.4.1-17
   @Test(arguments: [IPAddress.Family.v4, .v6], [nil, 8080] as [Port?])
   func ourAnnouncementIsRepeatedUntilItIsEchoed(family: IPAddress.Family, port: Port?) throws {
     let script = Script(family: family)
@@ -174,6 +182,7 @@ import Testing
     #expect(!script.takeAll().contains { $0.addAddress != nil })
   }
 
+  // Requirement 8684-3.4.1-17
   @Test func anAnnouncementThatIsNeverEchoedIsGivenUp() throws {
     let script = Script()
     _ = try accepted(script, announcing())
@@ -232,6 +241,7 @@ import Testing
     #expect(!script.takeAll().contains { $0.addAddress != nil })
   }
 
+  // Requirement 8684-3-02, 8684-3-04
   @Test func moreOptionsThanFitFollowInLaterAcksNeverMoreThanTwoAtOnce() throws {
     let script = Script(paths: 6)
     let connection = try accepted(script, announcing(), timestamps: true)
@@ -248,6 +258,7 @@ import Testing
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 16)
   }
 
+  // Requirement 8684-3-03
   @Test func duplicateAcksWithOtherOptionsAreNoSignOfLoss() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -262,6 +273,7 @@ import Testing
     #expect(script.endpoint.statistics.retransmittedSegments == 0)
   }
 
+  // Requirement 8684-3.4.2-11
   @Test func removalOfAnUnknownIDIsIgnored() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -271,6 +283,7 @@ import Testing
     #expect(!script.connectionEvents.contains { if case .addressRemoved = $0 { true } else { false } })
   }
 
+  // Requirement 8684-3.2-09, 8684-3.4.2-05, 8684-3.4.2-06, 8684-3.4.2-10
   @Test(arguments: [true, false])
   func removalOfAnAddressInUseAsksThePathFirst(answers: Bool) throws {
     let script = Script()
@@ -289,6 +302,7 @@ import Testing
     #expect((second.take(where: \.isReset) != nil) == !answers)
   }
 
+  // Requirement 8684-3.4.2-07
   @Test func aRemovedAddressIsNotJoinedAgain() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script)
@@ -302,6 +316,7 @@ import Testing
     #expect(Set(ports).count <= 2)
   }
 
+  // Requirement 8684-3.2-08, 8684-3.4.2-01, 8684-3.4.2-04
   @Test func aPathThatIsTakenAwayTakesItsAddressBack() throws {
     for isInitiator in [true, false] {
       let script = Script()
@@ -404,6 +419,7 @@ import Testing
     #expect(script.takeAll().allSatisfy { $0.removeAddress == nil })
   }
 
+  // Requirement 8684-3.3.8-02, 8684-3.3.8-03, 8684-3.3.8-05
   @Test func aPriorityOfThePeerIsToldAndHeeded() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -419,6 +435,7 @@ import Testing
     #expect(script.takeAll().contains { !$0.payload.isEmpty && $0.path == 1 })
   }
 
+  // Requirement 8684-3.3.8-03
   @Test func ourPriorityIsSentOnItsSubflow() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -452,6 +469,7 @@ import Testing
     #expect(script.take { $0.priority != nil }?.priority == MPPriority(backup: false))
   }
 
+  // Requirement 8684-3.2-07, 8684-3.4.2-01
   @Test func anAddressThatWentWithTheLastSubflowIsTakenBackOnTheNext() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script, options: lonely)
@@ -465,6 +483,7 @@ import Testing
     #expect(script.take { $0.removeAddress != nil }?.removeAddress?[0] == .initial)
   }
 
+  // Requirement 8684-3-04
   @Test func aRemovalNotYetSentFindsAnotherSubflow() throws {
     let script = Script(paths: 6)
     let connection = try accepted(script, announcing(), timestamps: true)
@@ -481,6 +500,7 @@ import Testing
     #expect(removals.count == 2 && removals.allSatisfy { $0.path == 1 })
   }
 
+  // Requirement 8684-3.2-11, 8684-3.3.8-02
   @Test func aBackupCarriesDataWhenNothingElseWorks() throws {
     let pair = Pair([quick, quick])
     let exchange = try Exchange(pair, clientSends: 3_000_000, serverSends: 0, options: lonely)

@@ -19,6 +19,7 @@ import Testing
     return options
   }
 
+  // Requirement 8684-3.7-12, 8684-3.7-13, 8684-3.7-14, 8684-3.7-16
   @Test func besideAnotherSubflowAWrongChecksumResetsWithMPFailAndTheDataIsNotTaken() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -36,6 +37,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
   }
 
+  // Requirement 8684-3.7-18, 8684-3.7-26
   @Test func onTheOnlySubflowAWrongChecksumIsSignalledByMPFailUntilThePeerUnderstands() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -65,6 +67,7 @@ import Testing
     #expect(got == octets(30, from: 10))
   }
 
+  // Requirement 8684-3.7-19, 8684-3.7-20, 8684-3.7-25
   @Test func mpFailOnTheOnlySubflowIsAnsweredAndMakesItTCP() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -86,6 +89,7 @@ import Testing
     #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.array == octets(10, from: 10))
   }
 
+  // Requirement 8684-3.7-17
   @Test func mpFailWithARSTEndsItsSubflowAndTheDataGoesOverTheOthers() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -111,6 +115,7 @@ import Testing
       })
   }
 
+  // Requirement 8684-3.3.3-05
   @Test func aWrongChecksumOnADataFinAloneIsDropped() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -121,6 +126,7 @@ import Testing
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 12)
   }
 
+  // Requirement 8684-3.7-12, 8684-3.7-17
   @Test(arguments: [1, 2, 3, 4])
   func overTwoPathsAMiddleboxThatChangesBytesOnOneHarmsNoByte(seed: UInt64) throws {
     let pair = Pair([quick, quick], seed: seed)
@@ -136,6 +142,7 @@ import Testing
     #expect(exchange.fallback(0) == nil)
   }
 
+  // Requirement 8684-3.7-18, 8684-3.7-20
   @Test(arguments: [0, 1], [0, 400])
   func onOnePathAMiddleboxThatReplacesBytesForcesTCPAndDataGoesOn(side: Int, hidden: Int) throws {
     // Like an FTP gateway: it rewrites a few bytes, of the same length, now and then. With `hidden`, the first answers

@@ -11,6 +11,7 @@ import Testing
     try script.endpoint.read(from: connection.id, upTo: 1000, at: script.now)?.array
   }
 
+  // Requirement 8684-3.3.3-02, 8684-3.3.3-03, 8684-D-03
   @Test func aDataFinAloneEndsTheStreamAndIsDataAcknowledged() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -22,6 +23,7 @@ import Testing
     #expect(connection.initial.take { !$0.payload.isEmpty } != nil)
   }
 
+  // Requirement 8684-3.3.3-03
   @Test func aDataFinWithDataEndsTheStreamBehindIt() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -32,6 +34,7 @@ import Testing
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 17)
   }
 
+  // Requirement 8684-3.3.3-06
   @Test func aDataFinBeforeItsDataWaits() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -45,6 +48,7 @@ import Testing
     #expect(try read(script, connection) == [])
   }
 
+  // Requirement 8684-3.3-04, 8684-3.3.3-02, 8684-3.3.3-03, 8684-3.3.3-04
   @Test func ourDataFinRidesOnTheLastDataOrGoesAlone() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -64,6 +68,7 @@ import Testing
     #expect(joint.payload.count == 10)
   }
 
+  // Requirement 8684-3.3.3-13, 8684-D-01
   @Test func aLostDataFinIsRepeatedUntilItIsDataAcknowledged() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -80,6 +85,7 @@ import Testing
     #expect(script.takeAll().contains { $0.isFin })
   }
 
+  // Requirement 8684-3.3.3-08, 8684-3.3.3-09, 8684-3.3.3-10, 8684-3.3.3-13
   @Test func subflowsCloseOnlyWhenTheDataIsDone() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -96,6 +102,7 @@ import Testing
     #expect(script.endpoint.connectionCount == 0)
   }
 
+  // Requirement 8684-D-03
   @Test func aDataFinMayShareASegmentWithAFIN() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -114,6 +121,7 @@ import Testing
     #expect(script.endpoint.connectionCount == 0)
   }
 
+  // Requirement 8684-3.3.3-02, 8684-D-01
   @Test(arguments: [0, 1])
   func oneDirectionMayStayOpenAfterTheOtherEnded(side: Int) throws {
     let pair = Pair([quick, slow])
@@ -123,6 +131,7 @@ import Testing
     #expect(pair.endpoints.allSatisfy { $0.connectionCount == 0 })
   }
 
+  // Requirement 8684-3.3.3-13
   @Test(arguments: 0..<8)
   func endsSurviveTheLossOfAnyOneOfTheirPackets(which: Int) throws {
     let pair = Pair([quick])
@@ -138,6 +147,7 @@ import Testing
     #expect(pair.endpoints.allSatisfy { $0.connectionCount == 0 })
   }
 
+  // Requirement 8684-3.5-04, 8684-3.5-06
   @Test func closingWithUnreadDataIsAFastClose() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -149,6 +159,7 @@ import Testing
     #expect(script.endpoint.connectionCount == 0)
   }
 
+  // Requirement 8684-3.5-04
   @Test func dataForAClosedApplicationIsAFastClose() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -158,6 +169,7 @@ import Testing
     #expect(try #require(connection.initial.take(where: \.isReset)).fastClose?.receiverKey == connection.key)
   }
 
+  // Requirement 8684-3.5-02, 8684-3.5-06
   @Test func abortResetsAllSubflowsWithMPFastClose() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -209,6 +221,7 @@ import Testing
     #expect(script.take { $0.isReset }?.fastClose == nil)
   }
 
+  // Requirement 8684-3.5-03, 8684-3.5-07, 8684-3.5-14
   @Test(arguments: [TCPFlags.ack, [.rst, .ack]])
   func aFastCloseWithTheRightKeyEndsEverything(flags: TCPFlags) throws {
     let script = Script()
@@ -225,6 +238,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.5-15
   @Test func aFastCloseWithAWrongKeyIsIgnored() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -238,6 +252,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
   }
 
+  // Requirement 8684-3.5-01, 8684-3.6-02, 8684-3.6-10
   @Test(arguments: [0, 1] as [UInt8], [true, false])
   func theReasonOfARSTIsTold(reason: UInt8, transient: Bool) throws {
     let script = Script()
@@ -256,6 +271,7 @@ import Testing
     #expect(try read(script, connection) == octets(5))
   }
 
+  // Requirement 8684-3.3-05, 8684-3.5-01
   @Test func aRSTOnTheOnlySubflowLeavesTheConnectionToAnother() throws {
     // Break before make (RFC 8684 §3.3.3).
     let script = Script()
@@ -308,6 +324,7 @@ import Testing
     #expect(got == data.count)
   }
 
+  // Requirement 8684-3.3-05, 8684-3.3.3-01
   @Test func aFINWithoutDataFINLetsOurDataGoOnAndEndsWithAFastCloseWhenNothingMoves() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -334,6 +351,7 @@ import Testing
     #expect(script.closeReason == .resetByPeer)
   }
 
+  // Requirement 8684-3.3-05, 8684-3.3.3-14
   @Test func aConnectionWithoutSubflowsEndsInTime() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)

@@ -15,6 +15,7 @@ import Testing
           checksum: connection.usesChecksum ? 0 : nil)))
   }
 
+  // Requirement 8684-3.7-21, 8684-3.7-23
   @Test func mpFailAfterAJoinResetsWithMPFailAndWhatWasNotDataAcknowledgedGoesOverTheNextSubflow() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -39,6 +40,7 @@ import Testing
     #expect(connection.mapped(by: again) == 1)
   }
 
+  // Requirement 8684-3.7-12, 8684-3.7-16, 8684-3.7-21
   @Test func aWrongChecksumAfterAJoinResetsWithMPFailAlsoOnTheOnlySubflowLeft() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -70,6 +72,7 @@ import Testing
     #expect(script.fallback == nil)
   }
 
+  // Requirement 8684-3.7-21
   @Test func aWrongChecksumAfterDataThatCameTwiceResets() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -81,6 +84,7 @@ import Testing
     #expect(script.fallback == nil)
   }
 
+  // Requirement 8684-3.3.2-07, 8684-3.3.6-04
   @Test func anInfiniteMappingAfterDataThatWeSentTwiceResets() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -114,6 +118,7 @@ import Testing
     #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.count == 10)
   }
 
+  // Requirement 8684-3.7-19
   @Test func ourInfiniteMappingBeginsWhereThePeerLastDataAcknowledged() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)

@@ -34,6 +34,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.7-08
   @Test(arguments: Place.allCases, [(60_000, 0), (0, 60_000), (60_000, 60_000), (10, 10), (0, 0)])
   func wherePacketsLoseTheirOptionsTheDataIsWhole(place: Place, sizes: (Int, Int)) throws {
     let pair = Pair([quick])
@@ -46,6 +47,7 @@ import Testing
     #expect((pair.now - Instant(nanoseconds: 1_000_000_000)).seconds < 8)
   }
 
+  // Requirement 8684-3.1-50
   @Test func aSynWithoutTheOptionMakesItTCP() throws {
     let pair = Pair([quick, quick])
     let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
@@ -58,6 +60,7 @@ import Testing
     #expect(exchange.fallback(1) == .peerWithoutMultipath)
   }
 
+  // Requirement 8684-3.1-52
   @Test func aThirdAckWithoutTheOptionMakesItTCP() throws {
     let pair = Pair([quick, quick])
     let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
@@ -72,6 +75,7 @@ import Testing
     #expect(pair.happened(0) { $0 == .fellBack(.optionMissingOnData) })
   }
 
+  // Requirement 8684-3.7-08, 8684-3.7-09
   @Test func dataWithoutMappingAtTheStartMakesItTCP() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
@@ -89,6 +93,7 @@ import Testing
     #expect(second.multipath.isEmpty)
   }
 
+  // Requirement 8684-3.3.1-27, 8684-3.7-05, 8684-3.7-08, 8684-3.7-09
   @Test func firstDataAcknowledgedWithoutDSSMakesItTCPAfterOneInfiniteMapping() throws {
     for isInitiator in [true, false] {
       let script = Script()
@@ -109,6 +114,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.3.1-27
   @Test func anInfiniteMappingIsTakenAndAnswered() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
@@ -142,6 +148,7 @@ import Testing
     #expect(script.closeReason == .finished)
   }
 
+  // Requirement 8684-3.7-27
   @Test func anInfiniteMappingBesideOtherSubflowsResetsItsOwn() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
@@ -160,6 +167,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
   }
 
+  // Requirement 8684-3.7-28
   @Test func afterFallbackJoinsFindNoToken() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
@@ -169,6 +177,7 @@ import Testing
     #expect(script.endpoint.statistics.unknownTokens == 1)
   }
 
+  // Requirement 8684-3.1-54
   @Test func unansweredSynsAreRepeatedWithoutTheOption() throws {
     let pair = Pair([quick])
     let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)

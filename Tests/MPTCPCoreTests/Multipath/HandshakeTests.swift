@@ -7,6 +7,7 @@ import Testing
 
 /// MP_CAPABLE (RFC 8684 §3.1).
 @Suite struct HandshakeTests {
+  // Requirement 8684-3.1-09
   @Test func aSynCarriesNoKeyAndTheSynAckCarriesTheListeners() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script)
@@ -18,6 +19,7 @@ import Testing
   }
 
   /// RFC 8684 §3.1: no MP_CAPABLE in answer to a SYN without. A box may drop packets that have one.
+  /// Requirement 8684-3.1-51
   @Test(arguments: [false, true])
   func aSynThatComesAgainWithoutTheOptionIsAnsweredWithout(isOfferedAgain: Bool) throws {
     let script = Script()
@@ -37,6 +39,7 @@ import Testing
     #expect(script.connectionEvents.contains(.established(isMultipath: false)))
   }
 
+  // Requirement 8684-3.1-54
   @Test func anInitiatorWhoseListenersAnswersAreDroppedForTheOptionConnectsWithout() throws {
     let pair = Pair([quick])
     let exchange = try Exchange(pair, clientSends: 10_000, serverSends: 10_000)
@@ -44,6 +47,7 @@ import Testing
     exchange.expectWhole(isMultipath: false)
   }
 
+  // Requirement 8684-3.1-31, 8684-3.1-45
   @Test(arguments: [false, true])
   func aThirdAckThatContradictsTheSynsOnChecksumsMakesItTCP(isNegotiated: Bool) throws {
     let script = Script()
@@ -55,6 +59,7 @@ import Testing
     #expect(script.connectionEvents.contains(.established(isMultipath: false)))
   }
 
+  // Requirement 8684-3.1-01, 8684-3.1-08, 8684-3.1-10, 8684-3.1-24, 8684-3.1-33, 8684-3.1-35, 8684-3.1-39
   @Test func withoutDataTheThirdAckCarriesBothKeys() throws {
     let script = Script()
     _ = try script.endpoint.connect(to: TransportAddress(Pair.address(0, 1, .v4), 80), at: script.now)
@@ -72,6 +77,7 @@ import Testing
     #expect(third.capable?.dataLength == nil)
   }
 
+  // Requirement 8684-3.1-11, 8684-3.1-25, 8684-3.1-26
   @Test(arguments: [false, true])
   func theFirstDataCarriesTheKeysAndItsLength(checksum: Bool) throws {
     let script = Script()
@@ -94,6 +100,7 @@ import Testing
     #expect(next.dss?.mapping?.subflowSequenceNumber == 101)
   }
 
+  // Requirement 8684-3.1-26, 8684-3.1-27, 8684-3.1-29
   @Test(arguments: [false, true])
   func dataOfMPCapableIsMappedAndDataAcknowledged(checksum: Bool) throws {
     let script = Script()
@@ -110,6 +117,7 @@ import Testing
     #expect(try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)?.array == octets(10))
   }
 
+  // Requirement 8684-3.3-08, 8684-3.3-09
   @Test func dataOfAnMPCapableThatContradictsTheChecksumRuleResetsTheSubflow() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, flags: [.hmac, .checksumRequired]))
@@ -119,6 +127,7 @@ import Testing
     #expect(reset.resetReason == .mptcpSpecific)
   }
 
+  // Requirement 8684-3.1-21
   @Test(arguments: [0, 3000])
   func aLostThirdAckIsRepeated(serverSends: Int) throws {
     let pair = Pair([quick])
@@ -135,6 +144,7 @@ import Testing
     #expect(exchange.fallback(1) == nil)
   }
 
+  // Requirement 8684-3.1-21
   @Test func lostFirstDataIsSentAgainWithTheKeys() throws {
     let pair = Pair([quick])
     let exchange = try Exchange(pair, clientSends: 50_000, serverSends: 100, options: lonely)
@@ -149,6 +159,7 @@ import Testing
     #expect(exchange.fallback(1) == nil)
   }
 
+  // Requirement 8684-3.1-21
   @Test func everythingButTheSynAndLaterDataMayBeLostAtFirst() throws {
     // The third ACK and the first data are lost; the second data overtakes both.
     let pair = Pair([quick])
@@ -164,6 +175,7 @@ import Testing
     #expect(exchange.fallback(1) == nil)
   }
 
+  // Requirement 8684-3.1-52
   @Test func aPeerThatHasNoKeysToSendAnyMoreIsServedAsTCP() throws {
     // The third ACK and the first data were lost, and the peer has ended: Linux repeats its data with a DSS then.
     let script = Script()
@@ -188,6 +200,7 @@ import Testing
     #expect(try script.endpoint.read(from: id, upTo: 5000, at: script.now)?.array == payload)
   }
 
+  // Requirement 8684-3.1-03
   @Test func anOfferOfVersion2IsAnsweredWithVersion1() throws {
     let script = Script()
     _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
@@ -200,6 +213,7 @@ import Testing
     #expect(answer.capable?.senderKey != nil)
   }
 
+  // Requirement 8684-3.1-31
   @Test(arguments: [0, 2] as [UInt8])
   func anAnswerOfAnotherVersionMakesItTCP(version: UInt8) throws {
     let script = Script()
@@ -219,6 +233,7 @@ import Testing
     #expect(answer.multipath.isEmpty)
   }
 
+  // Requirement 8684-3.1-31, 8684-3.1-36, 8684-3.1-40, 8684-3.1-48
   @Test(arguments: [[.hmac, .extensibility], []] as [MPCapableFlags])
   func anOptionWithFlagBOrWithoutFlagHIsIgnored(flags: MPCapableFlags) throws {
     let listening = Script()
@@ -230,6 +245,7 @@ import Testing
     #expect(script.takeAll().allSatisfy { $0.multipath.isEmpty })
   }
 
+  // Requirement 8684-3.1-44, 8684-3.3.1-07
   @Test(arguments: [(true, false), (false, true), (true, true), (false, false)])
   func checksumsAreUsedWhereEitherSideAsks(client: Bool, server: Bool) throws {
     let pair = Pair([quick, quick])
@@ -255,6 +271,7 @@ import Testing
     #expect(pair.endpoints.allSatisfy { $0.statistics.badDataChecksums == 0 })
   }
 
+  // Requirement 8684-3.1-37
   @Test func theListenersFlagCKeepsTheInitiatorFromJoiningThere() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script, flags: [.hmac, .noMoreSubflows])
@@ -270,6 +287,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.1-38
   @Test func ourFlagCRefusesJoinsToTheInitialAddressAndPort() throws {
     let script = Script()
     var options = lonely
@@ -281,6 +299,7 @@ import Testing
     #expect(connection.join(port: 4002) != nil)
   }
 
+  // Requirement 8684-3.1-15
   @Test func keysAndTokensOfManyConnectionsDiffer() throws {
     let script = Script()
     var tokens = Set<Token>()
@@ -300,6 +319,7 @@ import Testing
     #expect(tokens.count == 200)
   }
 
+  // Requirement 8684-7.2-02, 9293-3.1-08
   @Test func malformedOptionsAreCountedAndHarmNothing() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))

@@ -21,6 +21,7 @@ import Testing
     return connection
   }
 
+  // Requirement 8684-3.2-02, 8684-3.2-03, 8684-3.2-15, 8684-3.2-18, 8684-3.2-20
   @Test func aJoinIsProvedByHMACsAndSendsNoDataBeforeTheFourthAck() throws {
     let script = Script()
     let (connection, syn) = try joining(script)
@@ -46,6 +47,7 @@ import Testing
     #expect(script.outgoing.contains { $0.path == syn.path && !$0.payload.isEmpty })
   }
 
+  // Requirement 8684-3.2-17
   @Test func theThirdAckIsRepeatedUntilTheFourthComes() throws {
     let script = Script()
     let (connection, syn) = try joining(script)
@@ -61,6 +63,7 @@ import Testing
     #expect(script.closeReason == nil)
   }
 
+  // Requirement 8684-3.2-16
   @Test func aRepeatedThirdAckGetsItsFourthAgain() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -72,6 +75,7 @@ import Testing
     #expect(subflow.take()?.isPureAck == true)
   }
 
+  // Requirement 8684-3.2-24, 8684-3.2-25, 8684-3.2-29, 8684-3.4.1-20
   @Test func aWrongHMACOnTheSynAckResetsOnlyTheJoin() throws {
     let script = Script()
     let (connection, syn) = try joining(script)
@@ -87,6 +91,7 @@ import Testing
     #expect(!script.takeAll().contains { $0.isSyn })
   }
 
+  // Requirement 8684-3.2-25, 8684-3.2-26, 8684-3.2-27, 8684-3.2-29
   @Test(arguments: [(false, 0), (true, 0), (true, 10)])
   func aThirdAckWithAWrongHMACOrWithoutIsReset(isMissing: Bool, dataByteCount: Int) throws {
     let script = Script()
@@ -106,6 +111,7 @@ import Testing
     #expect(script.take { connection.acknowledged(by: $0) == 7 } != nil)
   }
 
+  // Requirement 8684-3.6-02, 8684-3.6-05, 8684-3.6-07
   @Test(arguments: [
     nil, MPTCPReset(transient: true, reason: ResetReason(2)), MPTCPReset(transient: false, reason: ResetReason(3)),
   ])
@@ -131,6 +137,7 @@ import Testing
   }
 
   /// RFC 8684 §3.6: the reason speaks of the subflow; only a peer that has forgotten the token ends the connection.
+  /// Requirement 8684-3.3.3-14, 8684-3.6-02
   @Test func aRefusedJoinLeavesAConnectionWithoutSubflowsItsTime() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script, options: lonely)
@@ -190,6 +197,7 @@ import Testing
     #expect(script.takeAll().contains { $0.isSyn && $0.path == 1 && $0.tcp.sourcePort != syn.tcp.sourcePort })
   }
 
+  // Requirement 8684-3.2-13, 8684-3.2-21, 8684-3.2-25
   @Test func anUnknownTokenIsAnsweredWithResetReason1() throws {
     let script = Script()
     _ = try accepted(script)
@@ -201,6 +209,7 @@ import Testing
     #expect(reset.resetReason == .mptcpSpecific)
   }
 
+  // Requirement 8684-3.2-30, 8684-3.2-31
   @Test func aJoinMayComeToAnyPort() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -210,6 +219,7 @@ import Testing
     #expect(script.endpoint.statistics.joins == 2)
   }
 
+  // Requirement 8684-3.2-22, 8684-3.6-01, 8684-3.6-04, 8684-3.6-11, 8684-3.9.2-04
   @Test func joinsBeyondTheLimitAreRefusedWithAReason() throws {
     var configuration = EndpointConfiguration()
     configuration.maximumSubflowCount = 3
@@ -242,6 +252,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id).map { $0.subflows.count <= 9 } == true)
   }
 
+  // Requirement 8684-3.2-11, 8684-3.3.8-02
   @Test func theBackupFlagOfAJoinIsHeard() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -255,6 +266,7 @@ import Testing
     #expect(script.takeAll().allSatisfy { $0.payload.isEmpty || $0.path == 0 })
   }
 
+  // Requirement 8684-3.2-11
   @Test func aBackupJoinOfOursSaysSo() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script, options: lonely)
@@ -268,6 +280,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.1-32
   @Test func noJoinGoesOutBeforeADSSWasReceived() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script)
@@ -280,6 +293,7 @@ import Testing
     #expect(script.takeAll().contains { $0.join != nil })
   }
 
+  // Requirement 8684-3.2-01, 8684-3.3-01
   @Test func bothSidesMayJoin() throws {
     let pair = Pair([quick, quick])
     let exchange = try Exchange(pair, clientSends: 300_000, serverSends: 300_000, options: lonely)
@@ -310,6 +324,7 @@ import Testing
     case everything
   }
 
+  // Requirement 8684-3.2-29
   @Test(arguments: Stripped.allCases)
   func aJoinThatLosesItsOptionsHarmsOnlyItself(place: Stripped) throws {
     let pair = Pair([quick, quick])
@@ -328,6 +343,7 @@ import Testing
     #expect(exchange.description(0)?.isMultipath == true)
   }
 
+  // Requirement 8684-3.2-16, 8684-3.2-17
   @Test(arguments: [0, 1, 2, 3])
   func joinPacketsThatAreLostAreRepeated(which: Int) throws {
     let thin = LinkConfiguration(bitsPerSecond: 4_000_000, delay: .milliseconds(10), queueByteCount: 30_000)
@@ -357,6 +373,7 @@ import Testing
     #expect(lost.count >= 2)
   }
 
+  // Requirement 8684-3.7-11
   @Test func dataOnAJoinedSubflowWithoutMappingResetsItWithReason6() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -366,6 +383,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
   }
 
+  // Requirement 8684-3.7-05, 8684-3.7-06, 8684-3.7-07
   @Test func firstDataAcknowledgedWithoutDSSOnAJoinedSubflowResetsItWithReason6() throws {
     let script = Script()
     let connection = try accepted(script)

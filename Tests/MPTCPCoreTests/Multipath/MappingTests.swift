@@ -15,6 +15,7 @@ import Testing
     return connection
   }
 
+  // Requirement 8684-3.3.1-20, 8684-3.3.2-02
   @Test func shortNumbersAreUnderstoodAndLongOnesAreAnsweredWithLong() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -31,6 +32,7 @@ import Testing
     #expect(try connection.readAll() == octets(20))
   }
 
+  // Requirement 8684-3.3.2-02
   @Test func aLongNumberIsAnsweredWithALongOneEvenWhereAShortOneFollows() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -103,6 +105,7 @@ import Testing
     #expect(repaired.allSatisfy { $0.bytes.count <= 1500 })
   }
 
+  // Requirement 8684-3.3.2-03
   @Test func shortDataAcksFreeTheSendBuffer() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -112,6 +115,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 100)
   }
 
+  // Requirement 8684-3.3.1-22, 8684-3.3.1-23
   @Test func shortNumbersWidenAcrossTheirWrap() throws {
     // Keys are given, so the numbers cannot be chosen: mappings and DATA_ACKs advance through what they are, and the
     // widening itself is a function of the nearest number.
@@ -122,6 +126,7 @@ import Testing
     #expect(DataSequenceNumber(low32: 5, near: DataSequenceNumber(.max)).rawValue == 5)
   }
 
+  // Requirement 8684-3.3.1-01, 8684-3.3.1-26
   @Test func aMappingMayBeLongerThanItsSegment() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -135,6 +140,7 @@ import Testing
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 3001)
   }
 
+  // Requirement 8684-3.1-30, 8684-3.3.1-02
   @Test func aMappingSurvivesLossAndReordering() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -146,6 +152,7 @@ import Testing
     #expect(try connection.readAll() == all)
   }
 
+  // Requirement 8684-3.1-30
   @Test func aRetransmissionMayRepeatAPartOfAMapping() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -172,6 +179,7 @@ import Testing
     #expect(script.take(where: \.isReset)?.resetReason == .mptcpSpecific)
   }
 
+  // Requirement 8684-3.3.1-14, 8684-3.3.1-15
   @Test func dataMayComeBeforeItsMapping() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -185,6 +193,7 @@ import Testing
     #expect(connection.acknowledged(by: try #require(script.takeAll().last)) == 31)
   }
 
+  // Requirement 8684-3.3.1-16, 8684-3.3.1-17, 8684-3.7-10, 8684-3.7-11
   @Test func dataWithoutMappingIsHeldWithinBoundsAndThenResetWithReason6() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -200,6 +209,7 @@ import Testing
     #expect(count * 1400 <= 300_000)
   }
 
+  // Requirement 8684-3.3.1-04, 8684-3.3.1-05
   @Test func theSameDataOnTwoSubflowsCountsOnce() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -213,6 +223,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.duplicateByteCount == 300)
   }
 
+  // Requirement 8684-3.3.2-01, 8684-3.3.4-06, 8684-4-02
   @Test func subflowsMayDeliverOutOfOrder() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -229,6 +240,7 @@ import Testing
     #expect(try connection.readAll() == octets(201))
   }
 
+  // Requirement 8684-3.3.4-04, 8684-3.8-02
   @Test func dataOutsideTheWindowIsNeverDataAcknowledged() throws {
     let script = Script()
     var options = lonely
@@ -244,6 +256,7 @@ import Testing
     #expect(try connection.readAll().count == 1001)
   }
 
+  // Requirement 8684-3.3-08, 8684-3.3-09
   @Test func aMissingChecksumWhereOneWasNegotiatedResets() throws {
     let script = Script()
     let connection = try accepted(script, flags: [.hmac, .checksumRequired])
@@ -253,6 +266,7 @@ import Testing
     #expect(script.take(where: \.isReset)?.resetReason == .mptcpSpecific)
   }
 
+  // Requirement 8684-3.3-07, 8684-3.3-09
   @Test func aChecksumWhereNoneWasNegotiatedResets() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -262,6 +276,7 @@ import Testing
     #expect(script.take(where: \.isReset)?.resetReason == .mptcpSpecific)
   }
 
+  // Requirement 8684-3.8-02
   @Test func absurdNumbersAreIgnored() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -278,6 +293,7 @@ import Testing
     #expect(try connection.readAll() == octets(20))
   }
 
+  // Requirement 8684-5-06
   @Test func aPeerThatSendsOnlyHolesIsBounded() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -300,6 +316,7 @@ import Testing
   }
 
   /// What comes first may come late: a peer whose first segment from here has no DSS falls back (RFC 8684 §3.7).
+  /// Requirement 8684-A-04
   @Test func theFirstAcknowledgmentsCarryADataAckWhateverRoomSACKWants() throws {
     let script = Script()
     let connection = try #require(
@@ -320,6 +337,7 @@ import Testing
     #expect(isMissing)
   }
 
+  // Requirement 8684-3.3.1-18, 8684-3.3.1-20, 8684-3.3.1-22, 8684-3.3.1-23
   @Test(arguments: [false, true], [false, true])
   func dataSequenceNumbersMayPassTheWrapOfTheirLow32Bits(checksum: Bool, four: Bool) throws {
     let script = Script()

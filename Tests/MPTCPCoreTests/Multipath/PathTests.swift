@@ -22,6 +22,7 @@ import Testing
     case rejected
   }
 
+  // Requirement 8684-3.3.6-01, 8684-3.3.6-06
   @Test(arguments: Death.allCases, [0, 1])
   func aPathThatDiesAndComesBackIsUsedAgain(death: Death, sender: Int) throws {
     let pair = Pair([Self.thin, Self.thin])
@@ -139,6 +140,7 @@ import Testing
     exchange.expectWhole(within: .seconds(30), isMultipath: true)
   }
 
+  // Requirement 8684-3.5-01
   @Test func whenAllSubflowsAreResetTheyAreOpenedAgain() throws {
     let pair = Pair([Self.thin, Self.thin])
     let exchange = try Exchange(pair, clientSends: 600_000, serverSends: 100_000)
@@ -158,6 +160,7 @@ import Testing
     exchange.expectWhole(within: .seconds(60), isMultipath: true)
   }
 
+  // Requirement 8684-3.3.6-01, 8684-3.3.6-04
   @Test func aProxyThatAcknowledgesAndDropsIsOvercomeByDataRetransmission() throws {
     // Path 1: a proxy acknowledges each data segment in the receiver's name and forgets it.
     let pair = Pair([quick, quick])
@@ -181,6 +184,7 @@ import Testing
     #expect(dropped > 0)
   }
 
+  // Requirement 8684-3.3.3-01
   @Test func aSubflowThatIsClosedLeavesItsDataToTheOthers() throws {
     let pair = Pair([Self.thin, Self.thin])
     let exchange = try Exchange(pair, clientSends: 500_000, serverSends: 500_000, options: lonely)
@@ -196,6 +200,7 @@ import Testing
     exchange.expectWhole(isMultipath: true)
   }
 
+  // Requirement 8684-3.3-01
   @Test(arguments: [1, 2, 3, 4, 5, 6])
   func pathsThatComeAndGoAtRandomLoseNoByte(seed: UInt64) throws {
     let pair = Pair([Self.thin, Self.thinner, Self.thin], seed: seed)

@@ -14,6 +14,7 @@ import Testing
     case last
   }
 
+  // Requirement 8684-3.1-29, 8684-3.1-30, 8684-3.3.1-02
   @Test(arguments: Copies.allCases, [false, true])
   func segmentsMayBeCutInTwo(copies: Copies, checksum: Bool) throws {
     let pair = Pair([quick, quick], offload: false)
@@ -40,6 +41,7 @@ import Testing
     if copies != .last { #expect(exchange.isMultipath == [true, true]) }
   }
 
+  // Requirement 8684-3.3.1-26, 8684-6-06
   @Test(arguments: [1, 2], [1, 2, 3])
   func segmentsMayLoseTheirOptionsNowAndThen(paths: Int, seed: UInt64) throws {
     let pair = Pair(Array(repeating: quick, count: paths), seed: seed, offload: false)
@@ -54,6 +56,7 @@ import Testing
     exchange.expectWhole(within: .seconds(60))
   }
 
+  // Requirement 8684-3.3.1-02
   @Test(arguments: [1, 2], [1, 2, 3])
   func segmentsMayBeJoinedWithTheOptionsOfTheFirst(paths: Int, seed: UInt64) throws {
     let pair = Pair(Array(repeating: quick, count: paths), seed: seed, mtu: 1000, offload: false)

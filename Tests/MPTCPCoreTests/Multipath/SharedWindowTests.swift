@@ -7,6 +7,7 @@ import Testing
 
 /// One receive window for all subflows (RFC 8684 §3.3.4).
 @Suite struct SharedWindowTests {
+  // Requirement 8684-3.3.4-01, 8684-3.3.4-03
   @Test(arguments: [1, 2])
   func aSlowReaderClosesTheWindowAndOpensItAgain(paths: Int) throws {
     let pair = Pair(Array(repeating: quick, count: paths))
@@ -60,6 +61,7 @@ import Testing
     exchange.expectWhole(within: .seconds(20), isMultipath: true)
   }
 
+  // Requirement 8684-3.3.2-05, 8684-3.3.4-02
   @Test func aWindowWithoutADataAckDoesNotCount() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
@@ -88,6 +90,7 @@ import Testing
     #expect(script.takeAll().contains { !$0.payload.isEmpty })
   }
 
+  // Requirement 8684-3.3.4-01, 8684-5-06
   @Test func memoryOfAReceiverIsBoundedBesideManySubflows() throws {
     let script = Script()
     var options = lonely

@@ -19,6 +19,7 @@ import Testing
     case infiniteMapping
   }
 
+  // Requirement 8684-3.3-07, 8684-3.3-08, 8684-3.3-09
   @Test(arguments: [false, true], Lonely.allCases)
   func aMappingWithoutDataNeedsAChecksumJustWhereOneWasNegotiated(isNegotiated: Bool, kind: Lonely) throws {
     let script = Script()
@@ -43,6 +44,7 @@ import Testing
 
   // MARK: Bounds
 
+  // Requirement 8684-5-06
   @Test func moreMappingsThanThereIsRoomForResetWithReason4() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -90,6 +92,7 @@ import Testing
 
   // MARK: Several options on a segment
 
+  // Requirement 9293-3.1-08
   @Test func anAnnouncementBehindAMalformedOptionIsTaken() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)

@@ -20,6 +20,7 @@ import Testing
     return (connection, second)
   }
 
+  // Requirement 8684-3.4.2-12
   @Test func aSubflowThatTheApplicationClosedIsNotOpenedAgain() throws {
     let script = Script()
     let (connection, second) = try opened(script)
@@ -47,6 +48,7 @@ import Testing
     #expect(!script.takeAll().contains { $0.isSyn })
   }
 
+  // Requirement 8684-3.6-07
   @Test func withoutAnySubflowARefusedJoinIsTriedAgain() throws {
     let script = Script()
     let (connection, second) = try opened(script)

@@ -23,6 +23,7 @@ import Testing
     #expect(script.fallback == nil)
   }
 
+  // Requirement 9293-3.6-03
   @Test func nothingIsTakenBehindAFin() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -46,6 +47,7 @@ import Testing
     #expect(puppet.state == .closeWait)
   }
 
+  // Requirement 8684-3.1-30
   @Test func underChecksumsAMappingMayComeAgainWithTheDataFin() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -60,6 +62,7 @@ import Testing
     #expect(connection.initial.take(where: \.isReset) == nil)
   }
 
+  // Requirement 4987-3.6-01
   @Test func aFloodOfSYNsLeavesRoomInTheBacklog() throws {
     let puppet = try Puppet(backlog: 8)
     for port in 0..<1500 {
@@ -73,6 +76,7 @@ import Testing
     #expect(puppet.read() == [1, 2, 3])
   }
 
+  // Requirement 2018-8-01, 2018-8-02
   @Test func aReceiverThatThrowsAwayWhatItReportedGetsItAgain() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -96,6 +100,7 @@ import Testing
     #expect(puppet.takeData().contains { $0.tcp.sequenceNumber == start + first && $0.payload.count == end - first })
   }
 
+  // Requirement 9293-3.4-02
   @Test(arguments: [TCPFlags.ack, []])
   func anAcknowledgementInAnAncientSegmentIsNotBelieved(flags: TCPFlags) throws {
     let puppet = try Puppet()
@@ -124,6 +129,7 @@ import Testing
     #expect(exchange.mismatch == nil)
   }
 
+  // Requirement 8684-3.3.3-14
   @Test func aFinWithoutADataFinOnTheOnlySubflowEndsTheConnectionInTime() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)

@@ -7,6 +7,7 @@ import Testing
   private let local = IPAddress(v4: 0x0A00_0001)
   private let remote = TransportAddress(IPAddress(v4: 0x0A00_0002), 443)
 
+  // Requirement 6056-3.3.4-01
   @Test func `towards one destination every port comes once before any comes again`() {
     var ports = EphemeralPorts(secret: (1, 2))
     var seen: [Port] = []
@@ -50,6 +51,7 @@ import Testing
 }
 
 @Suite struct TimestampOffsetsTests {
+  // Requirement 7323-5-04
   @Test func `offsets depend on the tuple and on the secret, and stay`() {
     let tuple = FourTuple(
       local: TransportAddress(IPAddress(v4: 0x0A00_0001), 443),

@@ -51,6 +51,7 @@ import Testing
     #expect(found == answer.parameters)
   }
 
+  // Requirement 7323-2-04
   @Test func `a window scale above 14 is taken for 14`() {
     // RFC 7323 §2.3
     let answer = cookies.encode(
@@ -98,6 +99,7 @@ import Testing
     #expect(stranger.decode(cookie: cookie, tuple: tuple, clientISN: clientISN, timestampEcho: nil, at: start) == nil)
   }
 
+  // Requirement 4987-3.6-03
   @Test func `guessed numbers are no cookies`() {
     // 24 bits of hash: of 200,000 guesses with the right clock 0.01 would succeed.
     var generator = SeededGenerator(seed: 5)
@@ -114,6 +116,7 @@ import Testing
     #expect(accepted <= 1)
   }
 
+  // Requirement 8684-3.1-18
   @Test func `our key comes back with the third segment and is known again`() {
     // RFC 8684 §3.1
     let cookie = cookies.encode(parameters(), tuple: tuple, clientISN: clientISN, timestampClock: nil, at: start)

@@ -24,6 +24,7 @@ import Testing
     local: TransportAddress(IPAddress(v4: 0x0A00_0001), 443),
     remote: TransportAddress(IPAddress(v4: 0x0A00_0002), 50_000))
 
+  // Requirement 6528-3-01, 9293-3.4.1-01
   @Test func `numbers of one tuple grow by one each four microseconds`() {
     // RFC 6528 §3
     let numbers = InitialSequenceNumbers(secret: (1, 2))
@@ -31,6 +32,7 @@ import Testing
     #expect(numbers.number(for: tuple, at: .zero + .seconds(1)) - first == 250_000)
   }
 
+  // Requirement 6528-3-01, 6528-3-02, 9293-3.4.1-02, 9293-3.4.1-03, 8684-3-06
   @Test func `numbers depend on the tuple and on the secret`() {
     let numbers = InitialSequenceNumbers(secret: (1, 2))
     var other = tuple

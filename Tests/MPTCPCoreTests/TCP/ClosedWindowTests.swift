@@ -30,6 +30,7 @@ import Testing
     return probes
   }
 
+  // Requirement 9293-3.8.6-02, 9293-3.8.6-03, 9293-3.8.6-05, 9293-3.8.6.1-02
   @Test func aWindowThatShrinksIsObeyedAndProbed() throws {
     let puppet = try opened(window: 10_000)
     let start = puppet.expected
@@ -73,6 +74,7 @@ import Testing
     #expect(puppet.state == .finWait2)
   }
 
+  // Requirement 9293-3.8.3-01
   @Test func aPeerThatSaysNothingBehindItsClosedWindowIsGivenUp() throws {
     let puppet = try opened(window: 10_000)
     puppet.write(4000)
@@ -84,6 +86,7 @@ import Testing
     #expect(puppet.closed == .timedOut)
   }
 
+  // Requirement 9293-3.10.7-04
   @Test func whileOurWindowIsClosedAcknowledgementsCount() throws {
     var options = Puppet.plain
     options.receiveBufferByteCount = 20_000

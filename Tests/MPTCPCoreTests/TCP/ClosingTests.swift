@@ -28,6 +28,7 @@ import Testing
     return puppet
   }
 
+  // Requirement 9293-3.6.1-03, 9293-3.10.7-10
   @Test func aFinThatComesAgainIsAcknowledgedInTimeWait() throws {
     let puppet = try timeWaiting()
     puppet.wait(.seconds(50))
@@ -55,6 +56,7 @@ import Testing
     #expect(puppet.take().last?.flags == [.ack])
   }
 
+  // Requirement 9293-3.6.1-04
   @Test(arguments: [true, false])
   func aNewSynEndsTimeWaitEarly(timestamps: Bool) throws {
     let puppet = try timeWaiting(timestamps: timestamps)
@@ -70,6 +72,7 @@ import Testing
   }
 
   /// RFC 9293 §3.6.1 (MAY-2), RFC 6191 §2.
+  /// Requirement 9293-3.6.1-04, 9293-3.6.1-05
   @Test func theNumbersOfANewConnectionLieBehindThoseOfTheOldOne() throws {
     let puppet = try timeWaiting()
     let last = puppet.expected
@@ -88,6 +91,7 @@ import Testing
   }
 
   /// What has seen our FIN is an acknowledgement alone or, where our answer to the peer's was lost, on its FIN again.
+  /// Requirement 9293-3.6-02
   @Test(arguments: [[.ack], [.fin, .ack]] as [TCPFlags])
   func bothSidesMayCloseAtTheSameTime(last: TCPFlags) throws {
     let puppet = try Puppet()
@@ -126,6 +130,7 @@ import Testing
     #expect(pair.endpoints.map { $0.nextDeadline } == [nil, nil])
   }
 
+  // Requirement 9293-3.6-01, 9293-3.6-03
   @Test func eachDirectionEndsByItself() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -160,6 +165,7 @@ import Testing
     #expect(puppet.take().filter { $0.flags.contains(.fin) }.count >= 2)
   }
 
+  // Requirement 9293-3.6.1-01, 9293-3.6.1-02
   @Test func dataForAnApplicationThatLeftIsReset() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -173,6 +179,7 @@ import Testing
     #expect(puppet.endpoint.connectionCount == 0)
   }
 
+  // Requirement 9293-3.6.1-02
   @Test func unreadDataAtCloseIsReset() throws {
     let puppet = try Puppet()
     #expect(puppet.open())

@@ -16,6 +16,7 @@ import Testing
     return puppet
   }
 
+  // Requirement 9293-3.8.6.1-01, 9293-3.8.6.1-02, 9293-3.8.6.1-04
   @Test func aZeroWindowIsProbedUntilItOpens() throws {
     let puppet = try opened { $0.window = 0 }
     puppet.write(5000)
@@ -36,6 +37,7 @@ import Testing
     #expect(puppet.takeData().reduce(0) { $0 + $1.payload.count } == 5000)
   }
 
+  // Requirement 9293-3.8.6.1-01, 9293-3.8.6.1-05
   @Test func aLostWindowUpdateIsMadeUpFor() throws {
     // Data for an application that reads late; the update that follows is lost.
     var options = ConnectionOptions()
@@ -63,6 +65,7 @@ import Testing
     }
   }
 
+  // Requirement 9293-3.8.6.2-02
   @Test func aWindowIsNotOpenedByCrumbs() throws {
     var options = Puppet.plain
     options.receiveBufferByteCount = 16_000
@@ -84,6 +87,7 @@ import Testing
     #expect(update.tcp.acknowledgmentNumber + Int(update.tcp.window) - before >= 2 * 1460)
   }
 
+  // Requirement 9293-3.8.6-01, 7323-2-06
   @Test func theWindowNeverMovesBack() throws {
     var options = Puppet.plain
     options.receiveBufferByteCount = 1 << 20
@@ -106,6 +110,7 @@ import Testing
     #expect(try #require(edge) - puppet.sequence + most <= 262_144 + 1024)
   }
 
+  // Requirement 9293-3.7.4-01
   @Test func aSmallSegmentWaitsForTheAcknowledgementOfTheOneBeforeIt() throws {
     var options = Puppet.plain
     options.noDelay = false
@@ -121,6 +126,7 @@ import Testing
     #expect(puppet.takeData().map(\.payload.count) == [1460])
   }
 
+  // Requirement 9293-3.7.4-02
   @Test func withNoDelaySmallSegmentsLeaveAtOnce() throws {
     let puppet = try opened()
     puppet.write(10)
@@ -128,6 +134,7 @@ import Testing
     #expect(puppet.takeData().map(\.payload.count) == [10, 10])
   }
 
+  // Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 9293-3.10.7-08
   @Test func everySecondFullSegmentIsAcknowledgedAndASingleOneAfterADelay() throws {
     let puppet = try opened()
     let full = [UInt8](repeating: 1, count: 1460)
@@ -159,6 +166,7 @@ import Testing
     #expect(puppet.take().count == 2)
   }
 
+  // Requirement 9293-3.8.6.2-01
   @Test func aSenderWaitsForAWorthwhileWindow() throws {
     let puppet = try opened { $0.window = 4000 }
     puppet.write(20_000)

@@ -71,6 +71,7 @@ import Testing
     #expect(puppet.take().map(\.tcp.sequenceNumber) == [sent[0].tcp.sequenceNumber])
   }
 
+  // Requirement 8985-6-05, 5681-3.2-01
   @Test func threeFullSegmentsWithTimestampsAreThree() throws {
     let (puppet, sent) = try sending(4, timestamps: true)
     acknowledge(puppet, before: sent[0], sacking: [(sent[1], sent[2])])
@@ -87,6 +88,7 @@ import Testing
     #expect(puppet.endpoint.statistics.retransmissionTimeouts == 0)
   }
 
+  // Requirement 6582-3.2-01, 6675-5-02
   @Test func withoutSACKTheSecondHoleIsRepairedAtOnce() throws {
     let (puppet, sent) = try sending(20, sack: false)
     puppet.write(40 * 1460)
@@ -107,6 +109,7 @@ import Testing
     #expect(puppet.endpoint.statistics.retransmissionTimeouts == 0)
   }
 
+  // Requirement 5681-3.2-02
   @Test func windowUpdatesAreNoDuplicates() throws {
     let (puppet, sent) = try sending(5, sack: false)
     for window in [UInt16(20_000), 30_000, 40_000] { acknowledge(puppet, before: sent[0], window: window) }
@@ -152,6 +155,7 @@ import Testing
     #expect(after == before + 2 * 1460)
   }
 
+  // Requirement 6582-3.2-02
   @Test func lossOfWhatWasSentDuringARepairCostsAWindowToo() throws {
     let (puppet, sent) = try sending(10)
     let id = try #require(puppet.id)
@@ -195,6 +199,7 @@ import Testing
     #expect(zip(subflow.sentSegments, subflow.sentSegments.dropFirst()).allSatisfy { $0.end == $1.start })
   }
 
+  // Requirement 2018-8-02
   @Test func whatHasArrivedBehindAHoleIsOneEntry() throws {
     let (puppet, sent) = try sending(14)
     let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)
@@ -212,6 +217,7 @@ import Testing
     #expect(again.allSatisfy { $0.ip.totalByteCount <= 1500 })
   }
 
+  // Requirement 8985-7-01, 8985-7-02
   @Test func aProbeIsNewDataWhereThePeerHasRoom() throws {
     let puppet = try Puppet()
     #expect(puppet.open(roundTrip: .milliseconds(20)))
@@ -229,6 +235,7 @@ import Testing
     #expect(puppet.endpoint.statistics.tailLossProbes == 1)
   }
 
+  // Requirement 8985-7-03
   @Test func noSecondProbeLeavesBeforeARoundTripWasMeasured() throws {
     let puppet = try Puppet()
     #expect(puppet.open(roundTrip: .milliseconds(20)))
@@ -245,6 +252,7 @@ import Testing
     #expect(puppet.endpoint.statistics.tailLossProbes == 1)
   }
 
+  // Requirement 8985-7-04
   @Test(arguments: [false, true])
   func aLossThatAProbeRepairedCostsAWindow(isNeedless: Bool) throws {
     let puppet = try Puppet()
@@ -270,6 +278,7 @@ import Testing
     #expect(isNeedless ? after >= before : after < before)
   }
 
+  // Requirement 8985-6-07
   @Test func aTimeoutSendsAgainWhatIsOldAndNotWhatHasJustLeft() throws {
     let (puppet, _) = try sending(2)
     puppet.write(1460)

@@ -30,6 +30,7 @@ import Testing
       : error(puppet, type: 2, code: 0, mtu: mtu, about: segment)
   }
 
+  // Requirement 8201-4-01, 9293-3.9.2.2-01
   @Test(arguments: [IPAddress.Family.v4, .v6])
   func segmentsShrinkWhenARouterSaysSo(family: IPAddress.Family) throws {
     let puppet = try Puppet(family: family)
@@ -93,6 +94,7 @@ import Testing
     #expect(puppet.take().contains { $0.ip.totalByteCount == 1500 })
   }
 
+  // Requirement 8201-4-04
   @Test func aMessageThatQuotesNothingInFlightIsIgnored() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -118,6 +120,7 @@ import Testing
     #expect(again.map(\.payload.count).max() == 512)
   }
 
+  // Requirement 9293-3.9.2.2-03
   @Test(arguments: [IPAddress.Family.v4, .v6])
   func unreachableEndsAnAttemptButNoConnection(family: IPAddress.Family) throws {
     let puppet = try Puppet(family: family)

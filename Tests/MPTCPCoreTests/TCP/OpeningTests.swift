@@ -10,6 +10,7 @@ import Testing
 @Suite struct OpeningTests {
   static let link = LinkConfiguration(delay: .milliseconds(10))
 
+  // Requirement 9293-3.9.1-02
   @Test(arguments: [
     "127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0", "10.0.0.2", "10.0.0.255", "::1", "ff02::1", "::",
   ])
@@ -19,6 +20,7 @@ import Testing
     #expect(throws: EndpointError.notAnotherHost) { try puppet.endpoint.connect(to: remote, at: puppet.now) }
   }
 
+  // Requirement 7323-2-02, 2018-2-02, 9293-3.7.1-01, 9293-3.7.1-03, 9293-3.7.1-07
   @Test func aPassiveOpenAnswersWithTheOptionsThatWereOffered() throws {
     let puppet = try Puppet()
     puppet.send([.syn], options: [.maximumSegmentSize(1000)])
@@ -31,6 +33,7 @@ import Testing
     #expect(answer.options.timestamps == nil)
   }
 
+  // Requirement 9293-3.7.1-04
   @Test func withoutAMaximumSegmentSizeThePeerGets536Octets() throws {
     let puppet = try Puppet()
     puppet.send([.syn])
@@ -41,6 +44,7 @@ import Testing
     #expect(puppet.takeData().map(\.payload.count).max() == 536)
   }
 
+  // Requirement 5681-3.1-01, 9293-3.7.1-05, 9293-3.9.1-05
   @Test(arguments: [(1000, 10), (536, 10), (1460, 10), (8960, 2)])
   func theInitialWindowCountsThePeersSegments(size: Int, count: Int) throws {
     let puppet = try Puppet(mtu: size > 1460 ? 9000 : 1500)
@@ -95,6 +99,7 @@ import Testing
   }
 
   /// RFC 9293 §3.5, figure 8.
+  /// Requirement 9293-3.5-01
   @Test func bothEndsMayOpenAtTheSameTime() throws {
     let pair = Pair([Self.link])
     var options = ConnectionOptions()
@@ -121,6 +126,7 @@ import Testing
     #expect(pair.endpoints.map(\.connectionCount) == [0, 0])
   }
 
+  // Requirement 9293-3.5.2-01
   @Test func aClosedPortRefuses() throws {
     let pair = Pair([Self.link])
     _ = try pair.endpoints[0].connect(to: TransportAddress(Pair.address(0, 1, .v4), 9), at: pair.now)
@@ -129,6 +135,7 @@ import Testing
     #expect(pair.endpoints[1].statistics.sentResets == 1)
   }
 
+  // Requirement 9293-3.8.3-04
   @Test func nobodyAnsweringTimesOut() throws {
     let pair = Pair([Self.link])
     var options = ConnectionOptions()
@@ -148,6 +155,7 @@ import Testing
     #expect((3...5).contains(syns))
   }
 
+  // Requirement 9293-3.8.3-05
   @Test func anApplicationMayWaitThreeMinutesForAnAnswer() throws {
     let puppet = try Puppet()
     var options = Puppet.plain
@@ -161,6 +169,7 @@ import Testing
     #expect(puppet.closed == .connectTimedOut)
   }
 
+  // Requirement 5681-3.1-07, 6298-5-04
   @Test(arguments: [false, true])
   func afterLostSynsOneSegmentLeavesAndItsTimerIsLong(timestamps: Bool) throws {
     let puppet = try Puppet()
@@ -183,6 +192,7 @@ import Testing
     #expect(puppet.endpoint.statistics.retransmittedSegments > 0)
   }
 
+  // Requirement 9293-3.5-03, 9293-3.5.2-03, 9293-3.5.3-02, 9293-3.10.7-02
   @Test func aSynAcknowledgementOfAnotherNumberIsReset() throws {
     let puppet = try Puppet()
     _ = try puppet.endpoint.connect(to: puppet.theirs, options: Puppet.plain, at: puppet.now)
@@ -219,6 +229,7 @@ import Testing
     #expect(puppet.open())
   }
 
+  // Requirement 4987-3.6-02
   @Test(arguments: [1, 2, 3])
   func behindACookieTheFirstPacketsMayBeLost(count: Int) throws {
     var configuration = EndpointConfiguration()
@@ -239,6 +250,7 @@ import Testing
     #expect(pair.endpoints[1].statistics.cookiesAccepted == 1)
   }
 
+  // Requirement 4987-3.6-01, 4987-3.6-02, 4987-3.6-03
   @Test func beyondTheSynQueueCookiesAnswer() throws {
     var configuration = EndpointConfiguration()
     configuration.maximumHalfOpenCount = 3
@@ -264,6 +276,7 @@ import Testing
     #expect(puppet.take().last?.flags == [.rst])
   }
 
+  // Requirement 4987-3.6-02, 4987-3.6-03
   @Test(arguments: [(120, true), (130, false)] as [(Int64, Bool)])
   func cookiesAreBelievedForTwoMinutesAfterTheLastThatWasSent(seconds: Int64, isBelieved: Bool) throws {
     var configuration = EndpointConfiguration()
@@ -286,6 +299,7 @@ import Testing
     #expect(puppet.take().map(\.flags) == [isBelieved ? [.ack] : [.rst]])
   }
 
+  // Requirement 4987-3.6-02
   @Test(arguments: [true, false])
   func aCookieHandshakeKeepsMultipath(timestamps: Bool) throws {
     var configuration = EndpointConfiguration()
@@ -315,6 +329,7 @@ import Testing
   }
 
   /// RFC 6056 §3.3.4: some destinations share a counter, most do not.
+  /// Requirement 6056-3.3.4-01
   @Test func ourPortsTellADestinationLittleOfConnectionsToOthers() throws {
     let puppet = try Puppet()
     func port(towards remote: TransportAddress) throws -> Int {

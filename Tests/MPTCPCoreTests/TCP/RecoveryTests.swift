@@ -28,6 +28,7 @@ import Testing
     return (pair, exchange)
   }
 
+  // Requirement 6298-5-03
   @Test func retransmissionTimeoutsBackOff() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -50,6 +51,7 @@ import Testing
     #expect(puppet.take().isEmpty)
   }
 
+  // Requirement 8985-7-01
   @Test func aLostTailIsRepairedByAProbeAndNotByATimeout() throws {
     // The last data, with the FIN.
     var dropped = 0
@@ -66,6 +68,7 @@ import Testing
     #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
   }
 
+  // Requirement 2018-4-01
   @Test func aFinAheadOfAGapIsReportedSoThatTheGapIsFilled() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -85,6 +88,7 @@ import Testing
     #expect(puppet.state == .closeWait)
   }
 
+  // Requirement 2018-5-01
   @Test func oneLostSegmentIsSentOnceMoreAndNothingElse() throws {
     var seen = 0
     let (pair, _) = try transfer(200_000) { side, bytes in
@@ -96,6 +100,7 @@ import Testing
     #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
   }
 
+  // Requirement 8985-6-04
   @Test func reorderingCostsFewRetransmissions() throws {
     var link = Self.link
     link.reorderRate = .percent(10)
@@ -130,6 +135,7 @@ import Testing
     #expect(exchange.received[1] == 150_000)
   }
 
+  // Requirement 3168-6.1-02, 3168-6.1-03
   @Test(arguments: [false, true])
   func aMarkIsEchoedUntilTheSenderSaysThatItSlowedDown(offload: Bool) throws {
     var link = Self.link
@@ -169,6 +175,7 @@ import Testing
     }
   }
 
+  // Requirement 4821-7-01
   @Test(arguments: [1000, 600])
   func aPathMTUBelowTheUsualLeastIsFoundWithoutMessages(mtu: Int) throws {
     let (pair, exchange) = try transfer(20_000) { side, bytes in side == 0 && bytes.count > mtu ? nil : bytes }
@@ -176,6 +183,7 @@ import Testing
     #expect((pair.now - Instant(nanoseconds: 1_000_000_000)).seconds < 20)
   }
 
+  // Requirement 9293-3.8.3-01, 9293-3.8.3-02
   @Test func theUserTimeoutEndsADeadConnection() throws {
     let puppet = try Puppet()
     var options = Puppet.plain
@@ -190,6 +198,7 @@ import Testing
     #expect(puppet.closed == .timedOut)
   }
 
+  // Requirement 9293-3.8.4-01, 9293-3.8.4-04, 9293-3.8.4-06, 9293-3.8.4-07
   @Test func keepAliveEndsADeadConnectionAndKeepsALivingOne() throws {
     let puppet = try Puppet()
     var options = Puppet.plain
@@ -207,6 +216,7 @@ import Testing
     #expect(puppet.closed == .timedOut)
   }
 
+  // Requirement 5681-4.1-01
   @Test func afterASilenceTheWindowIsSmallAgain() throws {
     let puppet = try Puppet()
     puppet.windowScale = 7
@@ -235,6 +245,7 @@ import Testing
     #expect(puppet.takeData().count == 10)
   }
 
+  // Requirement 9293-3.8.4-03
   @Test func whileDataIsOutTheUserTimeoutCountsAndNoKeepAliveLeaves() throws {
     let puppet = try Puppet()
     var options = Puppet.plain
@@ -249,6 +260,7 @@ import Testing
     #expect(puppet.closed == .timedOut)
   }
 
+  // Requirement 3168-6.1-04
   @Test func afterATimeoutTheFirstNewDataSaysThatTheWindowWasReduced() throws {
     var options = Puppet.plain
     options.explicitCongestionNotification = true
@@ -271,6 +283,7 @@ import Testing
     #expect(puppet.takeData().map { $0.flags.contains(.cwr) } == [true, false, false])
   }
 
+  // Requirement 5681-4.2-01, 9293-3.10.7-06
   @Test func aHoleIsReportedThoughDataLeavesInTheSamePass() throws {
     for sack in [true, false] {
       let puppet = try Puppet()

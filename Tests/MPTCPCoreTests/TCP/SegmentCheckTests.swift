@@ -15,6 +15,7 @@ import Testing
     return puppet
   }
 
+  // Requirement 5961-3-01, 5961-3-02, 5961-3-03, 9293-3.5.3-03
   @Test func onlyAResetWithTheExactNumberEndsTheConnection() throws {
     let puppet = try opened()
     // In the window: a challenge (RFC 5961 §3.2).
@@ -71,6 +72,7 @@ import Testing
     #expect(script.endpoint.statistics.strayPackets == (isTaken ? 0 : 1))
   }
 
+  // Requirement 5961-4-01
   @Test func aSynInTheWindowIsChallenged() throws {
     let puppet = try opened()
     puppet.send([.syn], options: puppet.synOptions)
@@ -80,6 +82,7 @@ import Testing
     #expect(puppet.read() == [9])
   }
 
+  // Requirement 5961-7-01
   @Test func challengesAreRationed() throws {
     var configuration = EndpointConfiguration()
     configuration.challengeAcknowledgmentsPerSecond = 5
@@ -124,6 +127,7 @@ import Testing
     #expect(resets.allSatisfy { (5...14).contains($0) })
   }
 
+  // Requirement 5961-5-01
   @Test func anAcknowledgementOfDataNeverSentIsChallengedAndItsDataIgnored() throws {
     let puppet = try opened()
     puppet.send([.ack], acknowledging: 1, payload: [1, 2, 3])
@@ -138,6 +142,7 @@ import Testing
     #expect(puppet.read() == [4])
   }
 
+  // Requirement 7323-5-01, 7323-5-03
   @Test func segmentsWithAnOldTimestampAreDropped() throws {
     let puppet = try opened {
       $0.usesTimestamps = true
@@ -206,6 +211,7 @@ import Testing
     #expect(count == .max ? resets.count == 10 : resets.count <= 10)
   }
 
+  // Requirement 9293-3.4-02, 9293-3.10.7-03
   @Test func dataBeyondTheWindowIsNotTaken() throws {
     let puppet = try opened()
     puppet.send(offset: 30_000_000, payload: [1])
@@ -214,6 +220,7 @@ import Testing
     #expect(puppet.read() == [7])
   }
 
+  // Requirement 9293-3.10.7-05, 9293-3.10.7-11
   @Test func overlappingAndRepeatedSegmentsGiveEachByteOnce() throws {
     let puppet = try opened()
     puppet.send(offset: 4, payload: [4, 5, 6])
@@ -224,6 +231,7 @@ import Testing
     #expect(puppet.take().last?.tcp.acknowledgmentNumber == puppet.sequence + 8)
   }
 
+  // Requirement 2018-3-02, 2018-4-01, 2018-4-02, 2883-4-01
   @Test func holesAreReportedByTheMostRecentBlockFirst() throws {
     let puppet = try opened()
     puppet.send(offset: 10, payload: [1, 1])
@@ -239,6 +247,7 @@ import Testing
     #expect(duplicate[0].right == puppet.sequence)
   }
 
+  // Requirement 2883-4-01, 2883-4-02
   @Test func aRepetitionBehindAHoleIsReportedOnceWithTheBlockAroundIt() throws {
     let puppet = try opened()
     func blocks() throws -> [ClosedRange<Int>] {
@@ -273,6 +282,7 @@ import Testing
     #expect(puppet.read() == [1, 2, 3, 4])
   }
 
+  // Requirement 9293-3.5.2-01, 9293-3.5.2-02, 9293-3.10.7-01
   @Test func aStraySegmentGetsAResetThatItsSenderBelieves() throws {
     let puppet = try Puppet()
     puppet.send([.ack], payload: [1, 2])
@@ -294,6 +304,7 @@ import Testing
     #expect(puppet.take().isEmpty)
   }
 
+  // Requirement 9293-3.1-04
   @Test(arguments: [IPAddress.Family.v4, .v6])
   func badChecksumsAreCountedAndDropped(family: IPAddress.Family) throws {
     let puppet = try Puppet(family: family)

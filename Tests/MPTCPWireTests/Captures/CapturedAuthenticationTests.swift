@@ -106,6 +106,8 @@ struct CapturedAuthenticationTests {
     "real/teto_client_2_head.pcap": 13,
   ]
 
+  // Requirement 8684-3.1-41, 8684-3.1-42, 8684-3.1-56, 8684-3.2-14, 8684-3.2-20, 8684-3.4.1-11, 6824-3.1-09
+  // Requirement 6824-3.1-10, 6824-3.2-01
   @Test(.timeLimit(.minutes(5)), arguments: Captures.names)
   func everyHMACAndNumberFollowsFromTheKeys(name: String) throws {
     let verdicts = Self.verdicts(try CaptureFile(path: Captures.path(name)).segments())

@@ -80,6 +80,7 @@ struct CapturedChecksumTests {
     return (right, wrong.sorted())
   }
 
+  // Requirement 8684-3.3.1-07, 8684-3.3.1-09
   @Test(.timeLimit(.minutes(5)), arguments: ["kernel/csum_2path_fullsnap.pcap", "kernel/csum_20conn.pcap"])
   func everyDSSChecksumOfTheKernelVerifies(name: String) throws {
     let verdicts = try Self.verdicts(name)

@@ -10,6 +10,7 @@ import Testing
       + [UInt8(length >> 8), UInt8(length & 0xff), 0, 0]
   }
 
+  // Requirement 8684-3.3.1-09, 8684-3.3.1-10
   @Test func dataAndPseudoHeaderAreSummedOctetByOctet() {
     var random = SeededGenerator(seed: 50)
     for _ in 0..<2_000 {
@@ -28,6 +29,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.3.3-05
   @Test func aDATAFINByItselfIsSummedOverThePseudoHeaderOnly() {
     let value = DSSChecksum().value(dsn: DataSequenceNumber(0x1_0000_0002), subflowSequenceNumber: 0, length: 1)
     #expect(value == ~4)

@@ -8,6 +8,7 @@ import Testing
   let nonceA: UInt32 = 0x0102_0304
   let nonceB: UInt32 = 0x0506_0708
 
+  // Requirement 8684-3.1-41, 8684-3.1-42, 8684-3.1-43
   @Test func tokensAndInitialDataSequenceNumbersComeFromSHA256InVersion1() {
     #expect(keyA.token(.v1) == Token(0x6684_0dda))
     #expect(keyB.token(.v1) == Token(0xccad_45ac))
@@ -15,6 +16,7 @@ import Testing
     #expect(keyB.initialDataSequenceNumber(.v1) == DataSequenceNumber(0x535b_eea3_8e08_7c8e))
   }
 
+  // Requirement 6824-3.1-09, 6824-3.1-10
   @Test func tokensAndInitialDataSequenceNumbersComeFromSHA1InVersion0() {
     #expect(keyA.token(.v0) == Token(0xdd57_83bc))
     #expect(keyB.token(.v0) == Token(0x3383_d918))
@@ -28,6 +30,7 @@ import Testing
     #expect(derived.initialDataSequenceNumber == keyA.initialDataSequenceNumber())
   }
 
+  // Requirement 8684-3.2-12, 8684-3.2-14, 8684-3.2-20
   @Test func joinsAreAuthenticatedWithHMACSHA256InVersion1() {
     let hmacA = JoinAuthentication.joinHMAC(
       version: .v1, senderKey: keyA, receiverKey: keyB, senderNonce: nonceA, receiverNonce: nonceB)
@@ -37,6 +40,7 @@ import Testing
     #expect(hmacB.left64 == 0x65ee_0968_33f6_61d9)
   }
 
+  // Requirement 6824-3.2-01
   @Test func joinsAreAuthenticatedWithHMACSHA1InVersion0() {
     let hmacA = JoinAuthentication.joinHMAC(
       version: .v0, senderKey: keyA, receiverKey: keyB, senderNonce: nonceA, receiverNonce: nonceB)
@@ -46,6 +50,7 @@ import Testing
     #expect(hmacB.left64 == 0x93fd_bef9_55c9_f213)
   }
 
+  // Requirement 8684-3.4.1-11, 8684-3.4.1-12
   @Test func announcedAddressesAreAuthenticatedWithTheRight64Bits() throws {
     let address = try #require(IPAddress("10.0.0.2"))
     func hmac(_ port: Port?) -> UInt64 {

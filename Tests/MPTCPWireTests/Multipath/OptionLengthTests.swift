@@ -37,6 +37,9 @@ import Testing
     (9, 0, .multipathOption, Set(3...40)),
   ]
 
+  // Requirement 8684-3.1-08, 8684-3.1-09, 8684-3.1-10, 8684-3.1-11, 8684-3.2-02, 8684-3.4.1-03, 8684-3.4.2-04
+  // Requirement 8684-3.5-02, 8684-3.6-03, 8684-3.7-14, 8684-7.2-01, 6824-3.1-01, 6824-3.1-02, 6824-3.1-03
+  // Requirement 6824-3.3.8-01, 6824-3.4.1-01, 6824-3.4.1-02
   @Test(arguments: layouts.indices)
   func onlyTheLengthsOfTheSpecificationsAreAccepted(index: Int) {
     let layout = Self.layouts[index]
@@ -54,6 +57,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.3-02, 8684-3.3-03, 8684-3.3-04
   @Test func theFlagsOfADSSGiveItsLengthAndTheChecksumAddsTwo() {
     for flags in UInt8.min...UInt8.max {
       var bare = 4
@@ -88,6 +92,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.4.1-15, 8684-3.6-09
   @Test func reservedBitsAreIgnored() {
     // ADD_ADDR: only the nibble's lowest bit, E, has a meaning in version 1.
     for nibble: UInt8 in stride(from: 0, to: 16, by: 2) {
@@ -106,6 +111,7 @@ import Testing
     }
   }
 
+  // Requirement 8684-7.4-01
   @Test func reasonsWithoutANameKeepTheirNumber() {
     guard case .success(.multipath(.reset(let option))) = outcome(0x80, length: 4, fill: 0x77) else {
       Issue.record("refused")

@@ -17,6 +17,7 @@ import Testing
     return .sack(blocks)
   }
 
+  // Requirement 8684-A-01
   @Test func aSYNIsLaidOutAsLinuxDoes() {
     let bytes = block([
       .maximumSegmentSize(1460), .sackPermitted, timestamps, .windowScale(7), .multipath(.capable(MPCapable())),
@@ -31,6 +32,7 @@ import Testing
     #expect(block([timestamps]) == [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8])
   }
 
+  // Requirement 8684-A-02
   @Test func timestampsAndTheLargestMappingWithoutChecksumFillTheHeader() {
     let dss = DSS(
       dataAck: .eight(1), mapping: DSSMapping(dsn: .eight(2), subflowSequenceNumber: 3, length: 4))
@@ -38,6 +40,7 @@ import Testing
     #expect(block([timestamps, .multipath(.dss(dss)), sack(1)]) == nil)
   }
 
+  // Requirement 2018-3-01
   @Test func timestampsAndThreeSACKBlocksFillTheHeader() {
     #expect(block([timestamps, sack(3)])?.count == 40)
     #expect(block([timestamps, sack(4)]) == nil)

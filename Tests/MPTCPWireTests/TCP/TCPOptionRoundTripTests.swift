@@ -12,6 +12,7 @@ import Testing
     return found
   }
 
+  // Requirement 9293-3.1-05, 9293-3.1-10
   @Test func everyOptionComesBackAsItWasWritten() throws {
     var random = SeededGenerator(seed: 1)
     var lengths: Set<Int> = []
@@ -28,6 +29,7 @@ import Testing
     #expect(lengths.isSuperset(of: [2, 3, 4, 8, 10, 12, 16, 18, 20, 22, 24, 26, 28, 30, 34, 40]))
   }
 
+  // Requirement 9293-3.1-09, 9293-3.1-11
   @Test func blocksOfManyOptionsComeBackInOrder() throws {
     var random = SeededGenerator(seed: 2)
     for _ in 0..<10_000 {

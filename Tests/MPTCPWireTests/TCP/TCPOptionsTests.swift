@@ -51,6 +51,7 @@ import Testing
     for option in found { #expect(options.contains(option)) }
   }
 
+  // Requirement 9293-3.1-08
   @Test func aMalformedOptionIsCountedAndTheNextOnesAreRead() {
     // Window scale of length 4, DSS of length 3, then a good maximum segment size.
     let bytes: [UInt8] = [3, 4, 7, 7, 30, 3, 0x20, 1, 2, 4, 5, 180]
@@ -68,6 +69,7 @@ import Testing
     return found
   }
 
+  // Requirement 9293-3.1-08
   @Test(arguments: [[2], [8, 10, 1], [30, 0, 1, 1], [30, 1, 0, 0], [5, 255, 0, 0]] as [[UInt8]])
   func anOptionThatLeavesTheBlockEndsIt(bytes: [UInt8]) {
     let options = TCPOptions(parsing: bytes.span.bytes)
@@ -86,6 +88,7 @@ import Testing
     #expect(wellFormed(in: bytes).isEmpty)
   }
 
+  // Requirement 9293-3.1-07
   @Test func optionsOfOtherKindsAreSkipped() throws {
     let bytes: [UInt8] = [253, 4, 1, 2, 30, 5, 0xf0, 1, 2, 30, 4, 0x90, 0, 4, 2]
     let options = TCPOptions(parsing: bytes.span.bytes)
