@@ -24,6 +24,7 @@ let package = Package(
     .library(name: "MPTCPLink", targets: ["MPTCPLink"]),
     .library(name: "MPTCPCapture", targets: ["MPTCPCapture"]),
     .library(name: "MPTCPCore", targets: ["MPTCPCore"]),
+    .library(name: "MPTCPSimulator", targets: ["MPTCPSimulator"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -50,6 +51,10 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // Hosts of the engine
+    .target(
+      name: "MPTCPSimulator", dependencies: ["MPTCPCore", "MPTCPLink", "MPTCPCapture"], swiftSettings: strict),
+
     // Tools: what they share
     .target(
       name: "MPTCPTools",
@@ -69,6 +74,7 @@ let package = Package(
     .testTarget(
       name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
       swiftSettings: strict),
+    .testTarget(name: "MPTCPSimulatorTests", dependencies: ["MPTCPSimulator"], swiftSettings: strict),
     .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -6,7 +6,7 @@ import MPTCPWire
 /// happens with almost every packet, costs a few swaps and no search. Slots are small dense numbers; memory is kept
 /// for the largest slot that was ever scheduled.
 /// Deadlines at the same instant fall due in the order of their slots: replays depend on it.
-struct TimerQueue {
+package struct TimerQueue {
   private struct Entry {
     var deadline: Instant
     var id: Int32
@@ -24,22 +24,22 @@ struct TimerQueue {
   /// Where in the heap each slot's entry stands.
   private var positions: [Int32] = []
 
-  init() {}
+  package init() {}
 
   /// How many slots have a deadline.
-  var count: Int { heap.count }
+  package var count: Int { heap.count }
 
   /// The earliest deadline.
-  var next: Instant? { heap.first?.deadline }
+  package var next: Instant? { heap.first?.deadline }
 
   /// The deadline of slot `id`.
-  func deadline(of id: Int32) -> Instant? {
+  package func deadline(of id: Int32) -> Instant? {
     guard Int(id) < positions.count, positions[Int(id)] != Self.absent else { return nil }
     return heap[Int(positions[Int(id)])].deadline
   }
 
   /// Gives slot `id` the deadline `at`, in place of the one that it had.
-  mutating func schedule(_ id: Int32, at deadline: Instant) {
+  package mutating func schedule(_ id: Int32, at deadline: Instant) {
     let slot = Int(id)
     if slot >= positions.count {
       positions.append(contentsOf: repeatElement(Self.absent, count: slot + 1 - positions.count))
@@ -56,7 +56,7 @@ struct TimerQueue {
   }
 
   /// Takes slot `id`'s deadline away, if it has one.
-  mutating func cancel(_ id: Int32) {
+  package mutating func cancel(_ id: Int32) {
     guard Int(id) < positions.count else { return }
     let position = Int(positions[Int(id)])
     guard position >= 0 else { return }
@@ -64,7 +64,7 @@ struct TimerQueue {
   }
 
   /// Removes and returns the slot with the earliest deadline, if that is at or before `now`.
-  mutating func popDue(_ now: Instant) -> Int32? {
+  package mutating func popDue(_ now: Instant) -> Int32? {
     guard let first = heap.first, first.deadline <= now else { return nil }
     remove(at: 0)
     return first.id

@@ -1,0 +1,288 @@
+import MPTCPCore
+import MPTCPPolicy
+import MPTCPWire
+
+// What applications do: connect, accept, write, read, end.
+extension Simulation {
+  // MARK: Setting up
+
+  /// Connection `n`'s client is talker 2n and its server talker 2n + 1.
+  func addTalkers(of index: Int) {
+    let transfer = scenario.transfers[index]
+    let rounds = transfer.rounds ?? 1
+    let (upload, download) = (transfer.uploadByteCount, transfer.downloadByteCount)
+    for count in 0..<max(transfer.connectionCount, 1) {
+      let number = plan.transfers[index].firstConnection + count
+      let origins = (0..<2).map { StreamPattern.origin(seed: scenario.seed, number: 2 * number + $0) }
+      for isClient in [true, false] {
+        let (sends, receives) = isClient ? (upload, download) : (download, upload)
+        var talker = Talker(
+          host: isClient ? plan.transfers[index].client : plan.transfers[index].server, transfer: index,
+          isClient: isClient, application: isClient ? transfer.clientApplication : transfer.serverApplication,
+          sendOrigin: origins[isClient ? 0 : 1], receiveOrigin: origins[isClient ? 1 : 0],
+          sendByteCount: sends * rounds, receiveByteCount: receives * rounds,
+          round: transfer.rounds == nil ? nil : (sends, receives))
+        talker.nextWrite = Self.start + transfer.start + transfer.interval * Int64(count)
+        talkers.append(talker)
+      }
+    }
+  }
+
+  func listen(_ index: Int) {
+    let transfer = plan.transfers[index]
+    let host = hosts[transfer.server]
+    var options = ListenerOptions()
+    options.connection = transfer.serverOptions
+    options.backlog = .max
+    let wildcard: IPAddress = transfer.address.address.family == .v4 ? .anyV4 : .anyV6
+    // The plan has made sure that the port is free.
+    guard
+      let id = try? host.endpoint.listen(
+        on: TransportAddress(wildcard, transfer.address.port), options: options, at: now)
+    else { return }
+    host.listeners.append((id, index))
+  }
+
+  /// The time of a talker's application has come.
+  func wake(_ index: Int) {
+    let talker = talkers[index]
+    let host = hosts[talker.host]
+    if host.pausedUntil > now {
+      agenda.schedule(Self.number(firstTalker + index), at: host.pausedUntil)
+    } else if talker.isClient, talker.connection == nil {
+      connect(index)
+    } else {
+      act(index)
+    }
+    markBusy(talker.host)
+  }
+
+  private func connect(_ index: Int) {
+    let transfer = plan.transfers[talkers[index].transfer]
+    let host = hosts[talkers[index].host]
+    var options = transfer.clientOptions
+    options.path = transfer.interface.flatMap { host.interfaces[$0].path }
+    talkers[index].startedAt = now
+    do {
+      let id = try host.endpoint.connect(to: transfer.address, options: options, at: now)
+      talkers[index].connection = id
+      note(id, of: index, on: host)
+      if let tuple = host.endpoint.description(of: id)?.subflows.first?.tuple {
+        connectionOfClient[ClientAddress(transfer: talkers[index].transfer, address: tuple.local)] = index / 2
+      }
+    } catch {
+      talkers[index].refusal = error
+      end(index)
+    }
+  }
+
+  private func note(_ id: ConnectionID, of talker: Int, on host: SimulatedHost) {
+    let slot = id.slot
+    while host.talkerOfSlot.count <= slot { host.talkerOfSlot.append(-1) }
+    host.talkerOfSlot[slot] = Int32(truncatingIfNeeded: talker)
+  }
+
+  // MARK: Events
+
+  func hear(_ event: EndpointEvent, on hostIndex: Int) {
+    let host = hosts[hostIndex]
+    guard let index = talker(of: event, on: host) else { return }
+    switch event.event {
+    case .established(let isMultipath):
+      talkers[index].isEstablished = true
+      talkers[index].isMultipath = isMultipath
+      talkers[index].establishedAt = now
+      talkers[index].subflowCount = 1
+    case .closed(let reason): talkers[index].closeReason = reason
+    case .writable: talkers[index].mayWrite = true
+    case .fellBack(let reason): talkers[index].fallback = reason
+    case .subflowEstablished: talkers[index].subflowCount += 1
+    case .readable: break
+    case .subflowClosed, .addressAnnounced, .addressRemoved, .priorityChanged, .pathStalled, .pathRecovered: return
+    }
+    act(index)
+  }
+
+  private func talker(of event: EndpointEvent, on host: SimulatedHost) -> Int? {
+    let slot = event.connection.slot
+    if slot < host.talkerOfSlot.count, host.talkerOfSlot[slot] >= 0 {
+      let index = Int(host.talkerOfSlot[slot])
+      if talkers[index].connection == event.connection { return index }
+    }
+    guard case .established = event.event, let listener = event.listener,
+      let transfer = host.listeners.first(where: { $0.id == listener })?.transfer
+    else { return nil }
+    guard let connection = claim(event.connection, transfer, host) else {
+      // Nobody's: something old that came again.
+      host.endpoint.close(event.connection, at: now)
+      return nil
+    }
+    let index = 2 * connection + 1
+    talkers[index].connection = event.connection
+    talkers[index].startedAt = now
+    openTalkerCount += 1
+    note(event.connection, of: index, on: host)
+    return index
+  }
+
+  /// Which of a transfer's connections a server has accepted: the one whose client has the address that it came from,
+  /// or behind a NAT the same token, or else the first that nobody has.
+  private func claim(_ id: ConnectionID, _ transfer: Int, _ host: SimulatedHost) -> Int? {
+    guard let description = host.endpoint.description(of: id) else { return nil }
+    if let client = description.subflows.first?.tuple.remote,
+      let connection = connectionOfClient[ClientAddress(transfer: transfer, address: client)]
+    {
+      return talkers[2 * connection + 1].connection == nil ? connection : nil
+    }
+    let first = plan.transfers[transfer].firstConnection
+    let range = first..<(first + max(scenario.transfers[transfer].connectionCount, 1))
+    while nextUnclaimed[transfer] < range.upperBound, talkers[2 * nextUnclaimed[transfer] + 1].connection != nil {
+      nextUnclaimed[transfer] += 1
+    }
+    let unclaimed = (nextUnclaimed[transfer]..<range.upperBound).filter { talkers[2 * $0 + 1].connection == nil }
+    if let token = description.remoteToken {
+      for connection in unclaimed {
+        let client = talkers[2 * connection]
+        if let id = client.connection, hosts[client.host].endpoint.description(of: id)?.localToken == token {
+          return connection
+        }
+      }
+    }
+    return unclaimed.first { talkers[2 * $0].connection != nil }
+  }
+
+  // MARK: Reading, writing, ending
+
+  /// Lets an application do all that it can do now.
+  func act(_ index: Int) {
+    guard let id = talkers[index].connection, !talkers[index].isOver else { return }
+    let endpoint = hosts[talkers[index].host].endpoint
+    if talkers[index].isEstablished {
+      read(index, id, endpoint)
+      write(index, id, endpoint)
+    }
+    switch talkers[index].application.ending {
+    case .finish:
+      let isRead = talkers[index].hasEnded || talkers[index].closeReason.map { $0 != .finished } ?? false
+      if talkers[index].closeReason != nil, isRead { release(index) }
+    case .close:
+      let isDone = talkers[index].hasFinished && talkers[index].hasEnded
+      if isDone || talkers[index].closeReason.map({ $0 != .finished }) ?? false { release(index) }
+    case .leave:
+      if talkers[index].hasFinished || talkers[index].closeReason != nil { release(index) }
+    case .abort(let byteCount):
+      if talkers[index].closeReason != nil {
+        release(index)
+      } else if talkers[index].isEstablished, talkers[index].sent + talkers[index].received >= byteCount {
+        endpoint.abort(id, at: now)
+        end(index)
+      }
+    }
+  }
+
+  private func read(_ index: Int, _ id: ConnectionID, _ endpoint: Endpoint) {
+    var budget = Int.max
+    if let rate = talkers[index].application.readBitsPerSecond {
+      guard talkers[index].nextRead <= now else {
+        schedule(index, at: talkers[index].nextRead)
+        return
+      }
+      budget = max(Self.byteCount(at: rate, in: Self.readInterval), 1)
+    }
+    while !talkers[index].hasEnded, budget > 0 {
+      guard let slice = try? endpoint.read(from: id, upTo: budget, at: now) else { return }
+      guard !slice.isEmpty else {
+        talkers[index].hasEnded = true
+        if talkers[index].received != talkers[index].receiveByteCount, !isPeerForceful(index) {
+          fail("\(name(of: index)): ended after \(talkers[index].received) of \(talkers[index].receiveByteCount) bytes")
+        }
+        return
+      }
+      let position = talkers[index].received
+      let agreement = StreamPattern.shared.agreement(slice, at: talkers[index].receiveOrigin + position)
+      if agreement < slice.count { fail("\(name(of: index)): wrong byte at \(position + agreement)") }
+      talkers[index].received += slice.count
+      if talkers[index].received > talkers[index].receiveByteCount {
+        fail("\(name(of: index)): more than the \(talkers[index].receiveByteCount) bytes that were sent")
+      }
+      if talkers[index].lastReadAt != .distantFuture {
+        talkers[index].longestReadGap = max(talkers[index].longestReadGap, now - talkers[index].lastReadAt)
+      }
+      talkers[index].lastReadAt = now
+      budget -= slice.count
+      if let rate = talkers[index].application.readBitsPerSecond {
+        // What was read is paid for with time.
+        let price = Nanoseconds(Int64(slice.count) * 8_000_000_000 / Int64(rate))
+        talkers[index].nextRead = max(talkers[index].nextRead, now) + price
+      }
+    }
+    if !talkers[index].hasEnded { schedule(index, at: talkers[index].nextRead) }
+  }
+
+  /// How much time's worth a reader with a rate takes at once.
+  private static let readInterval = Nanoseconds.milliseconds(10)
+
+  private static func byteCount(at bitsPerSecond: Int, in time: Nanoseconds) -> Int {
+    let (bits, overflow) = bitsPerSecond.multipliedReportingOverflow(by: Int(time.count / 1_000_000))
+    return overflow ? .max : bits / 8000
+  }
+
+  private func isPeerForceful(_ index: Int) -> Bool { talkers[index ^ 1].endsByForce }
+
+  private func write(_ index: Int, _ id: ConnectionID, _ endpoint: Endpoint) {
+    let pause = talkers[index].application.writePause
+    while talkers[index].mayWrite, talkers[index].closeReason == nil {
+      let room = talkers[index].writableByteCount - talkers[index].sent
+      guard room > 0 else { break }
+      if pause > .zero, talkers[index].nextWrite > now {
+        schedule(index, at: talkers[index].nextWrite)
+        return
+      }
+      let slice = StreamPattern.shared.slice(
+        at: talkers[index].sendOrigin + talkers[index].sent,
+        count: min(room, talkers[index].application.writeByteCount))
+      let taken = (try? endpoint.write(slice, to: id, at: now)) ?? 0
+      talkers[index].sent += taken
+      if taken < slice.count { talkers[index].mayWrite = false }
+      if pause > .zero { talkers[index].nextWrite = now + pause }
+    }
+    if talkers[index].sent == talkers[index].sendByteCount, !talkers[index].hasFinished {
+      talkers[index].hasFinished = true
+      endpoint.finish(id, at: now)
+    }
+  }
+
+  private func schedule(_ index: Int, at time: Instant) {
+    let number = Self.number(firstTalker + index)
+    if let known = agenda.deadline(of: number), known <= time { return }
+    agenda.schedule(number, at: time)
+  }
+
+  /// The application lets its connection go.
+  func release(_ index: Int) {
+    if let id = talkers[index].connection {
+      hosts[talkers[index].host].endpoint.close(id, at: now)
+      markBusy(talkers[index].host)
+    }
+    end(index)
+  }
+
+  private func end(_ index: Int) {
+    guard !talkers[index].isOver else { return }
+    talkers[index].isOver = true
+    talkers[index].overAt = now
+    if talkers[index].isClient || talkers[index].connection != nil { openTalkerCount -= 1 }
+    agenda.cancel(Self.number(firstTalker + index))
+  }
+
+  func name(of index: Int) -> String {
+    "\(name(ofConnection: index / 2)) \(talkers[index].isClient ? "client" : "server")"
+  }
+
+  func name(ofConnection number: Int) -> String {
+    let index = talkers[2 * number].transfer
+    let transfer = scenario.transfers[index]
+    let name = transfer.name.isEmpty ? "transfer \(index)" : transfer.name
+    return transfer.connectionCount > 1 ? "\(name) #\(number - plan.transfers[index].firstConnection)" : name
+  }
+}

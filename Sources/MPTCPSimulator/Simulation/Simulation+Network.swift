@@ -1,0 +1,155 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+
+/// One direction of a link.
+struct SimulatedWire {
+  var link: Link
+  /// Of the packets that came out: how long they had waited for the line, and were on it.
+  var deliveredPacketCount = 0
+  var totalQueueDelay = Nanoseconds.zero
+  var longestQueueDelay = Nanoseconds.zero
+
+  init(_ link: Link) { self.link = link }
+}
+
+/// A way between two interfaces.
+struct SimulatedPath {
+  var isUp = true
+  /// What came out at the far end, in each direction.
+  var delivered = [Traffic(), Traffic()]
+  /// What got lost because the path was down.
+  var dropped = Traffic()
+}
+
+/// Packets, and their bytes with all headers.
+public struct Traffic: Hashable, Sendable, Codable {
+  /// The number of packets.
+  public var packetCount = 0
+  /// The number of bytes in these.
+  public var byteCount = 0
+
+  /// Nothing.
+  public init() {}
+
+  mutating func count(_ byteCount: Int) {
+    packetCount += 1
+    self.byteCount += byteCount
+  }
+}
+
+// From the engine's packets to wires, from one wire to the next, and to the engine at the other end.
+extension Simulation {
+  /// Puts what an engine has to send onto the first wire of its way.
+  func send(_ packet: OutgoingPacket, from host: Int) {
+    let interfaceIndex = hosts[host].interfaceOfPath[Int(packet.path.rawValue)]
+    guard hosts[host].interfaces[interfaceIndex].isUp,
+      let route = hosts[host].interfaces[interfaceIndex].route(to: Self.destination(of: packet))
+    else { return }
+    if packet.segmentByteCount == 0, !packet.isChecksumPartial {
+      enter(Self.wirePacket(packet), route: route, host, interfaceIndex)
+      return
+    }
+    let byteCount = Self.copy(packet, into: scratch)
+    let whole = UnsafeRawBufferPointer(rebasing: scratch[..<byteCount])
+    do {
+      try Segmentation.forEachSegment(of: RawSpan(_unsafeBytes: whole), segmentByteCount: packet.segmentByteCount) {
+        enter(Array($0), route: route, host, interfaceIndex)
+      }
+    } catch {
+      enter(Array(whole), route: route, host, interfaceIndex)
+    }
+  }
+
+  /// A wire packet leaves a host.
+  private func enter(_ bytes: [UInt8], route: Int, _ host: Int, _ interface: Int) {
+    packetCount += 1
+    recorder?.record(
+      bytes.span.bytes, at: now, on: InterfaceID(host: host, interface: interface), direction: .outbound)
+    forward(bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
+  }
+
+  /// The tag is the route's number and, in its lowest octet, how many wires lie behind the packet.
+  private func forward(_ bytes: [UInt8], tag: UInt64) {
+    let route = Int(tag >> 8)
+    let path = plan.routes[route].path
+    guard paths[path].isUp else {
+      paths[path].dropped.count(bytes.count)
+      return
+    }
+    let hop = Int(tag & 255)
+    guard hop < plan.routes[route].wires.count else {
+      deliver(bytes, route)
+      return
+    }
+    let wire = plan.routes[route].wires[hop]
+    wires[wire].link.send(bytes, tag: tag + 1, at: now)
+    reschedule(wire: wire)
+  }
+
+  /// What comes out of a wire now.
+  func arrive(_ wire: Int) {
+    while let packet = wires[wire].link.receive(at: now) {
+      let delay = packet.arrival - packet.sent - wires[wire].link.configuration.delay
+      wires[wire].deliveredPacketCount += 1
+      wires[wire].totalQueueDelay = wires[wire].totalQueueDelay + delay
+      wires[wire].longestQueueDelay = max(wires[wire].longestQueueDelay, delay)
+      forward(packet.bytes, tag: packet.tag)
+    }
+    reschedule(wire: wire)
+  }
+
+  private func deliver(_ bytes: [UInt8], _ route: Int) {
+    let (host, interface) = (plan.routes[route].host, plan.routes[route].interface)
+    paths[plan.routes[route].path].delivered[plan.routes[route].isBack ? 1 : 0].count(bytes.count)
+    recorder?.record(
+      bytes.span.bytes, at: now, on: InterfaceID(host: host, interface: interface), direction: .inbound)
+    if hosts[host].pausedUntil > now {
+      // Its network card keeps them, as many as the ring of one has room for.
+      if hosts[host].inbox.count < Self.inboxLimit { hosts[host].inbox.append((interface, bytes)) }
+    } else {
+      take(bytes, hosts[host], interface)
+    }
+    markBusy(host)
+  }
+
+  static let inboxLimit = 4096
+
+  func take(_ bytes: [UInt8], _ host: SimulatedHost, _ interface: Int) {
+    guard host.interfaces[interface].isUp, let path = host.interfaces[interface].path else { return }
+    host.endpoint.receive(ByteSlice(bytes), on: path, at: now)
+  }
+
+  // MARK: Bytes
+
+  private static func destination(of packet: OutgoingPacket) -> IPAddress {
+    packet.withHeader { header in
+      // The engine's headers are whole: at least 40 octets of IP and TCP.
+      if header[0] >> 4 == 4 {
+        return IPAddress(v4: UInt32(bigEndian: header.loadUnaligned(fromByteOffset: 16, as: UInt32.self)))
+      }
+      return IPAddress(
+        v6High: UInt64(bigEndian: header.loadUnaligned(fromByteOffset: 24, as: UInt64.self)),
+        low: UInt64(bigEndian: header.loadUnaligned(fromByteOffset: 32, as: UInt64.self)))
+    }
+  }
+
+  private static func wirePacket(_ packet: OutgoingPacket) -> [UInt8] {
+    let byteCount = packet.totalByteCount
+    return [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+      count = copy(packet, into: UnsafeMutableRawBufferPointer(buffer))
+    }
+  }
+
+  private static func copy(_ packet: OutgoingPacket, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    packet.withHeader { buffer.copyMemory(from: $0) }
+    var offset = packet.headerByteCount
+    for slice in [packet.payload, packet.secondPayload] {
+      guard let slice else { continue }
+      slice.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]).copyMemory(from: $0) }
+      offset += slice.count
+    }
+    return offset
+  }
+}

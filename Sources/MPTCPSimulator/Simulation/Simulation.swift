@@ -1,0 +1,252 @@
+import MPTCPCore
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+
+/// Runs a scenario: hosts with the engine, links and applications, in virtual time.
+///
+/// The clock jumps from one thing that happens to the next. The same scenario with the same seed does the same, packet
+/// for packet and nanosecond for nanosecond, on every machine.
+///
+/// ```swift
+/// let simulation = try Simulation(scenario)
+/// simulation.run()
+/// print(simulation.results.connections)
+/// ```
+///
+/// ``step()`` does what is due at one instant, so that a caller may look at everything in between; ``observer`` is called
+/// after each. A simulation belongs to one thread.
+public final class Simulation {
+  /// What is simulated.
+  public let scenario: Scenario
+  /// The time now; the simulation begins at ``start``.
+  public private(set) var now: Instant
+  /// How many instants were looked at so far.
+  public private(set) var stepCount = 0
+  /// How many wire packets hosts have sent.
+  public internal(set) var packetCount = 0
+  /// The first thing that must never happen and did: a wrong byte, a connection that ended otherwise than its applications
+  /// meant it to, or what an observer found.
+  public private(set) var failure: String?
+  /// Called after each step.
+  public var observer: ((Simulation) -> Void)?
+  /// Is shown each wire packet at each interface.
+  public var recorder: (any PacketRecorder)?
+
+  /// When all simulations begin. It is not zero: to the engine that is the time before everything.
+  public static let start = Instant(nanoseconds: 1_000_000_000)
+
+  let plan: Plan
+  let hosts: [SimulatedHost]
+  var wires: [SimulatedWire]
+  var paths: [SimulatedPath]
+  var talkers: [Talker]
+  var samples: [Sample] = []
+  /// How many talkers are not over, of those that have a connection or are going to open one.
+  var openTalkerCount: Int
+  var agenda = TimerQueue()
+  var busyHosts: [Int] = []
+  var changes: [(at: Nanoseconds, change: Plan.Change)]
+  /// The connection of each client's address, for the server that accepts it.
+  var connectionOfClient: [ClientAddress: Int] = [:]
+  /// Servers' ends nobody has taken yet are looked for from here on.
+  var nextUnclaimed: [Int]
+  /// A packet on its way from the engine's slices to the wire.
+  let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536 + 256, alignment: 16)
+  private var stepsAtThisInstant = 0
+
+  /// Who connects, and to which transfer's server.
+  struct ClientAddress: Hashable {
+    var transfer: Int
+    var address: TransportAddress
+  }
+
+  /// Sets everything up; nothing has happened yet.
+  ///
+  /// - Throws: what is wrong with the scenario, and where.
+  public init(_ scenario: Scenario) throws(ScenarioError) {
+    self.scenario = scenario
+    let plan = try Plan(scenario)
+    self.plan = plan
+    now = Self.start
+    hosts = plan.hosts.enumerated().map { index, host in
+      SimulatedHost(host, seed: scenario.seed &* 0x1_0001 &+ UInt64(index), at: Self.start)
+    }
+    wires = plan.wires.map { SimulatedWire(Link($0.configuration, at: Self.start)) }
+    paths = plan.paths.map { _ in SimulatedPath() }
+    talkers = []
+    talkers.reserveCapacity(2 * plan.connectionCount)
+    changes = plan.changes
+    openTalkerCount = plan.connectionCount
+    nextUnclaimed = plan.transfers.map(\.firstConnection)
+    for index in plan.transfers.indices { addTalkers(of: index) }
+    for index in plan.transfers.indices { listen(index) }
+    for (index, talker) in talkers.enumerated() where talker.isClient {
+      agenda.schedule(Self.number(firstTalker + index), at: talker.nextWrite)
+    }
+    if let change = changes.last { agenda.schedule(Self.number(script), at: Self.start + change.at) }
+    if let interval = scenario.sampleInterval { agenda.schedule(Self.number(sampler), at: Self.start + interval) }
+    for index in hosts.indices { markBusy(index) }
+  }
+
+  deinit { scratch.deallocate() }
+
+  // MARK: Running
+
+  /// Whether everything is over: each application is done and no connection is left, ``failure`` says that going on is
+  /// of no use, or the scenario's duration has passed.
+  public var isDone: Bool { failure != nil || now >= end || isFinished }
+
+  /// Whether each application is done and no connection is left.
+  public var isFinished: Bool { openTalkerCount == 0 && hosts.allSatisfy { $0.endpoint.connectionCount == 0 } }
+
+  /// When the scenario ends at the latest.
+  public var end: Instant { Self.start + scenario.duration }
+
+  /// Does what is due at the next instant at which something is; false when everything is over.
+  @discardableResult
+  public func step() -> Bool {
+    guard !isDone else { return false }
+    return step(until: end)
+  }
+
+  /// Runs to the end.
+  public func run() { while step() {} }
+
+  /// Runs until a time since the start, or to the end.
+  public func run(until time: Nanoseconds) {
+    let limit = min(Self.start + time, end)
+    while !isDone, now < limit { step(until: limit) }
+  }
+
+  /// After the end: lets connections that are left die, TIME-WAIT pass and links run empty, for `limit` at the most.
+  public func settle(for limit: Nanoseconds = .seconds(600)) {
+    for index in talkers.indices where !talkers[index].isOver { release(index) }
+    agenda.cancel(Self.number(sampler))
+    let last = now + limit
+    while failure == nil, now < last, agenda.next != nil || !busyHosts.isEmpty { step(until: last) }
+  }
+
+  /// Notes what must never happen; the first time counts.
+  public func fail(_ problem: String) { if failure == nil { failure = problem } }
+
+  @discardableResult
+  private func step(until limit: Instant) -> Bool {
+    if busyHosts.isEmpty {
+      guard let next = agenda.next, next <= limit else {
+        now = max(now, limit)
+        return false
+      }
+      stepsAtThisInstant = next > now ? 0 : stepsAtThisInstant + 1
+      now = max(now, next)
+    }
+    stepCount += 1
+    if stepsAtThisInstant > Self.mostStepsAtOneInstant { fail("time stands still: something is due again and again") }
+    while let number = agenda.popDue(now) { fire(Int(number)) }
+    // Hosts that are woken by others' applications would join the list while it is walked.
+    var index = 0
+    while index < busyHosts.count {
+      let host = busyHosts[index]
+      hosts[host].isBusy = false
+      serve(host)
+      index += 1
+    }
+    busyHosts.removeAll(keepingCapacity: true)
+    observer?(self)
+    return true
+  }
+
+  /// More steps at one instant than any honest run has: lines without delay let some follow one another.
+  private static let mostStepsAtOneInstant = 100_000
+
+  // MARK: Who is due
+
+  private var firstWire: Int { hosts.count }
+  private var script: Int { hosts.count + wires.count }
+  private var sampler: Int { script + 1 }
+  var firstTalker: Int { script + 2 }
+  static func number(_ number: Int) -> Int32 { Int32(truncatingIfNeeded: number) }
+
+  private func fire(_ number: Int) {
+    if number < firstWire {
+      markBusy(number)
+    } else if number < script {
+      arrive(number - firstWire)
+    } else if number == script {
+      runScript()
+    } else if number == sampler {
+      takeSample()
+      if let interval = scenario.sampleInterval { agenda.schedule(Self.number(sampler), at: now + interval) }
+    } else {
+      wake(number - firstTalker)
+    }
+  }
+
+  /// The host has something to do at this instant.
+  func markBusy(_ host: Int) {
+    guard !hosts[host].isBusy else { return }
+    hosts[host].isBusy = true
+    busyHosts.append(host)
+  }
+
+  func reschedule(wire: Int) { reschedule(firstWire + wire, wires[wire].link.nextDeadline) }
+
+  private func reschedule(_ number: Int, _ deadline: Instant?) {
+    let known = agenda.deadline(of: Self.number(number))
+    guard known != deadline else { return }
+    if let deadline {
+      agenda.schedule(Self.number(number), at: deadline)
+    } else {
+      agenda.cancel(Self.number(number))
+    }
+  }
+
+  // MARK: Hosts
+
+  /// Lets a host do what is due and say what it has to say.
+  private func serve(_ index: Int) {
+    let host = hosts[index]
+    guard host.pausedUntil <= now else {
+      reschedule(index, host.pausedUntil)
+      return
+    }
+    if !host.inbox.isEmpty {
+      let waiting = host.inbox
+      host.inbox.removeAll()
+      for packet in waiting { take(packet.bytes, host, packet.interface) }
+    }
+    if let deadline = host.endpoint.nextDeadline, deadline <= now { host.endpoint.advance(to: now) }
+    var isTalking = true
+    while isTalking {
+      isTalking = false
+      while let packet = host.endpoint.nextPacket() {
+        isTalking = true
+        send(packet, from: index)
+      }
+      while let event = host.endpoint.nextEvent() {
+        isTalking = true
+        hear(event, on: index)
+      }
+    }
+    reschedule(index, host.endpoint.nextDeadline)
+  }
+
+  private func runScript() {
+    while let next = changes.last, Self.start + next.at <= now {
+      changes.removeLast()
+      switch next.change {
+      case .path(let path, let isUp): paths[path].isUp = isUp
+      case .interface(let host, let interface, let isUp):
+        hosts[host].set(interface, isUp: isUp, at: now)
+        markBusy(host)
+      case .presence(let host, let interface, let isThere):
+        if isThere { hosts[host].add(interface, at: now) } else { hosts[host].remove(interface, at: now) }
+        markBusy(host)
+      case .pause(let host, let time):
+        hosts[host].pausedUntil = max(hosts[host].pausedUntil, now + time)
+        markBusy(host)
+      }
+    }
+    if let next = changes.last { agenda.schedule(Self.number(script), at: Self.start + next.at) }
+  }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import MPTCPLink
+import MPTCPWire
+import Testing
+
+@testable import MPTCPSimulator
+
+@Suite("A scenario is plain data")
+struct ScenarioTests {
+  private static let whole = """
+    {
+      "title": "everything", "seed": 7, "duration": "5s", "sample": "50ms",
+      "hosts": [
+        {"name": "phone", "offload": false, "timeWait": "1s", "interfaces": [
+          {"name": "wifi", "addresses": ["10.1.0.1", "fd00::1"], "mtu": 1400},
+          {"name": "lte", "family": "ipv4", "backup": true}
+        ]}
+      ],
+      "links": [{"name": "dsl", "link": "16mbit,5ms", "back": "1mbit,5ms"}],
+      "paths": [
+        {"between": ["phone.wifi", "server"], "link": "100mbit,1ms", "shared": ["dsl"]},
+        {"between": ["phone.lte", "server"], "name": "mobile", "link": "20mbit,30ms,loss=0.5%", "back": "5mbit,30ms"}
+      ],
+      "transfers": [
+        {"client": "phone", "server": "server", "name": "page", "port": 80, "upload": 300, "download": "20KB",
+         "rounds": 3, "start": "100ms", "connections": 2, "interval": "10ms",
+         "options": {"congestionControl": "lia", "checksum": true, "sendBuffer": "64KiB", "userTimeout": "30s"},
+         "serverOptions": {"multipath": false},
+         "clientApplication": {"readRate": "2mbit", "ending": "close"},
+         "serverApplication": {"write": 1000, "pause": "1ms", "ending": "abort", "abortAfter": "10KB"}}
+      ],
+      "events": [
+        {"at": "1s", "pathDown": "mobile"}, {"at": "2s", "pathUp": "mobile"},
+        {"at": "2s", "interfaceRemoved": "phone.wifi"}, {"at": "3s", "hostPaused": "server", "for": "100ms"}
+      ]
+    }
+    """
+
+  @Test("What is written is what was read")
+  func roundTrip() throws {
+    let scenario = try SmallScenarios.parse(Self.whole)
+    #expect(scenario.transfers[0].rounds == 3)
+    #expect(scenario.transfers[0].clientOptions.sendBufferByteCount == 65_536)
+    #expect(scenario.transfers[0].serverOptions.multipath == false)
+    #expect(scenario.transfers[0].serverApplication.ending == .abort(afterByteCount: 10_000))
+    #expect(scenario.paths[1].link?.back.bitsPerSecond == 5_000_000)
+    #expect(scenario.events[3].change == .hostPaused("server", for: .milliseconds(100)))
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let text = try encoder.encode(scenario)
+    let again = try JSONDecoder().decode(Scenario.self, from: text)
+    #expect(again == scenario)
+    #expect(try encoder.encode(again) == text)
+    _ = try Simulation(scenario)
+  }
+
+  @Test("What is as usual is not written")
+  func shortForm() throws {
+    let scenario = try SmallScenarios.twoPaths()
+    let text = String(decoding: try JSONEncoder().encode(scenario), as: UTF8.self)
+    #expect(!text.contains("options") && !text.contains("hosts") && !text.contains("seed"))
+  }
+
+  @Test(
+    "An error names the place and the way out",
+    arguments: [
+      (#"{"pahts": []}"#, "pahts: there is no such key; these are: title, seed"),
+      (#"{"duration": "soon"}"#, "duration: 'soon': expected a time such as 20ms"),
+      (#"{"duration": 5}"#, "duration: expected a time such as 20ms or 1.5s, in quotes"),
+      (
+        #"{"paths": [{"between": ["a.x"], "link": "1mbit"}]}"#, "paths[0].between: expected two ends, as host.interface"
+      ),
+      (#"{"paths": [{"between": ["a", "b"], "link": "fast"}]}"#, "paths[0].link: 'fast': expected a rate or a delay"),
+      (#"{"paths": [{"between": ["a", "b"]}]}"#, "paths[0]: a path needs a link, its own (link) or a shared one"),
+      (#"{"paths": [{"between": ["a", "a.x"], "link": "1ms"}]}"#, "paths[0].between: the two ends are on one host"),
+      (
+        #"{"paths": [{"between": ["a", "b"], "shared": ["dsl"]}]}"#,
+        "paths[0].shared[0]: there is no link 'dsl'; name it in links"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}, {"between": ["b", "a"], "link": "1ms"}]}"#,
+        "paths[1].between: there is a path between these two already"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "c"}]}"#,
+        "transfers[0].server: there is no host 'c'; these are: a, b"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a.x", "server": "b"}]}"#,
+        "transfers[0].client: 'a' has no interface 'x'; it has: eth0"
+      ),
+      (#"{"transfers": [{"server": "b"}]}"#, "transfers[0].client: is missing; it has no default"),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""options": {"scheduler": "best"}}]}"#,
+        "transfers[0].options.scheduler: 'best': expected one of lowest-rtt"
+      ),
+      (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
+      (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),
+      (#"{"hosts": [{"name": "a.b"}]}"#, "hosts[0].name: expected a name without dots"),
+      (#"{"hosts": 5}"#, "hosts: expected a list in square brackets"),
+      ("nonsense", "this is no JSON object"),
+    ])
+  func errorsNamePlaceAndWayOut(json: String, expected: String) throws {
+    let problem = try #require(SmallScenarios.problem(json))
+    #expect(problem.hasPrefix(expected), "\(problem)")
+  }
+
+  @Test("Times, sizes and rates are read and written with their units")
+  func quantities() {
+    #expect(Quantity.time("1.5s") == .milliseconds(1500))
+    #expect(Quantity.time("2 min") == .seconds(120))
+    #expect(Quantity.time("5") == nil)
+    #expect(Quantity.time("9999999999s") == nil)
+    #expect(Quantity.byteCount("64KiB") == 65_536)
+    #expect(Quantity.byteCount("20kb") == 20_000)
+    #expect(Quantity.bitsPerSecond("0.5mbit") == 500_000)
+    #expect(Quantity.text(.milliseconds(1500)) == "1500ms")
+    #expect(Quantity.text(byteCount: 20_000) == "20KB")
+    #expect(Quantity.text(byteCount: 65_536) == "65536B")
+    #expect(Quantity.text(bitsPerSecond: 1_000_000_000) == "1gbit")
+  }
+}
