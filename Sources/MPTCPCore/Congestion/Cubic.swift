@@ -1,6 +1,7 @@
 import MPTCPWire
 
 /// CUBIC's memory of one subflow (RFC 9438 §4.1.2), in octets and in units of 2⁻²⁰ seconds.
+/// Requirement 9438-4-01, 9438-4-02, 9438-4-03
 struct CubicState: Sendable {
   /// W_max: the window at the last congestion event, after fast convergence.
   var maximumByteCount = 0

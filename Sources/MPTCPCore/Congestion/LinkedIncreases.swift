@@ -6,6 +6,7 @@ import MPTCPWire
 /// α = w_total · max(w_i/rtt_i²) / (Σ w_i/rtt_i)². Here w_total has been cancelled: the increase is
 /// acked·segment / max(D, w_i), where the divisor D = (Σ w_i/rtt_i)² / max(w_i/rtt_i²) has the dimension of a window.
 /// With m the subflow of that maximum, D = (Σ w_i·rtt_m/rtt_i)² / w_m.
+/// Requirement 6356-3-01, 6356-3-03
 struct LinkedIncreases: Sendable {
   /// D; 0 while nothing is known, which leaves each subflow on its own.
   private(set) var divisor = 0

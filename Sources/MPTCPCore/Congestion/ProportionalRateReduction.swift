@@ -3,6 +3,7 @@
 /// Instead of stopping until half a window has drained, each acknowledgement releases its share: `ssthresh` octets for
 /// each window that was in flight when recovery began. When less than `ssthresh` is in flight, the window is built up
 /// again, by slow start while acknowledgements show progress, and by conservation of packets while more losses show.
+/// Requirement 6937-3-01, 6937-3-02
 struct ProportionalRateReduction {
   private let inFlightAtRecovery: Int
   private let slowStartThreshold: Int

@@ -5,6 +5,7 @@ import MPTCPWire
 /// Only for the initial slow start, as long as there is no threshold (RFC 9406 §4.3).
 /// Rounds are counted in acknowledged octets: a round is over when as many have been acknowledged as were in flight
 /// when it began. There is no limit on the growth of one acknowledgement (L = ∞), because the subflow is paced.
+/// Requirement 9406-4-01, 9406-4-02, 9406-4-03, 9406-4-04
 struct SlowStartExit: Sendable {
   private enum Phase: UInt8 {
     case slowStart

@@ -60,6 +60,7 @@ extension Connection {
   }
 
   /// Ends everything at once: RST on each subflow, with MP_FASTCLOSE where it speaks it (RFC 8684 §3.5, option R).
+  /// Requirement 8684-3.5-06, 8684-3.5-14
   func abort(reason: CloseReason, now: Instant) {
     guard phase != .closed || !subflows.isEmpty else { return }
     let fastClose: MultipathOption? = isMultipath ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
@@ -187,6 +188,7 @@ extension Connection {
   }
 
   /// A DSS checksum failed (RFC 8684 §3.7).
+  /// Requirement 8684-3.7-12, 8684-3.7-13, 8684-3.7-18, 8684-3.7-21
   func checksumFailed(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     let fail = MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue)
     // With another subflow to take over, or with streams that plain TCP could not continue. In the latter case §3.7 wants

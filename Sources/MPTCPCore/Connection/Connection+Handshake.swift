@@ -45,6 +45,7 @@ extension Connection {
   }
 
   /// MP_CAPABLE with the data fields in place of a DSS, on the initiator's first data (RFC 8684 §3.1).
+  /// Requirement 8684-3.1-11, 8684-3.1-25, 8684-3.1-26
   func capableWithData(_ mapping: SentMapping) -> MultipathOption {
     .capable(
       MPCapable(
@@ -65,6 +66,7 @@ extension Connection {
   }
 
   /// The HMAC that `side` has to send on `subflow`: its own key and nonce come first (RFC 8684 §3.2).
+  /// Requirement 8684-3.2-20
   private func joinHMAC(of side: Side, _ subflow: Subflow, _ join: JoinState) -> JoinHMAC {
     switch side {
     case .local:
@@ -126,6 +128,7 @@ extension Connection {
     guard var join = subflow.join else { return }
     guard case .synAck(let backup, let addressID, let hmac, let nonce)? = segment.options.multipath.join else {
       // RFC 8684 §3.2: a SYN/ACK without MP_JOIN closes this subflow, never the connection.
+      // Requirement 8684-3.2-28, 8684-3.2-29
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
       return
     }
@@ -141,6 +144,7 @@ extension Connection {
     subflow.isPeerBackup = backup
     if subflow.remoteAddressID == .initial, addressID != .initial { subflow.remoteAddressID = addressID }
     // No data before the fourth ACK; the third is sent again until then (RFC 8684 §3.2).
+    // Requirement 8684-3.2-17, 8684-3.2-18
     subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
   }
 
@@ -176,6 +180,7 @@ extension Connection {
   }
 
   /// SYNs go unanswered: after two, the option may be what is in the way (RFC 8684 §3.9.3).
+  /// Requirement 8684-3.1-53, 8684-3.1-54
   func willRetransmitSyn(_ subflow: Subflow) {
     guard subflow.isInitial, isInitiator, multipath == .offered, subflow.synRetransmissions > 2 else { return }
     fallBack(.synsLost, now: endpoint.now)
@@ -208,6 +213,7 @@ extension Connection {
 
   /// The SYN again. A peer that leaves MP_CAPABLE out by now gets an answer without (RFC 8684 §3.1): something on the way
   /// may drop packets with it. The third ACK decides, for an earlier answer may be on its way.
+  /// Requirement 8684-3.1-51
   func synRepeated(_ segment: Segment, on subflow: Subflow) {
     if subflow.isInitial { answersWithCapable = segment.options.multipath.capable.map(isAcceptable(offer:)) ?? false }
   }
@@ -240,11 +246,13 @@ extension Connection {
         if subflow.synRetransmissions < (isFirstData ? 1 : 2) { return false }
       }
       // RFC 8684 §3.1: the third ACK decides.
+      // Requirement 8684-3.1-52
       fallBack(.optionMissingOnThirdAck, now: now)
       return true
     }
     guard capable.flags.contains(.checksumRequired) == usesChecksum else {
       // Something changed what the SYNs agreed on (RFC 8684 §3.1).
+      // Requirement 8684-3.1-31, 8684-3.1-45
       fallBack(.unacceptableCapability, now: now)
       return true
     }

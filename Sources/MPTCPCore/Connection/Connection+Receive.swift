@@ -7,6 +7,7 @@ extension Connection {
 
   /// Takes bytes that a subflow has in order. What came before, on another subflow or this one, is dropped; what lies
   /// far beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4).
+  /// Requirement 8684-3.3.4-04, 8684-3.8-02
   func receive(_ slice: ByteSlice, at offset: Int, on subflow: Subflow, now: Instant) {
     var slice = slice
     var offset = offset
@@ -28,11 +29,13 @@ extension Connection {
       let limit = receiveWindowEdge + receiveLimit
       if offset + slice.count > limit { slice = slice.prefix(limit - offset) }
       // Nothing follows a DATA_FIN (RFC 8684 §3.3.3).
+      // Requirement 8684-3.3.3-03
       if let fin = remoteFinOffset, offset + slice.count > fin { slice = slice.prefix(fin - offset) }
     }
     guard !slice.isEmpty else { return }
     if isReleased {
       // RFC 9293 §3.6, RFC 2525 §2.17: data for nobody is an error that the peer must hear of.
+      // Requirement 8684-3.5-04, 9293-3.6.1-02
       abort(reason: .aborted, now: now)
       return
     }
@@ -106,6 +109,7 @@ extension Connection {
   }
 
   /// Moves the right edge, never back (RFC 9293 §3.8.6.2.2: by worthwhile steps).
+  /// Requirement 8684-3.3.4-03, 9293-3.8.6-01, 9293-3.8.6.2-02
   func updateReceiveWindow() {
     let free = receiveLimit - receiveQueue.byteCount - max(pendingByteCount - receiveLimit, 0)
     let edge = receiveNext + max(free, 0)
@@ -152,6 +156,7 @@ extension Connection {
     /// The connection is plain TCP from here on and takes it.
     case isTCP
     /// A mapping may still come (RFC 8684 §3.3.1).
+    /// Requirement 8684-3.3.1-15
     case isHeld
     /// The subflow was reset.
     case isReset
@@ -166,6 +171,7 @@ extension Connection {
   }
 
   /// In-order data without a mapping (RFC 8684 §3.7).
+  /// Requirement 8684-3.7-08, 8684-3.7-10
   func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Unmapped {
     if isFallback {
       // Mappings that came before the fallback are used up: from here on the streams run side by side.

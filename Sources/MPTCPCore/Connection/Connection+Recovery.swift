@@ -6,6 +6,7 @@ extension Connection {
   // MARK: Acknowledgements of data
 
   /// DATA_ACK: everything before `offset` arrived at the peer's connection (RFC 8684 §3.3.2).
+  /// Requirement 8684-3.3.2-07, 8684-4-02
   func dataAcknowledged(upTo offset: Int, now: Instant) {
     guard offset > sendUnacknowledged || (isDataFinSent && offset == dataEnd + 1 && finishRequested) else { return }
     guard offset <= sendNext + (isDataFinSent ? 1 : 0) else { return }
@@ -35,6 +36,7 @@ extension Connection {
   }
 
   /// RFC 8684 §3.3.4: the connection's right edge is the DATA_ACK plus the window of the same segment.
+  /// Requirement 8684-3.3.2-05, 8684-3.3.4-02, 8684-3.3.5-01, 8684-3.3.5-02
   func peerWindow(_ window: Int, on subflow: Subflow, segment: Segment) {
     guard isMultipath, let acknowledgment = segment.options.multipath.dss?.dataAck,
       let offset = sendDataOffset(acknowledgment), offset <= sendNext + 1
@@ -122,6 +124,7 @@ extension Connection {
     guard isMultipath else { return }
     guard now - dataProgressAt < options.userTimeout else {
       // Subflows acknowledge, and the peer's connection takes nothing (RFC 9293 §3.9.1.8).
+      // Requirement 8684-3.3.6-04
       abort(reason: .timedOut, now: now)
       return
     }

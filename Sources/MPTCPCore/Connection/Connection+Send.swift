@@ -94,6 +94,7 @@ extension Connection {
   }
 
   /// Lowest round-trip time first; backups only when no regular subflow works (RFC 8684 §3.3.8).
+  /// Requirement 8684-3.3.8-01, 8684-3.3.8-02, 8684-3.3.8-05, 8684-3.2-11
   func choose(now: Instant, wanted: Int, avoiding origin: SubflowID? = nil) -> (Subflow, Int)? {
     if subflows.count == 1 {
       let only = subflows[0]
@@ -148,6 +149,7 @@ extension Connection {
 
   /// How much goes out as one (super-)segment: sender's silly window avoidance and Nagle's algorithm (RFC 9293 §3.8.6.2
   /// and §3.7.4).
+  /// Requirement 9293-3.7.4-01, 9293-3.8.6.2-01
   private func segmentLength(available: Int, waiting: Int, room: Int, _ subflow: Subflow) -> Int {
     let mss = subflow.fullPayloadByteCount
     var limit = burstLimit(subflow)
@@ -241,6 +243,7 @@ extension Connection {
     }
     // RFC 8684 §3.3.3 has the subflows closed as soon as our DATA_FIN is DATA_ACKed. We wait for the peer's, as Linux does:
     // what it still sends needs subflows that can be replaced, and a half-closed one lives shorter in a middlebox.
+    // Requirement 8684-3.3.3-09, 8684-3.3.3-10
     if isDataFinAcknowledged, isRemoteFinished {
       for subflow in subflows where subflow.isSynchronized { subflow.requestFin(now: now) }
     }

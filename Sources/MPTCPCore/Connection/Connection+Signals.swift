@@ -16,6 +16,7 @@ extension Connection {
     }
     if case .ack? = signals.join, !subflow.isInitiator {
       // The third ACK again: the fourth was lost (RFC 8684 §3.2).
+      // Requirement 8684-3.2-16
       subflow.mustAcknowledge = true
     }
     if signals.isEmpty {
@@ -74,6 +75,7 @@ extension Connection {
   private func arrivedAfterFallback(_ segment: Segment, on subflow: Subflow, now: Instant) {
     if let failure = failureToSignal {
       // The peer has understood when it says so, or stops mapping its data (RFC 8684 §3.7).
+      // Requirement 8684-3.7-18
       let signals = segment.options.multipath
       let mapping = signals.dss?.mapping.flatMap { $0.length > 0 ? $0 : nil }
       if signals.fail != nil || (!segment.payload.isEmpty && mapping == nil) {
@@ -98,11 +100,13 @@ extension Connection {
     subflow.hasReceivedDSS = true
     if multipath == .keyed { multipath = .confirmed }
     // No join before a DSS (RFC 8684 §3.1): what the policy could not open before, it can now.
+    // Requirement 8684-3.1-32
     if isFirst { consult(.established, now: now) }
     takeDataAck(dss, now: now)
     guard let wire = dss.mapping else { return }
     guard (wire.checksum != nil) == usesChecksum else {
       // RFC 8684 §3.3.1: missing where negotiated, or present where not.
+      // Requirement 8684-3.3-07, 8684-3.3-08, 8684-3.3-09
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
@@ -129,6 +133,7 @@ extension Connection {
 
   /// A DATA_FIN alone has a checksum over its pseudo-header (RFC 8684 §3.3.3). One that fails is dropped: the sender
   /// repeats it.
+  /// Requirement 8684-3.3.3-05
   private func isIntactDataFin(_ wire: DSSMapping) -> Bool {
     guard usesChecksum else { return wire.checksum == nil }
     guard let checksum = wire.checksum, let offset = receiveDataOffset(wire.dsn),
@@ -181,6 +186,7 @@ extension Connection {
   }
 
   /// MP_CAPABLE after the handshake: the third ACK again, or the initiator's first data (RFC 8684 §3.1).
+  /// Requirement 8684-3.1-27, 8684-3.1-28, 8684-3.1-29
   private func takeCapableAgain(
     _ capable: MPCapable, of segment: Segment, on subflow: Subflow, start: Int, now: Instant
   ) {
@@ -259,6 +265,7 @@ extension Connection {
 
   private func take(_ option: MPPriority, on subflow: Subflow) {
     // Version 0 named an address; version 1 knows no such option (RFC 8684 §3.3.8).
+    // Requirement 8684-3.3.8-03
     guard option.addressID == nil, subflow.isPeerBackup != option.backup else { return }
     subflow.isPeerBackup = option.backup
     emit(.priorityChanged(subflow.id, isBackup: option.backup))

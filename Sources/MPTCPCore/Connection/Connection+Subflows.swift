@@ -46,12 +46,14 @@ extension Connection {
     from local: LocalAddress, to remote: RemoteAddress, isBackup: Bool, now: Instant
   ) throws(EndpointError) -> SubflowID {
     // RFC 8684 §3.1: no join before a DSS, nor to where the peer's flag C forbids it.
+    // Requirement 8684-3.1-32, 8684-3.1-37
     guard isConfirmed, hasReceivedDSS, phase == .open else { throw .notMultipath }
     guard !peerRefusesInitialAddress || remote.address != initialTuple.remote else { throw .refusedByPeer }
     guard local.leads(to: remote.address.address) else { throw .noRoute }
     guard subflows.count < endpoint.configuration.maximumSubflowCount else { throw .tooManyConnections }
     // Not the initial subflow's port, as RFC 8684 §3.9.1 would like it: a subflow that ended here may live on at the peer,
     // and a SYN of the same four numbers meets it there, which costs a time-out.
+    // Requirement 8684-3.9.1-02
     guard let port = endpoint.freePort(local.address, to: remote.address, preferred: nil) else { throw .noFreePort }
     let tuple = FourTuple(local: TransportAddress(local.address, port), remote: remote.address)
     guard
@@ -69,6 +71,7 @@ extension Connection {
   }
 
   /// Closes one subflow: FIN if another one carries on, else not at all (RFC 8684 §3.3.3).
+  /// Requirement 8684-3.3.3-01, 8684-3.3.3-08, 8684-3.4.2-12
   func closeSubflow(_ subflow: Subflow, now: Instant) {
     guard subflow.isSynchronized else {
       resetSubflow(subflow, reason: .administrativelyProhibited, isTransient: true, now: now, as: .closedByPolicy)
@@ -102,10 +105,12 @@ extension Connection {
       return
     }
     // MP_FAIL on a RST says why this subflow ends, and nothing of the others (RFC 8684 §3.7).
+    // Requirement 8684-3.7-17
     let reason = signals.reset.map { ResetReasonCode($0.reason.rawValue) }
     let wasHandshake = !subflow.isSynchronized
     // A peer that refuses a join for good says why, and leaves flag T out (RFC 8684 §3.6). A bare RST may come from a box
     // on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
+    // Requirement 8684-3.6-02, 8684-3.6-05, 8684-3.6-07
     let isTransient = signals.reset.map { $0.transient || $0.reason.rawValue == 0 } ?? true
     let isRefusal = wasHandshake && (subflow.join == nil || !isTransient)
     // Reason 1 on a join means that the peer knows no such token: it has forgotten the connection (RFC 8684 §3.2, §3.6).
@@ -139,6 +144,7 @@ extension Connection {
   }
 
   /// We send RST on one subflow, with a reason (RFC 8684 §3.6).
+  /// Requirement 8684-3.6-01, 8684-3.6-04
   func resetSubflow(
     _ subflow: Subflow, reason: ResetReason, isTransient: Bool, now: Instant, as closeReason: SubflowCloseReason? = nil,
     with extra: MultipathOption? = nil
@@ -222,6 +228,7 @@ extension Connection {
   }
 
   /// How long a connection without subflows waits for another (RFC 8684 §3.3.3 leaves the time open).
+  /// Requirement 8684-3.3.3-14
   private static let orphanTimeout = Nanoseconds.seconds(60)
 
   /// No subflow has come that could bring the rest of the peer's data. One that the peer alone has ended may still carry
@@ -253,6 +260,7 @@ extension Connection {
         return
       }
       // Break before make: the peer keeps the state too (RFC 8684 §3.3.3). Attempts that fail do not buy more time.
+      // Requirement 8684-3.3.3-14, 8684-3.5-01
       if orphanDeadline == .distantFuture { orphanDeadline = now + Self.orphanTimeout }
       endpoint.reschedule(self)
     }

@@ -67,6 +67,7 @@ final class Connection {
   var hasSentKeys = false
   /// Our DATA_ACKs have 8 octets: for good once the peer has sent an 8-octet data sequence number (RFC 8684 §3.3.2). Four
   /// leave each segment of one who sends only more room.
+  /// Requirement 8684-3.3.2-02
   var answersWithEightOctets = false
   /// Both streams have run on the initial subflow alone, each octet once: plain TCP could go on from here (RFC 8684 §3.7).
   /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
@@ -75,6 +76,7 @@ final class Connection {
   /// The peer, of whom no DSS came yet, acknowledged data without one where SACK blocks may have needed the room.
   var hasDoubtfulAcknowledgment = false
   /// Where our infinite mapping begins, as a data offset, which is the subflow offset too (RFC 8684 §3.7).
+  /// Requirement 8684-3.7-19
   var infiniteMappingStart: Int?
   /// The subflow offset of the mapping that carried it, once sent.
   var infiniteMappingCarrier: Int?
@@ -249,6 +251,7 @@ final class Connection {
   }
 
   /// Whether the connection can go on as plain TCP on `subflow` (RFC 8684 §3.7).
+  /// Requirement 8684-3.7-21
   func canFallBack(on subflow: Subflow) -> Bool { isLinear && subflow.isInitial && isOnlySubflow(subflow) }
 
   func hasOtherUsableSubflow(than subflow: Subflow) -> Bool {

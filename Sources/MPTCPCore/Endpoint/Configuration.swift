@@ -88,14 +88,18 @@ public struct ConnectionOptions: Sendable {
   /// Our port; nil takes a free ephemeral one.
   public var localPort: Port?
   /// Whether small writes leave at once (Nagle's algorithm off, RFC 9293 §3.7.4).
+  /// Requirement 9293-3.7.4-02
   public var noDelay = false
   /// Whether to ask for DSS checksums (RFC 8684 §3.3.1).
+  /// Requirement 8684-3.1-34
   public var checksum = false
   /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1).
+  /// Requirement 8684-3.1-38
   public var refusesJoinsToInitialAddress = false
   /// Whether to ask for ECN (RFC 3168 §6.1.1); a listener always agrees to it.
   public var explicitCongestionNotification = false
   /// Idle time before a keep-alive probe (RFC 9293 §3.8.4); nil sends none.
+  /// Requirement 9293-3.8.4-01, 9293-3.8.4-02, 9293-3.8.4-04, 9293-3.8.4-05
   public var keepAlive: Nanoseconds?
   /// How long data may stay unacknowledged before the connection is given up.
   public var userTimeout: Nanoseconds = .seconds(300)
@@ -133,12 +137,14 @@ public struct EndpointConfiguration: Sendable {
   /// The most entries in TIME-WAIT; the oldest go first.
   public var maximumTimeWaitCount = 1 << 16
   /// How long TIME-WAIT lasts: twice the maximum segment lifetime (RFC 9293 §3.4.2).
+  /// Requirement 9293-3.6.1-03
   public var timeWait: Nanoseconds = .seconds(60)
   /// The ports that connections without a port of their own take.
   public var ephemeralPorts: ClosedRange<UInt16> = 32_768...60_999
   /// The least retransmission time-out. RFC 6298 §2.4 says 1 s; like all common stacks we take 200 ms.
   public var minimumRetransmissionTimeout: Nanoseconds = .milliseconds(200)
   /// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3 allows 500 ms).
+  /// Requirement 9293-3.8.6.3-02
   public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
   /// Challenge ACKs in a second (RFC 5961 §7), and as many resets, answers from TIME-WAIT and echo replies, each counted
   /// apart. Between half and one and a half times as many are allowed, drawn anew each second.
@@ -182,6 +188,7 @@ public enum EndpointError: Error, Hashable, Sendable {
   case noRoute
   /// The destination is no single other host: a group, a broadcast or unspecified address, loopback, or an address of our
   /// own (RFC 9293 MUST-46, RFC 1122 §3.2.1.3).
+  /// Requirement 9293-3.9.1-02
   case notAnotherHost
   /// The port is taken: choose another.
   case portInUse

@@ -4,6 +4,7 @@ import MPTCPWire
 extension Endpoint {
   /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as far as the budget of this second goes (§7), and at most two a
   /// second on one subflow: where the ends disagree on the numbers, each challenge is the other's next reason for one.
+  /// Requirement 5961-3-02, 5961-4-01, 5961-7-01
   func challenge(_ subflow: Subflow, now: Instant) {
     guard now >= subflow.nextChallenge else { return }
     guard spendChallenge(now: now) else { return }

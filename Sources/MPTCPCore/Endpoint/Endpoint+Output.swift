@@ -61,6 +61,7 @@ extension Endpoint {
   }
 
   /// RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1), within the budget of resets.
+  /// Requirement 9293-3.5.2-01, 9293-3.5.2-02
   func reset(answering segment: Segment, with option: MultipathOption? = nil, now: Instant) {
     guard !segment.flags.contains(.rst), spendReset(now: now) else { return }
     statistics.sentResets += 1

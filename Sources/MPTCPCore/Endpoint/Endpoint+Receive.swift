@@ -90,6 +90,7 @@ extension Endpoint {
       }
       guard let used = arriveInTimeWait(segment, slot: code >> 1, now: now) else { return }
       // Larger than any number of the old connection, and a window beyond (RFC 9293 §3.6.1, MAY-2).
+      // Requirement 9293-3.6.1-04, 9293-3.6.1-05
       following = used + 65_537
     }
     guard segment.tuple.remote.address.isUnicast else {
@@ -105,6 +106,7 @@ extension Endpoint {
     if flags.contains(.ack), !flags.contains(.syn), acceptCookie(segment, now: now) { return }
     statistics.strayPackets += 1
     // LISTEN drops what neither opens nor acknowledges (RFC 9293 §3.10.7.2).
+    // Requirement 9293-3.10.7-01
     if !flags.contains(.ack), listeners.contains(where: { $0.accepts(segment.tuple.local) }) { return }
     // Behind a cookie, data may come whose first segment and third ACK were lost: those come again, and prove it.
     if let cookieSentAt, now - cookieSentAt < Self.cookiePatience, !segment.payload.isEmpty,
@@ -165,6 +167,7 @@ extension Endpoint {
   /// - Parameter following: the least initial number of ours; nil where no old connection has used any.
   private func arriveSyn(_ segment: Segment, following: SequenceNumber?, now: Instant) {
     // A join is matched by its token alone, on any port (RFC 8684 §3.2).
+    // Requirement 8684-3.2-30, 8684-3.2-31, 8684-3.2-21, 8684-3.2-13
     if let join = segment.options.multipath.join {
       arriveJoin(join, segment, following: following, now: now)
       return
@@ -216,6 +219,7 @@ extension Endpoint {
       return
     }
     // These pass (RFC 8684 §3.6, flag T).
+    // Requirement 8684-3.2-22, 8684-3.6-11, 8684-3.9.2-04
     guard connection.isConfirmed else {
       reset(
         answering: segment, with: .reset(MPTCPReset(transient: true, reason: .administrativelyProhibited)), now: now)

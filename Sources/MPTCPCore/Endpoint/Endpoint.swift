@@ -245,6 +245,7 @@ public final class Endpoint {
       key: key ?? (options.multipath == .enabled ? uniqueKey() : Key(0)), tuple: tuple, path: path)
     if connection.multipath == .offered {
       // Tokens are unique on the host (RFC 8684 §3.1).
+      // Requirement 8684-3.1-15, 8684-3.1-17
       _ = tokens.insert(connection.localToken, slot)
     }
     connectionSlots[Int(slot)] = connection
@@ -295,6 +296,7 @@ public final class Endpoint {
   }
 
   /// The shift that lets 16 bits express the largest window (RFC 7323 §2.2).
+  /// Requirement 7323-2-05
   private static func windowShift(for byteCount: Int) -> UInt8 {
     var shift: UInt8 = 0
     while shift < 14, byteCount >> Int(shift) > 65_535 { shift += 1 }

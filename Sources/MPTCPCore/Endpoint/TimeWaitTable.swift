@@ -44,6 +44,7 @@ struct TimeWaitTable {
   }
 
   /// Lets the wait begin anew (RFC 9293 §3.10.7.4, eighth check).
+  /// Requirement 9293-3.10.7-10
   mutating func restart(_ slot: Int32, deadline: Instant) {
     guard entries.indices.contains(Int(slot)), let entry = entries[Int(slot)], entry.deadline < deadline else { return }
     entries[Int(slot)]?.deadline = deadline

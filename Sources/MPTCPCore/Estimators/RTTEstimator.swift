@@ -3,6 +3,7 @@ import MPTCPWire
 /// Round-trip time and retransmission timeout of one subflow (RFC 6298).
 ///
 /// Integer nanoseconds throughout, saturating. The smoothed values carry no fraction: at this unit the loss is nothing.
+/// Requirement 6298-2-02, 6298-2-03
 struct RTTEstimator {
   /// How long the minimum remembers (RFC 8985 §6.2 leaves it open; Linux's default is ten seconds for its RACK as well).
   static let minimumWindow = Nanoseconds.seconds(10)

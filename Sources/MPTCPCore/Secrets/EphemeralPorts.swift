@@ -5,6 +5,7 @@ import MPTCPWire
 /// Towards one destination they follow each other from where a keyed hash says, so that none comes again soon. Many
 /// destinations share few counters, which of them the hash says too: from the steps between its own ports nobody learns
 /// how many connections we open elsewhere.
+/// Requirement 6056-3.3.4-01
 struct EphemeralPorts {
   private static let counterBits: UInt64 = 6
 

@@ -2,6 +2,7 @@ import MPTCPWire
 
 /// Initial sequence numbers that a stranger cannot guess and that grow from one incarnation of a tuple to the next
 /// (RFC 6528 §3): a clock that ticks every 4 µs, plus a keyed hash of the tuple.
+/// Requirement 6528-3-01, 6528-3-02, 9293-3.4.1-01, 9293-3.4.1-02, 9293-3.4.1-03, 8684-3-06
 struct InitialSequenceNumbers {
   private let secret: (UInt64, UInt64)
 

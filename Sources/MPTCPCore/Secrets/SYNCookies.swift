@@ -7,6 +7,7 @@ import MPTCPWire
 /// ECN ride in the lower bits of our timestamp, which the client echoes; without timestamps they are given up.
 /// For Multipath TCP our key is a hash of the same kind: the client's third segment brings it back (RFC 8684 §3.1),
 /// so that a connection that began with a cookie is a Multipath TCP connection like any other.
+/// Requirement 8684-3.1-18, 4987-3.6-01, 4987-3.6-02, 4987-3.6-03
 struct SYNCookies {
   /// What a handshake has to remember of a SYN.
   struct Parameters: Equatable {

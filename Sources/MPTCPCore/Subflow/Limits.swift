@@ -5,6 +5,7 @@ enum Limits {
   /// Mappings that the peer declared ahead of their data.
   static let receivedMappings = 4096
   /// Octets that arrived in order with no mapping (RFC 8684 §3.3.1): beyond it the subflow is reset.
+  /// Requirement 8684-3.3.1-16, 8684-3.3.1-17
   static let unmappedByteCount = 256 << 10
   /// The pieces in which they came.
   static let unmappedSlices = 4096

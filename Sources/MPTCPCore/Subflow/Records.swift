@@ -35,6 +35,7 @@ struct SentSegment {
 /// A mapping that this subflow declared (RFC 8684 §3.3.1), with the bytes that it covers. It lives until the subflow
 /// has acknowledged all of it, so that a retransmission carries the same bytes even when the connection has them
 /// acknowledged through another subflow (RFC 8684 §3.3.6).
+/// Requirement 8684-3.3.1-03, 8684-3.3.2-07, 8684-3.3.6-02
 struct SentMapping {
   /// The subflow offset of its first octet.
   var subflowOffset: Int

@@ -4,6 +4,7 @@ import MPTCPWire
 // What an acknowledgement does to the sending side: RFC 9293 §3.10.7.4, RFC 2018, RFC 2883, RFC 8985.
 extension Subflow {
   /// How an acknowledgement number is to be taken (RFC 5961 §5.2).
+  /// Requirement 5961-5-01
   enum AcknowledgmentValidity {
     case acceptable
     /// Older than anything we could have in flight, or of data never sent: a challenge ACK, and the segment is dropped.
@@ -117,6 +118,7 @@ extension Subflow {
     let window = Int(segment.header.window) << (segment.flags.contains(.syn) ? 0 : Int(sendWindowShift))
     largestSendWindow = max(largestSendWindow, window)
     // RFC 9293 §3.10.7.4: only the newest segment's window counts. RFC 8684 §3.3.4: Multipath TCP moves no edge back.
+    // Requirement 9293-3.8.6-06
     guard
       sequence > sendWindowUpdateSequence
         || (sequence == sendWindowUpdateSequence && acknowledgment >= sendWindowUpdateAcknowledgment)
@@ -144,6 +146,7 @@ extension Subflow {
   /// A duplicate acknowledgement by RFC 5681 §2, if something is outstanding.
   private func repeatsAcknowledgment(_ segment: Segment, _ acknowledgment: Int) -> Bool {
     // RFC 8684 §3: one that carries another Multipath TCP option is no sign of loss.
+    // Requirement 8684-3-03
     acknowledgment == sendUnacknowledged && segment.payload.isEmpty
       && segment.header.window == recovery.lastWindow && !segment.flags.contains(.syn) && !segment.flags.contains(.fin)
       && (segment.options.multipath.isEmpty || segment.options.multipath.isOnlyDSS)
@@ -212,6 +215,7 @@ extension Subflow {
   /// Which transmission of a segment was acknowledged? An echo says, of what is not behind a gap (RFC 7323 §4.1): one
   /// that is older than the last transmission speaks of the first, any other of the last. On a path that came back
   /// changed there may be no other samples for long.
+  /// Requirement 6298-3-01, 7323-4-01, 9293-3.8.1-01
   private func isOfLastTransmission(_ segment: SentSegment, echo: UInt32?, now: Instant) -> Bool {
     let sample = now - segment.sentAt
     if let echo, usesTimestamps, segment.end <= sendUnacknowledged {

@@ -50,6 +50,7 @@ extension Subflow {
       mustAcknowledge = true
     } else {
       // Simultaneous open (RFC 9293 §3.5, figure 8).
+      // Requirement 9293-3.5-01
       state = .synReceived
       sendWindowEdge = Int(segment.header.window)
       emitSyn(now: now)
@@ -58,6 +59,7 @@ extension Subflow {
   }
 
   /// The options that only a SYN negotiates (RFC 9293 §3.7.1, RFC 7323 §2.2 and §3.2, RFC 2018 §2).
+  /// Requirement 7323-2-01, 7323-2-02, 2018-2-02
   func takeSynOptions(_ segment: Segment, now: Instant) {
     let options = segment.options
     peerMaximumSegmentByteCount = max(
@@ -127,6 +129,7 @@ extension Subflow {
     }
     // PAWS (RFC 7323 §5.3). A segment without timestamps is let through: peers leave them out where the option space
     // is needed for ADD_ADDR.
+    // Requirement 7323-5-01, 7323-5-02, 7323-3-02
     let hasOldTimestamp = isOlderThanRecent(segment.options.timestamps, now: now)
     if hasOldTimestamp, !flags.contains(.rst) {
       // Without data it is answered as a challenge is: where both ends find each other's segments old, each answer is
@@ -151,6 +154,7 @@ extension Subflow {
     }
     if flags.contains(.syn) {
       // RFC 5961 §4.2.
+      // Requirement 5961-4-01
       endpoint.challenge(self, now: now)
       return
     }
@@ -197,6 +201,7 @@ extension Subflow {
 
   /// Whether TS.Recent proves a segment to be old. After 24 days without a newer value it proves nothing, and the next
   /// one takes its place (RFC 7323 §5.5).
+  /// Requirement 7323-5-03
   private func isOlderThanRecent(_ timestamps: TCPTimestamps?, now: Instant) -> Bool {
     guard usesTimestamps, let timestamps else { return false }
     return Int32(bitPattern: timestamps.value &- recentTimestamp) < 0
@@ -231,6 +236,7 @@ extension Subflow {
   }
 
   /// RFC 9293 §3.10.7.4, first check. The window is what was advertised, even if the connection's has filled since.
+  /// Requirement 9293-3.4-02
   private func isAcceptable(start: Int, length: Int) -> Bool {
     let edge = acceptanceEdge
     if length == 0 { return start >= receiveNext - 1 && start <= edge }
@@ -248,6 +254,7 @@ extension Subflow {
       acknowledgeSoon()
       // A repetition may bring the only copy of an acknowledgement. It is believed where the segment is what this peer
       // may honestly repeat; anything older could be anybody's guess (RFC 5961 §5).
+      // Requirement 5961-5-01
       guard segment.flags.contains(.ack), start >= receiveNext - max(connection.receiveLimit, 65_535),
         !usesTimestamps || segment.options.timestamps != nil
       else { return }
@@ -288,6 +295,7 @@ extension Subflow {
   }
 
   /// RFC 5961 §3.2: only the exact next number resets; elsewhere in the window it gets a challenge.
+  /// Requirement 5961-3-01, 5961-3-02, 5961-3-03
   private func arriveReset(_ segment: Segment, start: Int, now: Instant) {
     guard start >= receiveNext else { return }
     guard start == receiveNext else {

@@ -56,6 +56,7 @@ extension Subflow {
   }
 
   /// RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full segment, at once when a hole fills.
+  /// Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 5681-4.2-01
   private func scheduleAcknowledgment(hadHole: Bool, push: Bool, now: Instant) {
     if hadHole || unacknowledgedReceivedByteCount >= 2 * receiveSegmentByteCount || quickAcknowledgmentsLeft > 0 {
       if quickAcknowledgmentsLeft > 0 { quickAcknowledgmentsLeft -= 1 }
@@ -100,6 +101,7 @@ extension Subflow {
             return
           }
           // A mapping touches its segment (RFC 8684 §3.3.1): once data behind these bytes is mapped, they never will be.
+          // Requirement 8684-3.3.1-25
           guard connection.passesUnmapped(on: self, now: now) else { return }
           let skipped = min(next.subflowOffset - offset, slice.count)
           slice = slice.dropFirst(skipped)
@@ -121,6 +123,7 @@ extension Subflow {
   }
 
   /// A checksum covers a whole mapping: its bytes wait until the last is here (RFC 8684 §3.3.1).
+  /// Requirement 8684-3.3.1-07
   private func verify(_ piece: ByteSlice, endsMapping: Bool, _ mapping: ReceivedMapping, now: Instant) {
     checksumHold.append(piece)
     connection.notePending(piece.count)

@@ -47,6 +47,7 @@ extension Subflow {
 
   /// RFC 9293 §3.9.1.8. A stalled subflow beside working ones goes sooner: its data is elsewhere, and the policy opens
   /// a new one when the path is back.
+  /// Requirement 9293-3.8.3-01, 9293-3.8.3-02, 8684-3.3.6-07, 8684-3.3.6-08
   private func isTimedOut(now: Instant) -> Bool {
     guard unacknowledgedSince != .distantFuture, isSynchronized else { return false }
     let limit =
@@ -87,6 +88,7 @@ extension Subflow {
     synRetransmissions += 1
     // An application waits for as long as it says (RFC 9293 §3.8.3, MUST-23 wants three minutes to be possible); nobody
     // waits for a join, nor for what may be a forged SYN.
+    // Requirement 9293-3.8.3-05
     let limit = isInitiator ? (isInitial ? Int.max : 3) : 5
     guard synRetransmissions <= limit, now < connectDeadline else {
       connection.subflowFailed(self, reason: .connectTimedOut, now: now)
@@ -99,6 +101,7 @@ extension Subflow {
   }
 
   /// No fourth ACK: the third goes again (RFC 8684 §3.2), as often as a SYN would.
+  /// Requirement 8684-3.2-17
   func repeatJoinProof(now: Instant) {
     guard consecutiveTimeouts <= 5 else {
       connection.subflowFailed(self, reason: .connectTimedOut, now: now)
@@ -121,6 +124,7 @@ extension Subflow {
     persistDeadline = .distantFuture
     guard connection.isBlockedByWindow(self) else { return }
     // A window may stay closed for as long as the peer says so (RFC 9293 §3.8.6.1); one that says nothing is gone.
+    // Requirement 9293-3.8.6.1-02
     guard persistCount == 0 || now - lastReceivedAt < connection.options.userTimeout else {
       connection.subflowFailed(self, reason: .timedOut, now: now)
       return
@@ -150,6 +154,7 @@ extension Subflow {
   }
 
   /// Asks whether the path still works, and has the subflow reset if no answer comes (RFC 8684 §3.4.2).
+  /// Requirement 8684-3.4.2-05
   func challengePath(now: Instant) {
     guard removalDeadline == .distantFuture, isSynchronized else { return }
     emitProbe(now: now)

@@ -15,6 +15,7 @@ extension Subflow {
   // MARK: Segments
 
   /// SYN or SYN/ACK (RFC 9293 §3.5, RFC 8684 §3.1 and §3.2).
+  /// Requirement 8684-3.1-01, 8684-3.2-02, 9293-3.7.1-01, 9293-3.7.1-03
   func emitSyn(now: Instant) {
     var options = TCPOptionBlock()
     let isAnswer = state == .synReceived
@@ -31,6 +32,7 @@ extension Subflow {
       flags.formUnion(isAnswer ? [.ece] : [.ece, .cwr])
     }
     // The window of a SYN is never scaled (RFC 7323 §2.2).
+    // Requirement 7323-2-03
     let window = UInt16(clamping: connection.receiveWindow(for: self))
     receiveWindowEdge = receiveNext + Int(window)
     sendNext = max(sendNext, 1)
@@ -99,6 +101,7 @@ extension Subflow {
   }
 
   /// A segment that the peer must answer with an acknowledgement: one octet before the window (RFC 9293 §3.8.4).
+  /// Requirement 9293-3.8.4-07
   func emitProbe(now: Instant) {
     // The peer drops it before it looks at its options: nothing that is said once rides on it, and nothing counts as
     // said.
@@ -117,6 +120,7 @@ extension Subflow {
   }
 
   /// RST that ends this subflow; `reason` travels in MP_TCPRST (RFC 8684 §3.6).
+  /// Requirement 8684-3.6-01
   func emitReset(reason: ResetReason?, isTransient: Bool, with extra: MultipathOption? = nil, now: Instant) {
     var options = TCPOptionBlock()
     if let extra { _ = options.append(.multipath(extra)) }
@@ -155,6 +159,7 @@ extension Subflow {
   private func packMapping(_ mapping: SentMapping, withDataAck: Bool, _ options: inout TCPOptionBlock) {
     if let start = connection.infiniteMappingStart, declaresInfiniteMapping(mapping) {
       // RFC 8684 §3.7: length 0, checksum 0, to the end.
+      // Requirement 8684-3.3.1-27, 8684-3.7-09
       let infinite = DSSMapping(
         dsn: .eight(connection.sendDataNumber(start).rawValue),
         subflowSequenceNumber: UInt32(truncatingIfNeeded: start), length: 0,
@@ -221,6 +226,7 @@ extension Subflow {
 
   /// A peer that sees the first of our segments without a DSS, those before it being lost or late, takes it that there
   /// are none and falls back (RFC 8684 §3.7). So many are not lost together.
+  /// Requirement 8684-A-04
   private static let firstDataAckCount: UInt8 = 16
 
   private func noteDataAckSent() {

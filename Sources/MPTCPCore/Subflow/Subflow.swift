@@ -96,6 +96,7 @@ final class Subflow {
   var echoesCongestion = false
   var announcesWindowReduction = false
   /// Acknowledgements that carry nothing but options wait until then: no more than two in a row (RFC 8684 §3).
+  /// Requirement 8684-3-04
   var optionsHeldUntil = Instant.zero
   /// The data-level state that the last segment sent here carried: a repetition may leave the DATA_ACK out.
   var lastSentDataAck = -1
@@ -116,6 +117,7 @@ final class Subflow {
   var isStalled = false
   var stalledAt = Instant.distantFuture
   /// A probe that must be answered soon, or the subflow goes (REMOVE_ADDR, RFC 8684 §3.4.2).
+  /// Requirement 8684-3.4.2-05, 8684-3.4.2-06, 8684-3.4.2-10
   var removalDeadline = Instant.distantFuture
   var pendingOptions: [MultipathOption] = []
   /// The reason that our RST states, and what our application is told.
@@ -201,6 +203,7 @@ final class Subflow {
 
   /// What our SYN announces (RFC 9293 §3.7.1): the device's MTU without fixed headers. What the path towards the peer
   /// carries says nothing of the other direction.
+  /// Requirement 9293-3.7.1-07
   var announcedMaximumSegmentByteCount: Int { max(linkMTU - ipHeaderByteCount - 20, 88) }
 
   /// Payload and TCP options of a segment towards the peer.
@@ -272,6 +275,7 @@ final class Subflow {
   }
 
   /// The timestamp clock: milliseconds, offset by a secret so that it tells nothing (RFC 7323 §5.4).
+  /// Requirement 7323-5-04, 7323-5-05
   func timestamp(_ now: Instant) -> UInt32 {
     timestampOffset &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
   }

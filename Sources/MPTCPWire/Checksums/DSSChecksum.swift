@@ -1,5 +1,6 @@
 /// The checksum of a mapping: over its data and a pseudo-header of DSN, subflow sequence number, length and zeros
 /// (RFC 8684 §3.3.1).
+/// Requirement 8684-3.3.1-09, 8684-3.3.1-10
 @frozen
 public struct DSSChecksum: Sendable {
   @usableFromInline var payload: InternetChecksum

@@ -1,4 +1,5 @@
 /// A data sequence number: 64 bits that wrap, counting the octets of a whole connection (RFC 8684 §3.3.1).
+/// Requirement 8684-3.3.1-18
 public struct DataSequenceNumber: Hashable, Sendable {
   /// The number in host order.
   public var rawValue: UInt64
@@ -12,6 +13,7 @@ public struct DataSequenceNumber: Hashable, Sendable {
   public var low32: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
 
   /// The 64-bit number nearest to `reference` whose lower 32 bits are `low32` (RFC 8684 §3.3.1).
+  /// Requirement 8684-3.3.1-22, 8684-3.3.1-23
   @inlinable
   public init(low32: UInt32, near reference: DataSequenceNumber) {
     let distance = Int32(bitPattern: low32 &- reference.low32)

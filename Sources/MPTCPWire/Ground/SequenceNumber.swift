@@ -2,6 +2,7 @@
 ///
 /// `a < b` means that `a` comes before `b` within half the number space, so the order is meaningful only between
 /// numbers less than 2³¹ apart; it is not a total order, and sorting unrelated numbers by it makes no sense.
+/// Requirement 9293-3.4-01
 public struct SequenceNumber: Hashable, Sendable {
   /// The number as it stands in the header, in host order.
   public var rawValue: UInt32

@@ -1,6 +1,7 @@
 import Crypto
 
 /// The HMAC of a join, with the two cuts that MP_JOIN carries (RFC 8684 §3.2).
+/// Requirement 8684-3.2-12, 8684-3.2-14, 6824-3.2-01
 public struct JoinHMAC: Hashable, Sendable {
   /// The left 160 bits: the third packet's.
   public var left160: HMAC160
@@ -35,6 +36,7 @@ public enum JoinAuthentication {
 
   /// The right 64 bits of the HMAC-SHA256 with key `senderKey`‖`receiverKey` over ID, address and port (0 where there
   /// is none), as a version 1 ADD_ADDR carries it (RFC 8684 §3.4.1). "Sender" is whoever announces the address.
+  /// Requirement 8684-3.4.1-11, 8684-3.4.1-12
   public static func addAddressHMAC(
     senderKey: Key, receiverKey: Key, addressID: AddressID, address: IPAddress, port: Port?
   ) -> UInt64 {

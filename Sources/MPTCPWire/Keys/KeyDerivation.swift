@@ -2,10 +2,12 @@ import Crypto
 
 extension Key {
   /// The token of a connection whose local key this is: the left 32 bits of the key's hash (RFC 8684 §3.2).
+  /// Requirement 8684-3.1-41, 8684-3.1-43, 6824-3.1-09
   public func token(_ version: MPTCPVersion = .v1) -> Token { derived(version).token }
 
   /// The number before the first octet of data: the right 64 bits of the key's hash (RFC 8684 §3.1). The first octet
   /// has the next number.
+  /// Requirement 8684-3.1-42, 8684-3.1-43, 8684-3.1-56, 6824-3.1-10
   public func initialDataSequenceNumber(_ version: MPTCPVersion = .v1) -> DataSequenceNumber {
     derived(version).initialDataSequenceNumber
   }

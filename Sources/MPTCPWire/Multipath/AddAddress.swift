@@ -1,4 +1,5 @@
 /// ADD_ADDR: the sender can also be reached at this address (RFC 8684 §3.4.1, RFC 6824 §3.4.1).
+/// Requirement 8684-3.4.1-03, 8684-3.4.1-14, 8684-3.4.1-15, 6824-3.4.1-01, 6824-3.4.1-02
 public struct AddAddress: Hashable, Sendable {
   /// Which layout: version 0 has an IPVer nibble and neither echo nor HMAC.
   public var version: MPTCPVersion

@@ -39,6 +39,7 @@ public struct DSSMapping: Hashable, Sendable {
 }
 
 /// DSS: data acknowledgment, mapping and DATA_FIN (RFC 8684 §3.3).
+/// Requirement 8684-3.3-02, 8684-3.3-04, 8684-3.3-06
 @frozen
 public struct DSS: Hashable, Sendable {
   /// F: the mapping's last octet is the DATA_FIN. Means nothing without a mapping.
@@ -80,6 +81,7 @@ public struct DSS: Hashable, Sendable {
     guard length >= 4 else { throw WireError(.dataSequenceSignal, .badLength, at: offset) }
     let flags = option.octet(offset &+ 3)
     // The size bits mean nothing without the bits that say that the field is there (RFC 8684 §3.3).
+    // Requirement 8684-3.3-03
     let ackByteCount = flags & 0x01 == 0 ? 0 : flags & 0x02 == 0 ? 4 : 8
     let mappingByteCount = flags & 0x04 == 0 ? 0 : flags & 0x08 == 0 ? 10 : 14
     let bare = 4 &+ ackByteCount &+ mappingByteCount

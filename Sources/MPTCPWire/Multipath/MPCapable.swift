@@ -21,6 +21,8 @@ public struct MPCapableFlags: OptionSet, Hashable, Sendable {
 ///
 /// Which keys are there tells the layout: none on a version 1 SYN; the sender's on a SYN/ACK and on a version 0 SYN;
 /// both on the third ACK, with a data length (and a checksum) where that ACK carries data.
+/// Requirement 8684-3.1-08, 8684-3.1-09, 8684-3.1-10, 8684-3.1-11, 8684-3.1-12, 8684-3.1-33, 6824-3.1-01, 6824-3.1-02
+/// Requirement 6824-3.1-03, 6824-3.1-05
 public struct MPCapable: Hashable, Sendable {
   /// The version that is offered or chosen, 0 to 15.
   public var version: UInt8

@@ -18,6 +18,7 @@ public struct HMAC160: Hashable, Sendable {
 
 /// MP_JOIN: a further subflow joins a connection (RFC 8684 §3.2). The length tells which of the handshake's packets
 /// the option belongs to.
+/// Requirement 8684-3.2-02, 8684-3.2-10, 8684-3.2-19
 public enum MPJoin: Hashable, Sendable {
   /// On the SYN: the token of the receiver's connection, a nonce, whether the sender wants the subflow as a backup, and
   /// the ID of the address that it comes from.

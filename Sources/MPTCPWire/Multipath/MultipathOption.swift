@@ -1,4 +1,5 @@
-/// The subtypes of the Multipath TCP option (RFC 8684 §8.2).
+/// The subtypes of the Multipath TCP option (RFC 8684 §7.2).
+/// Requirement 8684-7.2-01
 @frozen
 public enum MultipathSubtype: UInt8, Hashable, Sendable, CaseIterable {
   /// MP_CAPABLE.

@@ -1,4 +1,5 @@
 /// MP_PRIO: the sender asks to keep this subflow as a backup, or to use it again (RFC 8684 §3.3.8).
+/// Requirement 8684-3.3.8-03, 6824-3.3.8-01
 @frozen
 public struct MPPriority: Hashable, Sendable {
   /// B: use the subflow only when no other works.
@@ -29,6 +30,7 @@ public struct MPPriority: Hashable, Sendable {
 }
 
 /// MP_FAIL: a checksum failed (RFC 8684 §3.7).
+/// Requirement 8684-3.7-14
 @frozen
 public struct MPFail: Hashable, Sendable {
   /// The data sequence number at which the failed mapping starts.
@@ -50,6 +52,7 @@ public struct MPFail: Hashable, Sendable {
 }
 
 /// MP_FASTCLOSE: the sender aborts the connection (RFC 8684 §3.5).
+/// Requirement 8684-3.5-02
 @frozen
 public struct MPFastClose: Hashable, Sendable {
   /// The key of the option's receiver.
@@ -71,6 +74,7 @@ public struct MPFastClose: Hashable, Sendable {
 }
 
 /// Why a subflow was reset (RFC 8684 §3.6). Codes that this module has no name for keep their number.
+/// Requirement 8684-3.6-10, 8684-7.4-01
 @frozen
 public struct ResetReason: Hashable, Sendable {
   /// The code.
@@ -112,6 +116,7 @@ extension ResetReason: CustomStringConvertible {
 }
 
 /// MP_TCPRST: the reason that a RST carries (RFC 8684 §3.6; version 1 only).
+/// Requirement 8684-3.6-03, 8684-3.6-04, 8684-3.6-08, 8684-3.6-09
 @frozen
 public struct MPTCPReset: Hashable, Sendable {
   /// T: the condition may pass; the peer may try again.

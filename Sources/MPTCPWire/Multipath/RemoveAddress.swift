@@ -1,4 +1,5 @@
 /// REMOVE_ADDR: the sender no longer has these addresses (RFC 8684 §3.4.2).
+/// Requirement 8684-3.4.2-04
 public struct RemoveAddress: Sendable {
   /// How many IDs one option holds at most.
   public static let limit = 37

@@ -123,6 +123,7 @@ private struct OneWindow {
   }
 
   // Requirement 5681-3.1-05, 5681-3.1-06
+  // Requirement 9438-4-08
   @Test(arguments: builtIn)
   func `a timeout leaves one segment, and repeated ones leave the threshold`(algorithm: CongestionAlgorithm) {
     // RFC 5681 §3.1

@@ -155,6 +155,7 @@ import Testing
   }
 
   // Requirement 8684-3.4.1-03, 8684-3.4.1-11, 8684-3.4.1-12, 8684-3.4.1-17
+  // Requirement 8684-3.4.1-18
   @Test(arguments: [IPAddress.Family.v4, .v6], [nil, 8080] as [Port?])
   func ourAnnouncementIsRepeatedUntilItIsEchoed(family: IPAddress.Family, port: Port?) throws {
     let script = Script(family: family)
@@ -242,6 +243,7 @@ import Testing
   }
 
   // Requirement 8684-3-02, 8684-3-04
+  // Requirement 8684-3.4.2-02
   @Test func moreOptionsThanFitFollowInLaterAcksNeverMoreThanTwoAtOnce() throws {
     let script = Script(paths: 6)
     let connection = try accepted(script, announcing(), timestamps: true)
@@ -284,6 +286,7 @@ import Testing
   }
 
   // Requirement 8684-3.2-09, 8684-3.4.2-05, 8684-3.4.2-06, 8684-3.4.2-10
+  // Requirement 8684-3.2-05
   @Test(arguments: [true, false])
   func removalOfAnAddressInUseAsksThePathFirst(answers: Bool) throws {
     let script = Script()
@@ -317,6 +320,7 @@ import Testing
   }
 
   // Requirement 8684-3.2-08, 8684-3.4.2-01, 8684-3.4.2-04
+  // Requirement 8684-3.4.2-03
   @Test func aPathThatIsTakenAwayTakesItsAddressBack() throws {
     for isInitiator in [true, false] {
       let script = Script()

@@ -78,6 +78,7 @@ import Testing
   }
 
   // Requirement 8684-3.1-11, 8684-3.1-25, 8684-3.1-26
+  // Requirement 8684-3.3.1-06
   @Test(arguments: [false, true])
   func theFirstDataCarriesTheKeysAndItsLength(checksum: Bool) throws {
     let script = Script()

@@ -22,6 +22,7 @@ import Testing
   }
 
   // Requirement 8684-3.2-02, 8684-3.2-03, 8684-3.2-15, 8684-3.2-18, 8684-3.2-20
+  // Requirement 8684-3.1-13
   @Test func aJoinIsProvedByHMACsAndSendsNoDataBeforeTheFourthAck() throws {
     let script = Script()
     let (connection, syn) = try joining(script)
@@ -112,6 +113,7 @@ import Testing
   }
 
   // Requirement 8684-3.6-02, 8684-3.6-05, 8684-3.6-07
+  // Requirement 8684-3.9.2-03
   @Test(arguments: [
     nil, MPTCPReset(transient: true, reason: ResetReason(2)), MPTCPReset(transient: false, reason: ResetReason(3)),
   ])
@@ -210,6 +212,7 @@ import Testing
   }
 
   // Requirement 8684-3.2-30, 8684-3.2-31
+  // Requirement 8684-3.1-16
   @Test func aJoinMayComeToAnyPort() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -220,6 +223,7 @@ import Testing
   }
 
   // Requirement 8684-3.2-22, 8684-3.6-01, 8684-3.6-04, 8684-3.6-11, 8684-3.9.2-04
+  // Requirement 8684-3.9.1-04
   @Test func joinsBeyondTheLimitAreRefusedWithAReason() throws {
     var configuration = EndpointConfiguration()
     configuration.maximumSubflowCount = 3

@@ -70,6 +70,7 @@ import Testing
     return (connection, sent)
   }
 
+  // Requirement 8684-3.3.1-19
   @Test func segmentsFromBeforeTheLongDataAckAreRepeatedAsTheyWere() throws {
     let script = Script()
     let (_, sent) = try segmentsBeforeTheLongAck(script)
@@ -127,6 +128,7 @@ import Testing
   }
 
   // Requirement 8684-3.3.1-01, 8684-3.3.1-26
+  // Requirement 8684-3.3.2-11
   @Test func aMappingMayBeLongerThanItsSegment() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -224,6 +226,7 @@ import Testing
   }
 
   // Requirement 8684-3.3.2-01, 8684-3.3.4-06, 8684-4-02
+  // Requirement 8684-3.3.4-07
   @Test func subflowsMayDeliverOutOfOrder() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -241,6 +244,7 @@ import Testing
   }
 
   // Requirement 8684-3.3.4-04, 8684-3.8-02
+  // Requirement 8684-3.3.2-04, 8684-3.3.2-06
   @Test func dataOutsideTheWindowIsNeverDataAcknowledged() throws {
     let script = Script()
     var options = lonely
@@ -317,6 +321,7 @@ import Testing
 
   /// What comes first may come late: a peer whose first segment from here has no DSS falls back (RFC 8684 §3.7).
   /// Requirement 8684-A-04
+  /// Requirement 8684-3.3.2-09
   @Test func theFirstAcknowledgmentsCarryADataAckWhateverRoomSACKWants() throws {
     let script = Script()
     let connection = try #require(

@@ -14,6 +14,7 @@ import Testing
     TransportAddress(Pair.address(77, 1, family), 80)
   }
 
+  // Requirement 9293-3.9.1-08
   @Test(arguments: [IPAddress.Family.v4, .v6])
   func aConnectionBeginsOnAPathThatLeadsThere(family: IPAddress.Family) throws {
     let script = Script(family: family) { $0 == 0 ? [network(0, family)] : nil }

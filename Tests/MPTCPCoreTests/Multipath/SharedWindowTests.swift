@@ -62,6 +62,7 @@ import Testing
   }
 
   // Requirement 8684-3.3.2-05, 8684-3.3.4-02
+  // Requirement 8684-3.3.5-04
   @Test func aWindowWithoutADataAckDoesNotCount() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))

@@ -88,6 +88,7 @@ import Testing
   }
 
   // Requirement 9293-3.8.6-01, 7323-2-06
+  // Requirement 7323-2-05
   @Test func theWindowNeverMovesBack() throws {
     var options = Puppet.plain
     options.receiveBufferByteCount = 1 << 20

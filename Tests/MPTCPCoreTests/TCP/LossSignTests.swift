@@ -136,6 +136,7 @@ import Testing
     #expect(puppet.takeData().map(\.payload.count) == [1460])
   }
 
+  // Requirement 6675-5-01
   @Test func theWindowDoesNotGrowOnWhatIsReportedBehindAHole() throws {
     let puppet = try Puppet()
     #expect(puppet.open(roundTrip: .milliseconds(20)))
@@ -236,6 +237,7 @@ import Testing
   }
 
   // Requirement 8985-7-03
+  // Requirement 6298-3-01, 9293-3.8.1-01
   @Test func noSecondProbeLeavesBeforeARoundTripWasMeasured() throws {
     let puppet = try Puppet()
     #expect(puppet.open(roundTrip: .milliseconds(20)))
@@ -253,6 +255,7 @@ import Testing
   }
 
   // Requirement 8985-7-04
+  // Requirement 2883-4-03
   @Test(arguments: [false, true])
   func aLossThatAProbeRepairedCostsAWindow(isNeedless: Bool) throws {
     let puppet = try Puppet()

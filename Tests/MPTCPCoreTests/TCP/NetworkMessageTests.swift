@@ -109,6 +109,7 @@ import Testing
     #expect(puppet.takeData().contains { $0.payload.count == 1460 })
   }
 
+  // Requirement 8201-4-02
   @Test func noMessageMakesSegmentsAbsurdlySmall() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -120,7 +121,7 @@ import Testing
     #expect(again.map(\.payload.count).max() == 512)
   }
 
-  // Requirement 9293-3.9.2.2-03
+  // Requirement 9293-3.9.2.2-05
   @Test(arguments: [IPAddress.Family.v4, .v6])
   func unreachableEndsAnAttemptButNoConnection(family: IPAddress.Family) throws {
     let puppet = try Puppet(family: family)

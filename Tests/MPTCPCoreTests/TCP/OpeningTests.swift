@@ -213,6 +213,7 @@ import Testing
     #expect(puppet.closed == .refused)
   }
 
+  // Requirement 9293-3.9.1-01
   @Test func theBacklogBoundsWhatTheApplicationHasNotTaken() throws {
     let puppet = try Puppet(backlog: 2)
     for port in 0..<4 {

@@ -29,6 +29,7 @@ import Testing
   }
 
   // Requirement 6298-5-03
+  // Requirement 6298-5-01, 6298-5-02
   @Test func retransmissionTimeoutsBackOff() throws {
     let puppet = try Puppet()
     #expect(puppet.open())
@@ -101,6 +102,7 @@ import Testing
   }
 
   // Requirement 8985-6-04
+  // Requirement 8985-6-02
   @Test func reorderingCostsFewRetransmissions() throws {
     var link = Self.link
     link.reorderRate = .percent(10)
@@ -246,6 +248,7 @@ import Testing
   }
 
   // Requirement 9293-3.8.4-03
+  // Requirement 9293-3.8.3-03
   @Test func whileDataIsOutTheUserTimeoutCountsAndNoKeepAliveLeaves() throws {
     let puppet = try Puppet()
     var options = Puppet.plain

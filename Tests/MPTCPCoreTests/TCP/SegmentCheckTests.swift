@@ -221,6 +221,7 @@ import Testing
   }
 
   // Requirement 9293-3.10.7-05, 9293-3.10.7-11
+  // Requirement 9293-3.10.7-07
   @Test func overlappingAndRepeatedSegmentsGiveEachByteOnce() throws {
     let puppet = try opened()
     puppet.send(offset: 4, payload: [4, 5, 6])
@@ -232,6 +233,7 @@ import Testing
   }
 
   // Requirement 2018-3-02, 2018-4-01, 2018-4-02, 2883-4-01
+  // Requirement 2018-4-03
   @Test func holesAreReportedByTheMostRecentBlockFirst() throws {
     let puppet = try opened()
     puppet.send(offset: 10, payload: [1, 1])
@@ -275,6 +277,7 @@ import Testing
     #expect(puppet.read().count == 32)
   }
 
+  // Requirement 9293-3.8.5-01
   @Test func urgentDataIsOrdinaryData() throws {
     let puppet = try opened()
     puppet.send([.ack, .urg], payload: [1, 2, 3], urgentPointer: 2)
@@ -320,6 +323,7 @@ import Testing
     #expect(puppet.endpoint.statistics.badChecksums == 1)
   }
 
+  // Requirement 8684-3.2-32
   @Test func aResetFromAnotherPortHarmsNothing() throws {
     let puppet = try opened()
     var stranger = puppet.theirs

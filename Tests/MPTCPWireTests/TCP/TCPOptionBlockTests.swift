@@ -18,6 +18,7 @@ import Testing
   }
 
   // Requirement 8684-A-01
+  // Requirement 8684-3-01
   @Test func aSYNIsLaidOutAsLinuxDoes() {
     let bytes = block([
       .maximumSegmentSize(1460), .sackPermitted, timestamps, .windowScale(7), .multipath(.capable(MPCapable())),

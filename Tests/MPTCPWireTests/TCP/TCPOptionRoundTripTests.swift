@@ -13,6 +13,7 @@ import Testing
   }
 
   // Requirement 9293-3.1-05, 9293-3.1-10
+  // Requirement 8684-3.1-12
   @Test func everyOptionComesBackAsItWasWritten() throws {
     var random = SeededGenerator(seed: 1)
     var lengths: Set<Int> = []
