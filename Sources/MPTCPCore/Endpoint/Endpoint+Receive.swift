@@ -213,18 +213,19 @@ extension Endpoint {
     }
     // Handshakes under way are bounded for each connection too: a flood of joins for one token harms no other.
     let halfOpen = connection.subflows.reduce(0) { $0 + ($1.state == .synReceived ? 1 : 0) }
+    // Requirement 8684-3.2-22, 8684-3.2-23, 8684-3.1-38
     guard connection.phase == .open, !isRefusedByFlagC(segment.tuple.local, connection) else {
       reset(
         answering: segment, with: .reset(MPTCPReset(transient: false, reason: .administrativelyProhibited)), now: now)
       return
     }
     // These pass (RFC 8684 §3.6, flag T).
-    // Requirement 8684-3.2-22, 8684-3.6-11, 8684-3.9.2-04
     guard connection.isConfirmed else {
       reset(
         answering: segment, with: .reset(MPTCPReset(transient: true, reason: .administrativelyProhibited)), now: now)
       return
     }
+    // Requirement 8684-3.6-11, 8684-3.9.2-04
     guard halfOpen < 8, connection.subflows.count < configuration.maximumSubflowCount else {
       reset(answering: segment, with: .reset(MPTCPReset(transient: true, reason: .lackOfResources)), now: now)
       return

@@ -245,7 +245,6 @@ public final class Endpoint {
       key: key ?? (options.multipath == .enabled ? uniqueKey() : Key(0)), tuple: tuple, path: path)
     if connection.multipath == .offered {
       // Tokens are unique on the host (RFC 8684 §3.1).
-      // Requirement 8684-3.1-15, 8684-3.1-17
       _ = tokens.insert(connection.localToken, slot)
     }
     connectionSlots[Int(slot)] = connection
@@ -254,6 +253,7 @@ public final class Endpoint {
   }
 
   /// A key whose token no other connection has.
+  /// Requirement 8684-3.1-15, 8684-3.1-17
   private func uniqueKey() -> Key {
     while true {
       let key = Key(random())
