@@ -37,7 +37,8 @@ extension Endpoint {
     return connection.id
   }
 
-  private func isAnotherHost(_ address: IPAddress) -> Bool {
+  /// Whether an address can be that of a host which is not this one (RFC 1122 §3.2.1.3).
+  func isAnotherHost(_ address: IPAddress) -> Bool {
     guard address.isUnicast, !address.isLoopback, !isLocal(address) else { return false }
     guard address.family == .v4 else { return true }
     return !paths.contains { path in

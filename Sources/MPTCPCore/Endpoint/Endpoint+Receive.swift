@@ -93,7 +93,8 @@ extension Endpoint {
       // Requirement 9293-3.6.1-04, 9293-3.6.1-05
       following = used + 65_537
     }
-    guard segment.tuple.remote.address.isUnicast else {
+    // Requirement 9293-3.9.2.3-01
+    guard isAnotherHost(segment.tuple.remote.address) else {
       statistics.strayPackets += 1
       return
     }
@@ -220,6 +221,7 @@ extension Endpoint {
       return
     }
     // These pass (RFC 8684 §3.6, flag T).
+    // Requirement 8684-3.2-22, 8684-3.6-11, 8684-3.9.2-04
     guard connection.isConfirmed else {
       reset(
         answering: segment, with: .reset(MPTCPReset(transient: true, reason: .administrativelyProhibited)), now: now)

@@ -217,6 +217,7 @@ extension Subflow {
 
   /// The DATA_ACK alone. Where SACK blocks compete for the room it is left out if it says nothing new
   /// (RFC 8684 §3.3.2).
+  /// Requirement 8684-3.3.2-10
   private func packDataAck(_ options: inout TCPOptionBlock, isForced: Bool) {
     let isNews =
       connection.receiveNext != lastSentDataAck || connection.receiveWindowEdge != lastSentDataWindowEdge

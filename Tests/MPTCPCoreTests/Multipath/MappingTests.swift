@@ -322,6 +322,7 @@ import Testing
   /// What comes first may come late: a peer whose first segment from here has no DSS falls back (RFC 8684 §3.7).
   /// Requirement 8684-A-04
   /// Requirement 8684-3.3.2-09
+  /// Requirement 8684-3.3.2-10
   @Test func theFirstAcknowledgmentsCarryADataAckWhateverRoomSACKWants() throws {
     let script = Script()
     let connection = try #require(

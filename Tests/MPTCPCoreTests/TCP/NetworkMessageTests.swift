@@ -109,6 +109,39 @@ import Testing
     #expect(puppet.takeData().contains { $0.payload.count == 1460 })
   }
 
+  // Requirement 8201-4-03
+  @Test func aMessageOfALargerPathRaisesNothing() throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(10_000)
+    puppet.deliver(tooBig(puppet, mtu: 1300, about: try #require(puppet.takeData().first)))
+    let again = try #require(puppet.take().first { !$0.payload.isEmpty })
+    puppet.deliver(tooBig(puppet, mtu: 1500, about: again))
+    puppet.wait(.seconds(1))
+    let later = puppet.take().filter { !$0.payload.isEmpty }
+    #expect(!later.isEmpty && later.allSatisfy { $0.ip.totalByteCount <= 1300 })
+  }
+
+  /// Source quench, network, host and route unreachable, time exceeded, parameter problem.
+  // Requirement 9293-3.9.2.2-02, 9293-3.9.2.2-03
+  @Test(arguments: [(4, 0), (3, 0), (3, 1), (3, 5), (11, 0), (12, 0)] as [(UInt8, UInt8)])
+  func messagesThatPassChangeNothing(type: UInt8, code: UInt8) throws {
+    let puppet = try Puppet()
+    #expect(puppet.open())
+    _ = puppet.take()
+    let id = try #require(puppet.id)
+    func window() -> Int? { puppet.endpoint.description(of: id)?.subflows.first?.congestionWindowByteCount }
+    puppet.write(10_000)
+    let before = window()
+    puppet.deliver(error(puppet, type: type, code: code, about: try #require(puppet.takeData().first)))
+    #expect(puppet.closed == nil)
+    #expect(puppet.take().map(\.payload.count).isEmpty)
+    #expect(window() == before)
+    puppet.sendNext([1])
+    #expect(puppet.read() == [1])
+  }
+
   // Requirement 8201-4-02
   @Test func noMessageMakesSegmentsAbsurdlySmall() throws {
     let puppet = try Puppet()

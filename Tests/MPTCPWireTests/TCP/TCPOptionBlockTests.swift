@@ -29,6 +29,26 @@ import Testing
       ])
   }
 
+  // Requirement 8684-A-01, 8684-A-03
+  @Test func theHandshakesOptionsFitBesideTheUsualOnes() {
+    let usual: [TCPOption] = [.maximumSegmentSize(1460), .sackPermitted, timestamps, .windowScale(7)]
+    let key = Key(.max)
+    let hmac = HMAC160(high: 1, middle: 2, low: 3)
+    for option: MultipathOption in [
+      .capable(MPCapable(senderKey: key)),
+      .join(.syn(backup: true, addressID: AddressID(9), token: Token(1), nonce: 2)),
+      .join(.synAck(backup: true, addressID: AddressID(9), hmac: 1, nonce: 2)),
+    ] {
+      #expect(block(usual + [.multipath(option)]) != nil, "\(option)")
+    }
+    for option: MultipathOption in [
+      .capable(MPCapable(senderKey: key, receiverKey: key)),
+      .capable(MPCapable(senderKey: key, receiverKey: key, dataLength: 1, checksum: 2)), .join(.ack(hmac: hmac)),
+    ] {
+      #expect(block([timestamps, .multipath(option)]) != nil, "\(option)")
+    }
+  }
+
   @Test func timestampsOfASegmentStandBehindTwoNOPs() {
     #expect(block([timestamps]) == [1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8])
   }
