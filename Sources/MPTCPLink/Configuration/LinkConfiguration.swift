@@ -18,6 +18,8 @@ public struct LinkConfiguration: Hashable, Sendable {
   public var queueByteCount: Int?
   /// How many packets may wait for the line, not counting the packet on it; `nil` for no limit.
   public var queuePacketCount: Int?
+  /// Which waiting packets are dropped.
+  public var queueDiscipline: QueueDiscipline
   /// Packets that take part in explicit congestion notification are marked CE when, with them, more bytes than this
   /// wait for the line (RFC 3168 §5); `nil` for no marking.
   public var markingByteCount: Int?
@@ -25,6 +27,11 @@ public struct LinkConfiguration: Hashable, Sendable {
   public var maximumTransmissionUnit: Int?
   /// The share of packets that get lost on the line, after they have taken their time on it.
   public var lossRate: Probability
+  /// Loss in bursts, beside ``lossRate``; `nil` for none.
+  public var burstLoss: BurstLoss?
+  /// The share of packets in which one octet gets damaged on the line, with no checksum corrected. Which octet and how
+  /// is chance; one damaged octet never escapes the checksum of IPv4 or TCP that covers it.
+  public var corruptionRate: Probability
   /// The share of packets that arrive twice.
   public var duplicationRate: Probability
   /// The share of packets that are held back by ``reorderDelay``, so that later ones overtake them.
@@ -41,7 +48,9 @@ public struct LinkConfiguration: Hashable, Sendable {
     bitsPerSecond: Int? = nil, delay: Nanoseconds = .zero, jitter: Nanoseconds = .zero, jitterReorders: Bool = false,
     queueByteCount: Int? = nil, queuePacketCount: Int? = nil, markingByteCount: Int? = nil,
     maximumTransmissionUnit: Int? = nil, lossRate: Probability = .never, duplicationRate: Probability = .never,
-    reorderRate: Probability = .never, reorderDelay: Nanoseconds = .zero, schedule: [LinkEvent] = [], seed: UInt64 = 0
+    reorderRate: Probability = .never, reorderDelay: Nanoseconds = .zero, schedule: [LinkEvent] = [],
+    seed: UInt64 = 0, queueDiscipline: QueueDiscipline = .tailDrop, burstLoss: BurstLoss? = nil,
+    corruptionRate: Probability = .never
   ) {
     self.bitsPerSecond = bitsPerSecond
     self.delay = delay
@@ -57,6 +66,9 @@ public struct LinkConfiguration: Hashable, Sendable {
     self.reorderDelay = reorderDelay
     self.schedule = schedule
     self.seed = seed
+    self.queueDiscipline = queueDiscipline
+    self.burstLoss = burstLoss
+    self.corruptionRate = corruptionRate
   }
 }
 
@@ -68,6 +80,13 @@ public struct LinkEvent: Hashable, Sendable {
     case down
     /// The line carries packets again.
     case up
+    /// The line sends with another rate, in bits of IP packets in a second, or without limit; the packet on it leaves
+    /// when it would have.
+    case rate(Int?)
+    /// Packets that leave the line from now on travel for another time, and no sooner arrive than those before them.
+    case delay(Nanoseconds)
+    /// Another share of packets gets lost.
+    case loss(Probability)
   }
 
   /// The time since the link was made.

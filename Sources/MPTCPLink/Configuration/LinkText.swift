@@ -9,27 +9,34 @@ struct LinkText {
   }
 
   static let keys = """
-    a rate, a delay, or one of queue=, loss=, dup=, reorder=, jitter=, ecn=, mtu=, down=, up=, seed=, rate=, delay=
+    a rate, a delay, or one of queue=, discipline=, loss=, burst=, corrupt=, dup=, reorder=, jitter=, ecn=, mtu=, \
+    down=, up=, change=, seed=, rate=, delay=
     """
 
   private static let rates: [(String, Int64)] = [
     ("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1000), ("bit", 1),
+    ("gbit/s", 1_000_000_000), ("mbit/s", 1_000_000), ("kbit/s", 1000), ("bit/s", 1),
   ]
   private static let sizes: [(String, Int64)] = [
     ("mb", 1_000_000), ("kb", 1000), ("mib", 1 << 20), ("kib", 1 << 10), ("b", 1), ("", 1),
   ]
   private static let times: [(String, Int64)] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000), ("ns", 1)]
 
+  /// The value in lower case.
   let text: String
+  /// The value as it was written.
+  let original: String
   private let part: String
 
   init(_ value: Substring, in part: Substring) {
-    text = trimmed(value).lowercased()
+    original = trimmed(value)
+    text = original.lowercased()
     self.part = String(part)
   }
 
   private init(_ text: String, in part: String) {
     self.text = text
+    original = text
     self.part = part
   }
 
@@ -85,7 +92,29 @@ struct LinkText {
     return integer
   }
 
-  private func error(_ expected: String) -> LinkTextError { LinkTextError(part: part, expected: expected) }
+  func error(_ expected: String) -> LinkTextError { LinkTextError(part: part, expected: expected) }
+
+  /// A word of this value as a value of its own.
+  func part(_ word: String) -> LinkText { LinkText(word, in: part) }
+
+  /// A time and what changes then: `3s rate 2mbit`.
+  func event() throws(LinkTextError) -> LinkEvent {
+    let words = text.split(separator: " ").map(String.init)
+    let problem = error(
+      "a time and a change such as '3s rate 2mbit', '3s delay 80ms', '3s loss 2%', '3s down', '3s up'")
+    guard let first = words.first, words.count >= 2 else { throw problem }
+    let after = try part(first).time()
+    let value = words.count == 3 ? part(words[2]) : nil
+    switch (words[1], value) {
+    case ("down", nil) where words.count == 2: return LinkEvent(after: after, .down)
+    case ("up", nil) where words.count == 2: return LinkEvent(after: after, .up)
+    case ("rate", let value?):
+      return LinkEvent(after: after, .rate(value.text == "unlimited" ? nil : try value.rate()))
+    case ("delay", let value?): return LinkEvent(after: after, .delay(try value.time()))
+    case ("loss", let value?): return LinkEvent(after: after, .loss(try value.probability()))
+    case _: throw problem
+    }
+  }
 
   private func number(_ units: [(name: String, factor: Int64)]) -> Int? {
     let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
@@ -103,7 +132,17 @@ struct LinkText {
     text.allSatisfy { $0.isASCII && $0.isNumber || $0 == "." } ? Double(text) : nil
   }
 
-  static func rate(_ rate: Int) -> String { spelled(Int64(rate), rates) }
+  static func change(_ event: LinkEvent) -> String {
+    switch event.change {
+    case .down: "\(time(event.after)) down"
+    case .up: "\(time(event.after)) up"
+    case .rate(let rate): "\(time(event.after)) rate \(rate.map(Self.rate) ?? "unlimited")"
+    case .delay(let delay): "\(time(event.after)) delay \(time(delay))"
+    case .loss(let share): "\(time(event.after)) loss \(share)"
+    }
+  }
+
+  static func rate(_ rate: Int) -> String { spelled(Int64(rate), Array(rates[..<4])) }
   static func time(_ time: Nanoseconds) -> String { spelled(time.count, times) }
   static func size(_ size: Int) -> String { spelled(Int64(size), [("MB", 1_000_000), ("KB", 1000), ("B", 1)]) }
 

@@ -4,7 +4,7 @@ import MPTCPWire
 ///
 /// Fractions of a nanosecond are carried from packet to packet, so a line that is never idle keeps its rate for ever.
 struct Line: Sendable {
-  private let bitsPerSecond: Int64?
+  private var bitsPerSecond: Int64?
   // The last bit of all that was accepted leaves at `free` + `fraction` / `bitsPerSecond` nanoseconds.
   private var free: Instant
   private var fraction: Int64 = 0
@@ -41,6 +41,14 @@ struct Line: Sendable {
     free = free + Nanoseconds(whole)
     fraction = rest
     return idle
+  }
+
+  /// Sends with another rate what comes from now on.
+  mutating func set(bitsPerSecond: Int?) {
+    // A fraction counts in parts of the old rate.
+    free = idle
+    fraction = 0
+    self.bitsPerSecond = bitsPerSecond.map { Int64(max($0, 1)) }
   }
 
   /// Forgets what it was sending.

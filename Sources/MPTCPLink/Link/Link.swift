@@ -42,6 +42,11 @@ public struct Link: Sendable {
   private var queue: TailDropQueue
   private var line: Line
   private var coming: [(time: Instant, change: LinkEvent.Change)]
+  // What events change.
+  private var delay: Nanoseconds
+  private var lossRate: Probability
+  private var controlledDelay: ControlledDelay?
+  private var burst: BurstState?
 
   // On their way: those that arrive in the order of sending, and those that may not.
   private var inOrder = Ring<LinkPacket>()
@@ -56,14 +61,20 @@ public struct Link: Sendable {
   private var duplicationGenerator: SeededGenerator
   private var reorderGenerator: SeededGenerator
   private var jitterGenerator: SeededGenerator
+  private var corruptionGenerator: SeededGenerator
 
   /// Makes a link that is up and empty at `now`, which is also the origin of its schedule.
   public init(_ configuration: LinkConfiguration = LinkConfiguration(), at now: Instant) {
     self.configuration = configuration
     self.now = now
     latestArrival = now
+    delay = configuration.delay
+    lossRate = configuration.lossRate
+    let losesLater = configuration.schedule.contains { if case .loss = $0.change { true } else { false } }
     isUniform =
-      configuration.lossRate == .never && configuration.duplicationRate == .never
+      !losesLater && configuration.burstLoss == nil && configuration.corruptionRate == .never
+      && configuration.queueDiscipline == .tailDrop && configuration.lossRate == .never
+      && configuration.duplicationRate == .never
       && configuration.reorderRate == .never && configuration.jitter == .zero && configuration.markingByteCount == nil
       && configuration.maximumTransmissionUnit == nil
     queue = TailDropQueue(configuration)
@@ -76,6 +87,9 @@ public struct Link: Sendable {
     duplicationGenerator = SeededGenerator(seed: configuration.seed, stream: 2)
     reorderGenerator = SeededGenerator(seed: configuration.seed, stream: 3)
     jitterGenerator = SeededGenerator(seed: configuration.seed, stream: 4)
+    corruptionGenerator = SeededGenerator(seed: configuration.seed, stream: 5)
+    burst = configuration.burstLoss.map { BurstState($0, SeededGenerator(seed: configuration.seed, stream: 6)) }
+    if case .controlledDelay(let setting) = configuration.queueDiscipline { controlledDelay = ControlledDelay(setting) }
   }
 
   /// Hands the link one wire packet: a whole IP packet that goes out as it is.
@@ -206,15 +220,37 @@ extension Link {
     if let other = outOfOrder.first?.arrival { deadline = min(deadline ?? other, other) }
     // What waits for the line arrives no sooner than what has left it in order, so it matters only without such.
     if inOrder.isEmpty, let waiting = queue.first {
-      let arrival = line.departure(of: waiting.wireByteCount, notBefore: now) + configuration.delay
+      // Whether CoDel lets the first packet go, or a shorter one behind it, shows when the line takes it.
+      let departure = controlledDelay == nil ? line.departure(of: waiting.wireByteCount, notBefore: now) : line.idle
+      let arrival = departure + delay
       deadline = min(deadline ?? arrival, arrival)
+      // A change may bring it sooner.
+      if let event = coming.last { deadline = min(deadline ?? event.time, event.time) }
     }
     nextDeadline = deadline
   }
 
   private mutating func drainQueue(until time: Instant) {
-    while line.idle <= time, let packet = queue.popFirst() { transmit(packet) }
+    while line.idle <= time, let packet = nextFromQueue() { transmit(packet) }
     now = max(now, time)
+  }
+
+  /// The packet that the line takes next, at the moment at which it is idle.
+  private mutating func nextFromQueue() -> LinkPacket? {
+    guard controlledDelay != nil else { return queue.popFirst() }
+    while var packet = queue.popFirst() {
+      let taken = max(line.idle, packet.sent)
+      guard controlledDelay?.decides(sojourn: taken - packet.sent, byteCount: queue.byteCount, at: taken) == true
+      else { return packet }
+      if controlledDelay?.configuration.marks == true, CongestionMark.mark(&packet.bytes) {
+        counters.marked.count(packet.bytes.count)
+        return packet
+      }
+      counters.drop(packet, .controlledDelay)
+    }
+    // An empty queue ends the state (RFC 8289 §5.5).
+    _ = controlledDelay?.decides(sojourn: nil, byteCount: 0, at: line.idle)
+    return nil
   }
 
   private mutating func apply(_ change: LinkEvent.Change) {
@@ -224,6 +260,12 @@ extension Link {
     case .down:
       isUp = false
       discardEverything()
+    case .rate(let rate):
+      line.set(bitsPerSecond: rate)
+    case .delay(let delay):
+      self.delay = delay
+    case .loss(let rate):
+      lossRate = rate
     }
   }
 
@@ -250,9 +292,30 @@ extension Link {
   /// Puts a packet on the line, which is idle or becomes so now.
   private mutating func transmit(_ packet: LinkPacket) {
     let departure = line.send(packet.wireByteCount, notBefore: packet.sent)
-    if configuration.lossRate.happens(&lossGenerator) {
+    if lossRate.happens(&lossGenerator) {
       return counters.drop(packet, .randomLoss)
     }
+    if burst != nil, burst?.loses() == true {
+      return counters.drop(packet, .burstLoss)
+    }
+    if configuration.corruptionRate.happens(&corruptionGenerator) {
+      arrive(damaged(packet), departure: departure)
+    } else {
+      arrive(packet, departure: departure)
+    }
+  }
+
+  /// The packet with one octet changed.
+  private mutating func damaged(_ packet: LinkPacket) -> LinkPacket {
+    guard !packet.bytes.isEmpty else { return packet }
+    counters.corrupted.count(packet)
+    var packet = packet
+    let place = Int(corruptionGenerator.next(through: Int64(packet.bytes.count - 1)))
+    packet.bytes[place] ^= UInt8(1 + corruptionGenerator.next(through: 254))
+    return packet
+  }
+
+  private mutating func arrive(_ packet: LinkPacket, departure: Instant) {
     launch(packet, departure: departure)
     if configuration.duplicationRate.happens(&duplicationGenerator) {
       counters.duplicated.count(packet)
@@ -266,7 +329,7 @@ extension Link {
     travellingPacketCount += packet.wirePacketCount
     packet.order = nextOrder
     nextOrder &+= 1
-    packet.arrival = departure + configuration.delay
+    packet.arrival = departure + delay
     if configuration.jitter > .zero {
       packet.arrival = packet.arrival + Nanoseconds(jitterGenerator.next(through: configuration.jitter.count))
     }

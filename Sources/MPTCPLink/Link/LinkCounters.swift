@@ -33,6 +33,10 @@ public enum LinkDropCause: CaseIterable, Hashable, Sendable {
   case queueFull
   /// Chance had it (``LinkConfiguration/lossRate``).
   case randomLoss
+  /// A burst had it (``LinkConfiguration/burstLoss``).
+  case burstLoss
+  /// It had waited for too long (``QueueDiscipline/controlledDelay(_:)``).
+  case controlledDelay
   /// The link was down when the packet came, or went down while it was on its way.
   case linkDown
   /// It was longer than ``LinkConfiguration/maximumTransmissionUnit``.
@@ -54,8 +58,13 @@ public struct LinkCounters: Hashable, Sendable {
   /// Packets that were marked as having met congestion.
   public internal(set) var marked = PacketTally()
 
+  /// Packets that were damaged.
+  public internal(set) var corrupted = PacketTally()
+
   private var queueFull = PacketTally()
   private var randomLoss = PacketTally()
+  private var burstLoss = PacketTally()
+  private var controlledDelay = PacketTally()
   private var linkDown = PacketTally()
   private var tooLarge = PacketTally()
 
@@ -67,18 +76,24 @@ public struct LinkCounters: Hashable, Sendable {
     switch cause {
     case .queueFull: queueFull
     case .randomLoss: randomLoss
+    case .burstLoss: burstLoss
+    case .controlledDelay: controlledDelay
     case .linkDown: linkDown
     case .tooLarge: tooLarge
     }
   }
 
   /// Packets dropped for any reason.
-  public var dropped: PacketTally { queueFull + randomLoss + linkDown + tooLarge }
+  public var dropped: PacketTally {
+    queueFull + randomLoss + burstLoss + controlledDelay + linkDown + tooLarge
+  }
 
   mutating func drop(_ packet: LinkPacket, _ cause: LinkDropCause) {
     switch cause {
     case .queueFull: queueFull.count(packet)
     case .randomLoss: randomLoss.count(packet)
+    case .burstLoss: burstLoss.count(packet)
+    case .controlledDelay: controlledDelay.count(packet)
     case .linkDown: linkDown.count(packet)
     case .tooLarge: tooLarge.count(packet)
     }

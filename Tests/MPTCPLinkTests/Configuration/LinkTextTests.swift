@@ -55,7 +55,7 @@ import Testing
     #expect(LinkConfiguration(text) == nil)
     #expect { try LinkConfiguration(parsing: text) } throws: { error in
       guard let error = error as? LinkTextError else { return false }
-      return text.contains(error.part) && !error.expected.isEmpty
+      return (error.part.isEmpty || text.contains(error.part)) && !error.expected.isEmpty
     }
   }
 
