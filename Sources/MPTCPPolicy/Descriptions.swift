@@ -42,6 +42,8 @@ public struct SubflowDescription: Sendable, Hashable {
   public var retransmittedByteCount: Int
   /// Payload sent here that had been sent on another subflow before.
   public var reinjectedByteCount: Int
+  /// Payload sent here by a redundant scheduler that had been sent on another subflow before.
+  public var redundantByteCount: Int
 
   /// Makes a description; see the properties.
   public init(
@@ -49,7 +51,7 @@ public struct SubflowDescription: Sendable, Hashable {
     isInitial: Bool, isInitiator: Bool, isBackup: Bool, state: SubflowState, isStalled: Bool,
     smoothedRoundTripTime: Nanoseconds?, minimumRoundTripTime: Nanoseconds?, congestionWindowByteCount: Int,
     inFlightByteCount: Int, maximumSegmentByteCount: Int, sentByteCount: Int, acknowledgedByteCount: Int,
-    receivedByteCount: Int, retransmittedByteCount: Int, reinjectedByteCount: Int
+    receivedByteCount: Int, retransmittedByteCount: Int, reinjectedByteCount: Int, redundantByteCount: Int = 0
   ) {
     self.id = id
     self.path = path
@@ -71,6 +73,7 @@ public struct SubflowDescription: Sendable, Hashable {
     self.receivedByteCount = receivedByteCount
     self.retransmittedByteCount = retransmittedByteCount
     self.reinjectedByteCount = reinjectedByteCount
+    self.redundantByteCount = redundantByteCount
   }
 }
 

@@ -169,6 +169,20 @@ struct CongestionController {
     if kind == .lia { linked.update(windows: windows) }
   }
 
+  /// Penalisation (Raiciu et al., NSDI 2012, §4.2): half the window, and half the threshold unless in slow start. The
+  /// subflow holds back a faster one; nothing was lost, so recovery does not begin.
+  mutating func penalize(_ slot: Int) {
+    guard windows[slot].phase == .open else { return }
+    let isInSlowStart = windows[slot].isInSlowStart
+    windows[slot].setWindow(windows[slot].congestionWindowByteCount / 2)
+    if !isInSlowStart {
+      windows[slot].slowStartThresholdByteCount = max(
+        windows[slot].slowStartThresholdByteCount / 2, windows[slot].leastThresholdByteCount)
+    }
+    windows[slot].credit = 0
+    if kind == .lia { linked.update(windows: windows) }
+  }
+
   /// The last reduction was for nothing (RFC 8985 §7.4 by DSACK, RFC 3522 by timestamps, RFC 9438 §4.9): takes it back.
   mutating func undo(_ slot: Int) {
     guard windows[slot].restorePrior() else { return }

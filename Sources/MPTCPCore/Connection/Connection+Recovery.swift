@@ -66,7 +66,8 @@ extension Connection {
       let start = max(mapping.dataOffset, sendUnacknowledged)
       let end = mapping.dataOffset + mapping.count
       if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
-      guard start < end else { continue }
+      // Under redundant scheduling the others carry it anyway, or have.
+      guard start < end, scheduler.kind != .redundant else { continue }
       guard reinjections.count < Limits.reinjections else { break }
       reinjections.append(Reinjection(range: start..<end, origin: subflow.id))
     }
@@ -86,7 +87,7 @@ extension Connection {
         reinjections.removeFirst()
         continue
       }
-      guard let (subflow, room) = choose(now: now, wanted: range.count, avoiding: next.origin) else { return }
+      guard let (subflow, room) = leastRoundTrip(now: now, wanted: range.count, avoiding: next.origin) else { return }
       let mss = subflow.fullPayloadByteCount
       var length = min(range.count, min(room, subflow.largestSuperSegmentByteCount / mss * mss))
       if !endpoint.offersSegmentation(subflow.path) { length = min(length, mss) }

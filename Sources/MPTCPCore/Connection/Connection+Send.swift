@@ -5,11 +5,24 @@ import MPTCPWire
 extension Connection {
   // MARK: The application's side
 
-  /// How much the application may have written and not yet acknowledged: twice what the subflows can have in flight, so
-  /// that neither an acknowledgement nor a stalled path leaves them without data, within the configured bound.
+  /// How much the application may have written and not yet acknowledged: thrice what the subflows have in flight while
+  /// the slowest of them answers, so that neither an acknowledgement nor a stalled path leaves them without data, within
+  /// the configured bound. (Data on a fast subflow behind some on a slow one is DATA_ACKed when the slow one's is.)
   private var sendLimit: Int {
+    let bound = min(options.sendBufferByteCount, 1 << 50)
+    var longest = Nanoseconds.zero
+    for subflow in subflows where subflow.acceptsData && !subflow.isStalled {
+      longest = max(longest, subflow.roundTrip.smoothed ?? .zero)
+    }
     var window = 0
-    for subflow in subflows { window += min(subflow.congestionWindow, options.sendBufferByteCount) }
+    for subflow in subflows {
+      var share = min(subflow.congestionWindow, bound)
+      if let own = subflow.roundTrip.smoothed, own > .zero, longest > own {
+        let (product, overflow) = share.multipliedReportingOverflow(by: Int(longest.count / own.count + 1))
+        share = overflow ? bound : min(product, bound)
+      }
+      window += share
+    }
     return min(options.sendBufferByteCount, max(512 << 10, window * 3))
   }
 
@@ -60,76 +73,33 @@ extension Connection {
     }
   }
 
-  // MARK: Scheduling
-
-  /// What a subflow can take of `wanted` bytes right now, in bytes of payload; 0 where it cannot.
-  private func room(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
-    guard subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
-      subflow.sentSegments.count < Limits.sentSegments
-    else { return 0 }
-    let window = min(
-      subflow.congestionWindow - subflow.pipeByteCount, subflow.sendWindowEdge - subflow.sendNext)
-    guard window > 0, subflow.paceAllows(now) else { return 0 }
-    return window < wanted && isCrumb(window, of: subflow) ? 0 : window
-  }
-
-  /// Acknowledgements open the window by what each covers. While nearly all of it is in flight nothing is lost by waiting
-  /// for a few more; sent at once, each crumb would come back as the next one, and segments stay small for ever. At rates
-  /// where that costs nobody much, a smooth flow is worth more to the queues.
-  private func isCrumb(_ window: Int, of subflow: Subflow) -> Bool {
-    let share = (subflow.inFlightByteCount + window) / 8
-    guard window < share, subflow.recovery.phase == .open else { return false }
-    let burst = burstLimit(subflow)
-    return window < min(share, burst) && burst >= 8 * subflow.fullPayloadByteCount
-  }
-
-  /// The most that goes out as one segment: what one super-segment holds, and at most a millisecond's worth at the pacing
-  /// rate so that queues see no great bursts.
-  private func burstLimit(_ subflow: Subflow) -> Int {
-    let mss = subflow.fullPayloadByteCount
-    guard endpoint.offersSegmentation(subflow.path) else { return mss }
-    let limit = subflow.largestSuperSegmentByteCount / mss * mss
-    let rate = subflow.pacingRate
-    return rate > 0 ? min(limit, max(rate / 1000 / mss * mss, 2 * mss)) : limit
-  }
-
-  /// Lowest round-trip time first; backups only when no regular subflow works (RFC 8684 §3.3.8).
-  /// Requirement 8684-3.3.8-01, 8684-3.3.8-02, 8684-3.3.8-05, 8684-3.2-11
-  func choose(now: Instant, wanted: Int, avoiding origin: SubflowID? = nil) -> (Subflow, Int)? {
-    if subflows.count == 1 {
-      let only = subflows[0]
-      let room = room(on: only, wanted: wanted, now: now)
-      return room > 0 && only.id != origin ? (only, room) : nil
-    }
-    let onlyBackups = !subflows.contains {
-      $0.acceptsData && !$0.isStalled && !$0.isBackup && !$0.isPeerBackup && $0.id != origin
-    }
-    var best: (Subflow, Int)?
-    for subflow in subflows where subflow.id != origin && (onlyBackups || !(subflow.isBackup || subflow.isPeerBackup)) {
-      let room = room(on: subflow, wanted: wanted, now: now)
-      guard room >= min(wanted, subflow.fullPayloadByteCount) || (room > 0 && subflow.sentSegments.isEmpty) else {
-        continue
-      }
-      if let known = best, known.0.schedulingTime <= subflow.schedulingTime { continue }
-      best = (subflow, room)
-    }
-    return best
-  }
+  // MARK: New data
 
   private func sendNewData(now: Instant) {
+    if scheduler.kind == .redundant {
+      sendRedundantly(now: now)
+      return
+    }
     guard sendNext < dataEnd else { return }
     for subflow in subflows { subflow.restartAfterIdle(now: now) }
     while sendNext < dataEnd {
       let window = isFallback ? Int.max : sendWindowEdge - sendNext
-      guard window > 0 else { return }
+      guard window > 0 else {
+        relieveWindow(now: now)
+        return
+      }
       let waiting = dataEnd - sendNext
       let available = min(waiting, window)
-      guard let (subflow, room) = choose(now: now, wanted: available) else { return }
+      guard let (subflow, room) = schedule(now: now, wanted: available) else { return }
       let length = segmentLength(available: available, waiting: waiting, room: room, subflow)
       guard length > 0 else { return }
       let sent = transmit(at: sendNext, count: length, on: subflow, isReinjection: false, now: now)
       guard sent > 0 else { return }
       sendNext += sent
+      if scheduler.kind == .roundRobin {
+        let segment = subflow.fullPayloadByteCount
+        scheduler.turns.sent((sent + segment - 1) / segment, by: subflow.id)
+      }
     }
   }
 
@@ -139,6 +109,7 @@ extension Connection {
     guard phase == .open, sendNext < dataEnd, subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
       subflow.sentSegments.count < Limits.sentSegments
     else { return false }
+    if scheduler.kind == .redundant { return sendOneRedundantSegment(on: subflow, now: now) }
     let window = min(isFallback ? Int.max : sendWindowEdge - sendNext, subflow.sendWindowEdge - subflow.sendNext)
     let length = min(dataEnd - sendNext, window, subflow.fullPayloadByteCount)
     guard length > 0 else { return false }
@@ -150,7 +121,7 @@ extension Connection {
   /// How much goes out as one (super-)segment: sender's silly window avoidance and Nagle's algorithm (RFC 9293 §3.8.6.2
   /// and §3.7.4).
   /// Requirement 9293-3.7.4-01, 9293-3.8.6.2-01
-  private func segmentLength(available: Int, waiting: Int, room: Int, _ subflow: Subflow) -> Int {
+  func segmentLength(available: Int, waiting: Int, room: Int, _ subflow: Subflow) -> Int {
     let mss = subflow.fullPayloadByteCount
     var limit = burstLimit(subflow)
     // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
@@ -277,9 +248,4 @@ extension Connection {
       dsn: .eight(number.rawValue), subflowSequenceNumber: 0, length: 1, checksum: checksum)
     return DSS(dataFin: true, dataAck: dataAck(), mapping: mapping)
   }
-}
-
-extension Subflow {
-  /// What the scheduler compares: the smoothed round-trip time, unknown ones last.
-  var schedulingTime: Nanoseconds { roundTrip.smoothed ?? .max }
 }

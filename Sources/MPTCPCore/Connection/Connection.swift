@@ -91,6 +91,7 @@ final class Connection {
   var subflows: [Subflow] = []
   var nextSubflowNumber: Int32 = 0
   var congestion: CongestionController
+  var scheduler: SchedulerState
 
   // Sending
   var sendBuffer = SendBuffer()
@@ -167,6 +168,7 @@ final class Connection {
       multipath = .off
     }
     congestion = CongestionController(options.congestionControl)
+    scheduler = SchedulerState(options.scheduler)
     receiveLimit = min(256 << 10, max(options.receiveBufferByteCount, 4096))
     policy = options.policy
     initialPath = path

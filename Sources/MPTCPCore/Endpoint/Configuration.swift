@@ -67,12 +67,6 @@ public enum MultipathMode: Sendable, Hashable {
   case disabled
 }
 
-/// Which subflow carries the next data.
-public enum Scheduler: Sendable, Hashable {
-  /// The subflow with room that has the least smoothed round-trip time; backups only where nothing else works.
-  case lowestRoundTripTime
-}
-
 /// What may be said of a connection before it opens; a listener gives it to the connections that it accepts.
 public struct ConnectionOptions: Sendable {
   /// Whether to ask for Multipath TCP.
@@ -80,7 +74,7 @@ public struct ConnectionOptions: Sendable {
   /// How the congestion windows grow.
   public var congestionControl: CongestionAlgorithm = .cubic
   /// Which subflow carries the next data.
-  public var scheduler: Scheduler = .lowestRoundTripTime
+  public var scheduler = Scheduler.standard
   /// Which subflows there are.
   public var policy: Policy = .fullMesh()
   /// The path of the initial subflow; nil takes the first that is up and has an address of the right family.
@@ -244,6 +238,8 @@ public struct EndpointStatistics: Sendable, Hashable {
   public var tailLossProbes = 0
   /// Bytes sent again on another subflow.
   public var reinjectedByteCount = 0
+  /// Bytes that a redundant scheduler sent on more than one subflow.
+  public var redundantByteCount = 0
   /// Bytes received twice at the data level.
   public var duplicateByteCount = 0
   /// Connections that became plain TCP.

@@ -75,6 +75,7 @@ final class Subflow {
   var lastDataSentAt: Instant?
   var isFinSent = false
   var isFinRequested = false
+  var scheduling = SubflowScheduling()
 
   // Receiving
   var reassembly = ReassemblyQueue()
@@ -151,6 +152,7 @@ final class Subflow {
   var receivedByteCount = 0
   var retransmittedByteCount = 0
   var reinjectedByteCount = 0
+  var redundantByteCount = 0
 
   init(
     endpoint: Endpoint, connection: Connection, id: SubflowID, slot: Int32, tuple: FourTuple, path: PathID,
@@ -271,7 +273,8 @@ final class Subflow {
       congestionWindowByteCount: congestionWindow, inFlightByteCount: inFlightByteCount,
       maximumSegmentByteCount: maximumSegmentByteCount, sentByteCount: sentByteCount,
       acknowledgedByteCount: acknowledgedByteCount, receivedByteCount: receivedByteCount,
-      retransmittedByteCount: retransmittedByteCount, reinjectedByteCount: reinjectedByteCount)
+      retransmittedByteCount: retransmittedByteCount, reinjectedByteCount: reinjectedByteCount,
+      redundantByteCount: redundantByteCount)
   }
 
   /// The timestamp clock: milliseconds, offset by a secret so that it tells nothing (RFC 7323 §5.4).

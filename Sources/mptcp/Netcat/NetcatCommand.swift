@@ -82,8 +82,8 @@ struct NetcatCommand: AsyncParsableCommand {
   var tcp = false
   @Option(help: ArgumentHelp("cubic, newreno or lia.", valueName: "name"))
   var congestion = "cubic"
-  @Option(help: ArgumentHelp("lowest-rtt.", valueName: "name"))
-  var scheduler = "lowest-rtt"
+  @Option(help: ArgumentHelp("\(Scheduler.allNames.joined(separator: ", ")).", valueName: "name"))
+  var scheduler = "default"
   @Option(help: ArgumentHelp("Write what crosses each path as pcapng, an interface for each path.", valueName: "file"))
   var pcap: String?
   @Argument(help: ArgumentHelp("Where to connect, as a name or an address; with -l: our address.", valueName: "host"))
@@ -151,9 +151,11 @@ struct NetcatPlan: Sendable {
     case "lia": self.options.congestionControl = .lia
     case let name: throw ArgumentProblem("--congestion \(name): one of cubic, newreno, lia")
     }
-    guard ["lowest-rtt", "default"].contains(command.scheduler.lowercased()) else {
-      throw ArgumentProblem("--scheduler \(command.scheduler): only lowest-rtt")
+    guard let scheduler = Scheduler(name: command.scheduler.lowercased()) else {
+      let names = Scheduler.allNames.joined(separator: ", ")
+      throw ArgumentProblem("--scheduler \(command.scheduler): one of \(names)")
     }
+    self.options.scheduler = scheduler
     if let timeLimit { self.options.connectTimeout = .milliseconds(Int64(timeLimit / .milliseconds(1))) }
     switch role {
     case .connect:

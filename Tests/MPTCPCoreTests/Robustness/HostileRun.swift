@@ -54,6 +54,9 @@ final class HostileRun {
       family: family, mtu: mtu, offload: offload)
     patterns = Self.shared
     var options: [ConnectionOptions] = []
+    // Drawn apart: what a seed means otherwise stays as it was.
+    var choices = SeededGenerator(seed: UInt64(seed) ^ 0x5c4e_d01e)
+    let schedulers = Scheduler.allNames
     for side in 0..<2 {
       var option = ConnectionOptions()
       option.multipath = isMultipath ? .enabled : .disabled
@@ -63,6 +66,7 @@ final class HostileRun {
       option.congestionControl = [CongestionAlgorithm.newReno, .cubic, .lia][random.pick(0...2)]
       if random.chance(30) { option.receiveBufferByteCount = random.pick(4096...100_000) }
       if random.chance(30) { option.sendBufferByteCount = random.pick(2000...100_000) }
+      option.scheduler = Scheduler(name: schedulers.randomElement(using: &choices) ?? "") ?? .standard
       options.append(option)
       var application = Application()
       let isCrumbs = random.chance(20)
@@ -74,6 +78,7 @@ final class HostileRun {
       application.closesEarly = random.chance(30)
       applications.append(application)
       story += "side \(side): \(application) checksum \(option.checksum) ecn \(option.explicitCongestionNotification)"
+      story += " scheduler \(option.scheduler.name)"
       story += " buffers \(option.receiveBufferByteCount) \(option.sendBufferByteCount)\n"
     }
     if random.chance(35) {

@@ -1,0 +1,67 @@
+import MPTCPWire
+
+/// How fast a subflow delivers, and what follows from it for the next segment.
+///
+/// The rate is the largest that a round trip showed of late: one in which the connection's window stopped the subflow says
+/// nothing about its path. Until there is one it is a window in a round trip.
+struct DeliveryForecast {
+  /// The least round-trip time ever seen; nil before the first sample. Ever, because a subflow that is left idle measures
+  /// nothing, and one whose queue was full for long would never be tried again.
+  private(set) var leastRoundTrip: Nanoseconds?
+  private var recentBest = 0
+  private var formerBest = 0
+  private var epochEnd = Instant.zero
+  private var roundStart = Instant.zero
+  private var deliveredAtRoundStart = 0
+
+  /// Rounds that count as recent, and the least time that does.
+  private static let epochRounds: Int64 = 8
+  private static let leastEpoch = Nanoseconds.seconds(1)
+  /// Shorter rounds are the bunching of acknowledgements.
+  private static let leastRound = Nanoseconds.milliseconds(10)
+
+  /// Takes in what has been delivered so far, once a round trip.
+  ///
+  /// - Parameters:
+  ///   - delivered: octets acknowledged or selectively acknowledged since the beginning.
+  ///   - roundTrip: SRTT.
+  ///   - least: the least round-trip time of late.
+  mutating func note(delivered: Int, roundTrip: Nanoseconds, least: Nanoseconds, at now: Instant) {
+    leastRoundTrip = min(leastRoundTrip ?? least, least)
+    let round = max(roundTrip, Self.leastRound)
+    let elapsed = now - roundStart
+    guard elapsed >= round else { return }
+    if roundStart != .zero, elapsed < round * 4 {
+      recentBest = max(recentBest, Self.rate(delivered - deliveredAtRoundStart, in: elapsed))
+    }
+    roundStart = now
+    deliveredAtRoundStart = delivered
+    guard now >= epochEnd else { return }
+    formerBest = recentBest
+    recentBest = 0
+    epochEnd = now + max(round * Self.epochRounds, Self.leastEpoch)
+  }
+
+  /// Octets a second; `window` octets in `roundTrip` while nothing has been measured.
+  func rate(window: Int, roundTrip: Nanoseconds) -> Int {
+    let measured = max(recentBest, formerBest)
+    return measured > 0 ? measured : Self.rate(window, in: max(roundTrip, Nanoseconds(1)))
+  }
+
+  /// How long the last of `byteCount` octets in flight takes to be acknowledged: what stands before it at the path's rate,
+  /// and at least the path's own round-trip time.
+  func time(of byteCount: Int, rate: Int) -> Nanoseconds {
+    let span = UInt128(max(byteCount, 0)) * 1_000_000_000 / UInt128(max(rate, 1))
+    return max(leastRoundTrip ?? .zero, Nanoseconds(Int64(clamping: span)))
+  }
+
+  /// Octets a second for `byteCount` octets in `span`.
+  static func rate(_ byteCount: Int, in span: Nanoseconds) -> Int {
+    Int(clamping: Int64(clamping: UInt128(max(byteCount, 0)) * 1_000_000_000 / UInt128(max(span.count, 1))))
+  }
+
+  /// What is sent at `rate` octets a second in `span`.
+  static func octets(at rate: Int, in span: Nanoseconds) -> Int {
+    Int(clamping: Int64(clamping: UInt128(max(rate, 0)) * UInt128(max(span.count, 0)) / 1_000_000_000))
+  }
+}

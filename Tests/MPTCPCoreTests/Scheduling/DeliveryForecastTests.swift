@@ -1,0 +1,58 @@
+import MPTCPWire
+import Testing
+
+@testable import MPTCPCore
+
+@Suite struct DeliveryForecastTests {
+  private let start = Instant(nanoseconds: 1_000_000_000)
+
+  private func note(_ forecast: inout DeliveryForecast, _ delivered: Int, at milliseconds: Int64) {
+    forecast.note(
+      delivered: delivered, roundTrip: .milliseconds(100), least: .milliseconds(20),
+      at: start + .milliseconds(milliseconds)
+    )
+  }
+
+  @Test func beforeARoundTripTheRateIsAWindowInARoundTrip() {
+    let forecast = DeliveryForecast()
+    // 14,600 octets in 100 ms.
+    #expect(forecast.rate(window: 14_600, roundTrip: .milliseconds(100)) == 146_000)
+  }
+
+  @Test func theRateIsTheBestThatARoundTripShowed() {
+    var forecast = DeliveryForecast()
+    note(&forecast, 1000, at: 0)
+    note(&forecast, 50_000, at: 50)
+    // 125,000 octets in 100 ms are 1,250,000 a second.
+    note(&forecast, 126_000, at: 100)
+    #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 1_250_000)
+    // A round in which it was stopped says nothing.
+    note(&forecast, 126_500, at: 200)
+    #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 1_250_000)
+  }
+
+  @Test func whatIsTwoEpochsOldIsForgotten() {
+    var forecast = DeliveryForecast()
+    note(&forecast, 0, at: 0)
+    note(&forecast, 125_000, at: 100)
+    for round in 2...40 { note(&forecast, 125_000 + (round - 1) * 1000, at: Int64(round) * 100) }
+    #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 10_000)
+  }
+
+  @Test func theLastOctetWaitsForThoseBeforeItAndAtLeastARoundTrip() {
+    var forecast = DeliveryForecast()
+    note(&forecast, 0, at: 0)
+    // 250,000 octets at 1,250,000 a second take 200 ms; 1,000 would take 0.8 ms, but the path takes 20 ms.
+    #expect(forecast.time(of: 250_000, rate: 1_250_000) == .milliseconds(200))
+    #expect(forecast.time(of: 1000, rate: 1_250_000) == .milliseconds(20))
+  }
+
+  @Test func extremesSaturate() {
+    var forecast = DeliveryForecast()
+    note(&forecast, .max, at: 0)
+    note(&forecast, 0, at: 100)
+    #expect(forecast.time(of: .max, rate: 0) > .seconds(1 << 30))
+    #expect(DeliveryForecast.octets(at: .max, in: .max) == .max)
+    #expect(DeliveryForecast.rate(.max, in: Nanoseconds(1)) == .max)
+  }
+}
