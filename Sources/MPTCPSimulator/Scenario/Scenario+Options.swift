@@ -10,7 +10,7 @@ extension Scenario {
     /// The name of the congestion control; see ``congestionControls``.
     public var congestionControl = "cubic"
     /// The name of the scheduler; see ``schedulers``.
-    public var scheduler = "lowest-rtt"
+    public var scheduler = Scheduler.standard.name
     /// The name of the policy; see ``policies``.
     public var policy = "full-mesh"
     /// Whether to ask for DSS checksums.
@@ -39,7 +39,9 @@ extension Scenario {
     ]
 
     /// The schedulers by name.
-    public static let schedulers: [(name: String, scheduler: Scheduler)] = [("lowest-rtt", .lowestRoundTripTime)]
+    public static let schedulers: [(name: String, scheduler: Scheduler)] = Scheduler.allNames.compactMap { name in
+      Scheduler(name: name).map { (name, $0) }
+    }
 
     /// The policies by name.
     public static let policies: [(name: String, policy: Policy)] = [
