@@ -15,6 +15,15 @@ let package = Package(
         .target(name: "CMalloc", condition: .when(platforms: [.linux])),
       ],
       swiftSettings: [.treatAllWarnings(as: .error)]),
+    .executableTarget(
+      name: "aggregation-bench",
+      dependencies: [
+        .product(name: "MPTCPCore", package: "swift-multipath"),
+        .product(name: "MPTCPLink", package: "swift-multipath"),
+        .product(name: "MPTCPPolicy", package: "swift-multipath"),
+        .product(name: "MPTCPWire", package: "swift-multipath"),
+      ],
+      swiftSettings: [.treatAllWarnings(as: .error)]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -48,12 +48,12 @@ struct Setting {
 
   private var sum: Double { paths.reduce(0) { $0 + $1.bitsPerSecond / 8 } }
 
-  /// How long to measure, in seconds: a minute, fifty of the longest round trips, and as long as the better path needs
-  /// for so many packets that chance evens out; then half as long again before, in which windows find their size.
+  /// How long to measure, in seconds: twelve, or twenty of the longest round trips, or as long as the better path needs
+  /// for `packets` so that chance evens out. Half as long again goes before, in which windows find their size.
   func duration(packets: Double) -> Double {
     let best = paths.map(\.expectedRate).max() ?? 1
     let longest = paths.map(\.longestRoundTrip).max() ?? 0
-    return min(max(60, 50 * longest, packets * 1400 / best), 1500)
+    return min(max(12, 20 * longest, packets * 1400 / best), 1500)
   }
 
   var text: String {

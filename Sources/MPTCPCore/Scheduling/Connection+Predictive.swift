@@ -1,47 +1,51 @@
 import MPTCPPolicy
 import MPTCPWire
 
-// Predictive scheduling, the default. The least round-trip time of those with room, except where the forecast says that
-// the segment would do harm there:
+// Predictive scheduling, the default. For each subflow it predicts T, the time until the segment would be acknowledged
+// there: what is in flight before it divided by the rate that the path has shown, and at least the path's own round-trip
+// time. The least T takes the segment, if it has room; another with room takes it unless that would do harm:
 //
-// 1. The connection's window. A segment that takes T to be DATA_ACKed keeps the window's left edge where it is for so
-//    long, and until then all subflows together send ΣR·T. Where that is more than the window, they will be stopped by
-//    it, and the connection gets W/T whatever the paths can do. T is the larger of the path's own round-trip time and
-//    what is in flight there divided by the path's rate; so the rule keeps a subflow's queue (which costs T and brings
-//    nothing) only as long as the window can afford it, and leaves a subflow idle just where W/T would fall below what
-//    the others bring without it. BLEST asks the same question with cwnd for the rate, which in a bloated queue is
-//    neither constant nor the path's, and counts the slow subflow's queue as given instead of keeping it short.
+// 1. The connection's window. A segment keeps the window's left edge where it is for T, and until then all subflows
+//    together send ΣR·T. Where that is more than the window W they are stopped by it, and the connection gets W/T whatever
+//    the paths can do. So a subflow's queue, which costs T and brings nothing, grows only as long as the window can afford
+//    it, and a subflow stays idle just where W/T would fall below what the others bring without it. BLEST asks the same
+//    question with cwnd for the rate, which in a bloated queue is neither constant nor the path's, and takes the slow
+//    subflow's queue as given instead of keeping it short.
 // 2. The end of the data. When the application has nothing more to write, and a faster subflow would be through with all
 //    that waits before the slower one is with this segment, it waits (ECF's thought). While the application is itself
 //    stopped by the send buffer there is no end in sight, and no path stays idle.
+//
+// SRTT, by which the other schedulers rank, says the same as T of a path whose queue is steady, but a round trip late; and
+// a near path whose queue has eaten the whole window would, by SRTT, keep it from an idle one that is only a little
+// further.
 extension Connection {
   /// The subflow for `wanted` octets of new data, and its room; nil to wait for a better one.
   func predictively(now: Instant, wanted: Int) -> (Subflow, Int)? {
     let onlyBackups = usesBackups()
-    var fastest: Subflow?
+    var least = Nanoseconds.max
     for subflow in subflows {
       subflow.noteDelivery(at: now)
       guard isEligible(subflow, onlyBackups: onlyBackups) else { continue }
-      if let known = fastest, known.schedulingTime <= subflow.schedulingTime { continue }
-      fastest = subflow
+      least = min(least, subflow.timeToAcknowledge(min(wanted, subflow.fullPayloadByteCount)))
     }
-    var best: (Subflow, Int)?
+    var best: (subflow: Subflow, room: Int)?
+    var bestTime = Nanoseconds.max
     for subflow in subflows where onlyBackups || !(subflow.isBackup || subflow.isPeerBackup) {
-      if let known = best, known.0.schedulingTime <= subflow.schedulingTime { continue }
+      let time = subflow.timeToAcknowledge(min(wanted, subflow.fullPayloadByteCount))
+      guard best == nil || time < bestTime else { continue }
       let room = room(on: subflow, wanted: wanted, now: now)
       guard isWorthwhile(room, wanted: wanted, on: subflow) else { continue }
-      guard subflow === fastest || isWorthIt(subflow, wanted: wanted, onlyBackups: onlyBackups) else { continue }
+      guard time <= least || isWorthIt(subflow, time, wanted: wanted, onlyBackups: onlyBackups) else { continue }
       best = (subflow, room)
+      bestTime = time
     }
-    return best
+    return best.map { ($0.subflow, $0.room) }
   }
 
-  /// Whether a segment on `subflow`, which is not the fastest, does no harm.
-  private func isWorthIt(_ subflow: Subflow, wanted: Int, onlyBackups: Bool) -> Bool {
-    let load = subflow.pipeByteCount + min(wanted, subflow.fullPayloadByteCount)
-    let time = subflow.timeToAcknowledge(load)
+  /// Whether a segment on `subflow`, where it takes `time` and not the least, does no harm.
+  private func isWorthIt(_ subflow: Subflow, _ time: Nanoseconds, wanted: Int, onlyBackups: Bool) -> Bool {
     if !isFallback {
-      var demand = load
+      var demand = subflow.pipeByteCount + min(wanted, subflow.fullPayloadByteCount)
       for other in subflows where other !== subflow && other.acceptsData && !other.isStalled {
         guard onlyBackups || !(other.isBackup || other.isPeerBackup) else { continue }
         demand += min(DeliveryForecast.octets(at: other.deliveryRate, in: time), 1 << 50)
@@ -51,9 +55,7 @@ extension Connection {
     guard !wantsWritable else { return true }
     let waiting = dataEnd - sendNext
     return !subflows.contains { other in
-      other !== subflow && other.schedulingTime < subflow.schedulingTime
-        && isEligible(other, onlyBackups: onlyBackups)
-        && other.timeToAcknowledge(other.pipeByteCount + waiting) < time
+      other !== subflow && isEligible(other, onlyBackups: onlyBackups) && other.timeToAcknowledge(waiting) < time
     }
   }
 }
@@ -71,10 +73,16 @@ extension Subflow {
     scheduling.forecast.rate(window: congestionWindow, roundTrip: roundTrip.smoothed ?? .milliseconds(100))
   }
 
-  /// How long the last of `byteCount` octets in flight takes to be acknowledged. What it has shown is no measure of the
-  /// path where the scheduler kept it short; there its window tells more, and what is found wrong shows in the round trip.
+  /// How long the last of `byteCount` further octets takes to be acknowledged.
+  ///
+  /// What a path has shown is its rate where a queue stands before it. Where none does, the scheduler may have kept the
+  /// subflow short, and its window tells more.
   func timeToAcknowledge(_ byteCount: Int) -> Nanoseconds {
-    let possible = DeliveryForecast.rate(congestionWindow, in: roundTrip.smoothed ?? .milliseconds(100))
-    return scheduling.forecast.time(of: byteCount, rate: max(deliveryRate, possible))
+    guard let smoothed = roundTrip.smoothed else { return .max }
+    var rate = deliveryRate
+    if let least = scheduling.forecast.leastRoundTrip, smoothed <= least + least / 4 {
+      rate = max(rate, DeliveryForecast.rate(congestionWindow, in: smoothed))
+    }
+    return scheduling.forecast.time(of: pipeByteCount + byteCount, rate: rate)
   }
 }

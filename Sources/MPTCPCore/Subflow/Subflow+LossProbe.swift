@@ -5,6 +5,7 @@ import MPTCPWire
 extension Subflow {
   /// RFC 8985 §7.2, with §7.3's conditions: no second probe while one is out, nor without a round trip measured since.
   func armProbe(now: Instant) {
+    armSilence(now: now)
     guard isSackPermitted, recovery.phase == .open, rack.probeEnd == nil, rack.hasSampleSinceProbe, isSynchronized,
       !sentSegments.isEmpty, sackedByteCount == 0, !isPeerWindowClosed, let smoothed = roundTrip.smoothed
     else {
@@ -62,6 +63,50 @@ extension Subflow {
       connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
       connection.congestion.recoveryEnded(windowSlot, at: now)
       announcesWindowReduction = usesECN
+    }
+  }
+
+  // MARK: Silence
+
+  /// No probe is armed in recovery, nor behind selective acknowledgements, nor a second one; only the retransmission
+  /// time-out is left then, and on a short path that is long. Beside another subflow a path that tells nothing for as long
+  /// as a probe would wait is suspected all the same: what it holds goes over the others, and nothing else happens.
+  private func armSilence(now: Instant) {
+    guard connection.subflows.count > 1, isFullyEstablished, !isStalled, !sentSegments.isEmpty, !isPeerWindowClosed,
+      unacknowledgedSince != .distantFuture, let smoothed = roundTrip.smoothed
+    else {
+      silenceDeadline = .distantFuture
+      return
+    }
+    var timeout = max(smoothed * 2, .milliseconds(10))
+    // Less than two full segments may wait for the peer's delayed acknowledgement.
+    if inFlightByteCount < 2 * fullestSentPayloadByteCount { timeout = timeout + .milliseconds(200) }
+    let deadline = unacknowledgedSince + timeout
+    guard deadline > now else {
+      // It is being looked at already; what is sent meanwhile changes nothing.
+      if silenceDeadline == .distantFuture { silenceDeadline = now }
+      return
+    }
+    isConspicuouslySilent = false
+    silenceDeadline = deadline
+  }
+
+  /// It has been silent for as long. The others must be heard twice, a moment apart: a peer that comes back from a pause
+  /// answers on one path a little before it does on the next.
+  func noteSilence(now: Instant) {
+    silenceDeadline = .distantFuture
+    guard !isStalled, !sentSegments.isEmpty, unacknowledgedSince != .distantFuture else { return }
+    let pause = max((roundTrip.smoothed ?? .zero) / 4, .milliseconds(5))
+    guard connection.showsLife(besides: self, now: now) else {
+      // Nobody is heard: perhaps the peer is away. Ask again soon.
+      silenceDeadline = now + pause
+      return
+    }
+    if isConspicuouslySilent {
+      noteStall(now: now)
+    } else {
+      isConspicuouslySilent = true
+      silenceDeadline = now + pause
     }
   }
 }

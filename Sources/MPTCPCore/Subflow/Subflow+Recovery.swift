@@ -362,6 +362,7 @@ extension Subflow {
     if sentSegments.isEmpty {
       retransmitDeadline = .distantFuture
       probeDeadline = .distantFuture
+      silenceDeadline = .distantFuture
       reorderDeadline = .distantFuture
       return
     }

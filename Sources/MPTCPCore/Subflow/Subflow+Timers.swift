@@ -5,7 +5,7 @@ import MPTCPWire
 extension Subflow {
   /// The earliest deadline; the endpoint wakes the subflow then.
   var nextDeadline: Instant {
-    var next = min(retransmitDeadline, probeDeadline)
+    var next = min(retransmitDeadline, min(probeDeadline, silenceDeadline))
     next = min(next, min(reorderDeadline, acknowledgmentDeadline))
     next = min(next, min(persistDeadline, keepAliveDeadline))
     next = min(next, min(paceDeadline, closeDeadline))
@@ -28,6 +28,7 @@ extension Subflow {
       return
     }
     if probeDeadline <= now { sendProbe(now: now) }
+    if silenceDeadline <= now { noteSilence(now: now) }
     if retransmitDeadline <= now { retransmissionTimeout(now: now) }
     guard state != .closed else { return }
     if persistDeadline <= now { probeWindow(now: now) }

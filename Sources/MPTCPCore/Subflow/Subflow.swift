@@ -129,6 +129,10 @@ final class Subflow {
   // Timers; `.distantFuture` is off.
   var retransmitDeadline = Instant.distantFuture
   var probeDeadline = Instant.distantFuture
+  /// When a silence is long enough to look whether other subflows are heard.
+  var silenceDeadline = Instant.distantFuture
+  /// Others were heard in it when it was looked at before.
+  var isConspicuouslySilent = false
   var reorderDeadline = Instant.distantFuture
   var acknowledgmentDeadline = Instant.distantFuture
   var persistDeadline = Instant.distantFuture

@@ -16,6 +16,8 @@ import Testing
   private var options: ConnectionOptions {
     var options = ConnectionOptions()
     options.scheduler = .redundant
+    // One on each path: two on the same one would carry everything twice over it.
+    options.policy = .fullMesh(FullMesh(maximumSubflowCount: 2))
     return options
   }
 
@@ -24,7 +26,7 @@ import Testing
     options.checksum = checksum
     let pair = Pair([Self.wide, Self.wide])
     let exchange = try Exchange(pair, clientSends: 2_000_000, serverSends: 0, options: options)
-    exchange.runUntilJoined(4)
+    exchange.runUntilJoined(2)
     #expect(pair.run(for: .seconds(20)) { exchange.received[1] == 2_000_000 })
     let statistics = pair.endpoints[0].statistics
     #expect(statistics.redundantByteCount > 1_500_000)
@@ -53,13 +55,13 @@ import Testing
   @Test func aPathThatDiesIsNotFelt() throws {
     let pair = Pair([Self.wide, Self.wide])
     let exchange = try Exchange(pair, clientSends: 6_000_000, serverSends: 0, options: options)
-    exchange.runUntilJoined(4)
+    exchange.runUntilJoined(2)
     pair.run(for: .milliseconds(500))
     exchange.longestGap = .zero
     pair.links[1][0].set(isUp: false, at: pair.now)
     pair.links[1][1].set(isUp: false, at: pair.now)
     pair.run(for: .milliseconds(800))
-    #expect(exchange.longestGap < .milliseconds(30), "\(exchange.longestGap.milliseconds) ms")
+    #expect(exchange.longestGap < .milliseconds(60), "\(exchange.longestGap.milliseconds) ms")
     exchange.expectWhole(isMultipath: true)
   }
 
@@ -68,7 +70,7 @@ import Testing
     options.sendBufferByteCount = 50_000
     let pair = Pair([Self.wide, Self.narrow])
     let exchange = try Exchange(pair, clientSends: 3_000_000, serverSends: 0, options: options)
-    exchange.runUntilJoined(4)
+    exchange.runUntilJoined(2)
     pair.links[1][1].set(isUp: false, at: pair.now)
     let connection = try #require(pair.endpoints[0].connectionSlots.compactMap { $0 }.first)
     var most = 0

@@ -81,7 +81,8 @@ import Testing
       shares.append(Double(after[0] - before[0]) / Double(after[1] - before[1]))
       exchange.expectWhole(isMultipath: true)
     }
-    #expect(abs(shares[0] - 1) < 0.1, "\(shares)")
+    // A subflow that repairs a loss is passed over.
+    #expect(abs(shares[0] - 1) < 0.4, "\(shares)")
     #expect(shares[1] > 2, "\(shares)")
   }
 
@@ -115,8 +116,8 @@ import Testing
       exchange.expectWhole(isMultipath: true)
       seconds.append((pair.now - start).seconds)
     }
-    // Alone the fast path takes 1.7 s; with a segment on the slow one always out, 60 KB in 130 ms take 8.7 s.
-    #expect(seconds[1] < 2.5, "\(seconds)")
-    #expect(seconds[0] > seconds[1] * 1.5, "\(seconds)")
+    // Alone the fast path takes 1.6 s.
+    #expect(seconds[1] < 1.9, "\(seconds)")
+    #expect(seconds[0] > seconds[1], "\(seconds)")
   }
 }
