@@ -10,11 +10,11 @@ struct SchedulerState {
   var turns = Turns(segments: 1, isStrict: false)
   var blocking = BlockingEstimation()
   var completion = EarliestCompletion()
-  private var custom: (any CustomScheduler)?
-  /// What the custom scheduler is shown; kept, so that showing it allocates nothing.
-  private var snapshots: [SubflowSnapshot] = []
+  /// The application's own, where that is what decides: apart, so that other connections do not carry its weight.
+  private let custom: CustomState?
 
   init(_ scheduler: Scheduler) {
+    if case .custom(let own) = scheduler { custom = CustomState(own) } else { custom = nil }
     switch scheduler {
     case .predictive:
       kind = .predictive
@@ -35,24 +35,28 @@ struct SchedulerState {
     case .ecf:
       kind = .ecf
       relief = .retransmissionAndPenalty
-    case .custom(let scheduler):
+    case .custom:
       kind = .custom
       relief = .none
-      custom = scheduler
     }
   }
 
-  /// Asks the custom scheduler. It is taken out meanwhile: the snapshots are borrowed from the same value.
-  mutating func askCustom(
-    _ waiting: WaitingData, gather: (inout [SubflowSnapshot]) -> Void
-  ) -> SubflowID? {
-    guard var scheduler = custom else { return nil }
-    custom = nil
-    snapshots.removeAll(keepingCapacity: true)
-    gather(&snapshots)
-    defer { custom = scheduler }
+  /// Asks the custom scheduler about what `gather` shows; nil where nothing has room.
+  func askCustom(_ waiting: WaitingData, gather: (inout [SubflowSnapshot]) -> Void) -> SubflowID? {
+    guard let custom else { return nil }
+    custom.snapshots.removeAll(keepingCapacity: true)
+    gather(&custom.snapshots)
+    let snapshots = custom.snapshots
     guard snapshots.contains(where: { $0.roomByteCount > 0 }) else { return nil }
-    return scheduler.choose(snapshots.span, for: waiting)
+    return custom.scheduler.choose(snapshots.span, for: waiting)
+  }
+
+  private final class CustomState {
+    var scheduler: any CustomScheduler
+    /// What it is shown; kept, so that showing it allocates nothing.
+    var snapshots: [SubflowSnapshot] = []
+
+    init(_ scheduler: any CustomScheduler) { self.scheduler = scheduler }
   }
 }
 

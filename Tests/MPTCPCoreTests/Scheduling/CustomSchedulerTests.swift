@@ -69,7 +69,7 @@ import Testing
         return waiting.byteCount == 7 && subflows.count == seen + 1 ? subflows[seen].id : nil
       }
     }
-    var state = SchedulerState(.custom(Watcher()))
+    let state = SchedulerState(.custom(Watcher()))
     let waiting = WaitingData(byteCount: 7, windowByteCount: 7, outstandingByteCount: 0, at: .zero)
     let first = state.askCustom(waiting) {
       $0 = [snapshot(3, milliseconds: 1, window: 1), snapshot(5, milliseconds: 1, window: 1, room: 10)]
