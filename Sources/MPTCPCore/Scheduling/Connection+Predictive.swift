@@ -35,7 +35,9 @@ extension Connection {
       guard best == nil || time < bestTime else { continue }
       let room = room(on: subflow, wanted: wanted, now: now)
       guard isWorthwhile(room, wanted: wanted, on: subflow) else { continue }
-      guard time <= least || isWorthIt(subflow, time, wanted: wanted, onlyBackups: onlyBackups) else { continue }
+      guard time <= least || isWorthIt(subflow, time, wanted: wanted, onlyBackups: onlyBackups, now: now) else {
+        continue
+      }
       best = (subflow, room)
       bestTime = time
     }
@@ -43,20 +45,30 @@ extension Connection {
   }
 
   /// Whether a segment on `subflow`, where it takes `time` and not the least, does no harm.
-  private func isWorthIt(_ subflow: Subflow, _ time: Nanoseconds, wanted: Int, onlyBackups: Bool) -> Bool {
+  private func isWorthIt(
+    _ subflow: Subflow, _ time: Nanoseconds, wanted: Int, onlyBackups: Bool, now: Instant
+  ) -> Bool {
     if !isFallback {
       var demand = subflow.pipeByteCount + min(wanted, subflow.fullPayloadByteCount)
       for other in subflows where other !== subflow && other.acceptsData && !other.isStalled {
         guard onlyBackups || !(other.isBackup || other.isPeerBackup) else { continue }
         demand += min(DeliveryForecast.octets(at: other.deliveryRate, in: time), 1 << 50)
       }
-      guard demand <= sendWindowEdge - sendUnacknowledged else { return false }
+      guard demand <= sendWindowEdge - sendUnacknowledged else { return isDueForTrial(subflow, time, now: now) }
     }
     guard !wantsWritable else { return true }
     let waiting = dataEnd - sendNext
     return !subflows.contains { other in
       other !== subflow && isEligible(other, onlyBackups: onlyBackups) && other.timeToAcknowledge(waiting) < time
     }
+  }
+
+  /// An idle subflow carries a segment now and then all the same: it shows what the path is like now, and a receiver that
+  /// sizes its window by what is read learns that more would be used.
+  private func isDueForTrial(_ subflow: Subflow, _ time: Nanoseconds, now: Instant) -> Bool {
+    guard subflow.sentSegments.isEmpty, subflow.scheduling.nextTrial <= now else { return false }
+    subflow.scheduling.nextTrial = now + max(time * 32, .seconds(1))
+    return true
   }
 }
 

@@ -34,7 +34,8 @@ extension Connection {
     }
     if segment.isLost { return true }
     let left = segment.sentAt + holder.schedulingTime - now
-    return left <= .zero || fast.schedulingTime < left
+    // What is overdue everywhere is so because the peer is away.
+    return left > .zero ? fast.schedulingTime < left : showsLife(besides: holder, now: now)
   }
 
   /// How far into what a subflow has sent the window's head is looked for: it is the oldest there is.

@@ -66,6 +66,8 @@ struct SubflowScheduling {
   var position = 0
   /// Until when it is not penalised again.
   var penaltyHeldUntil = Instant.zero
+  /// Predictive scheduling: when an idle subflow is tried again.
+  var nextTrial = Instant.zero
   /// Predictive scheduling: what the path delivers.
   var forecast = DeliveryForecast()
   /// The least and greatest smoothed round-trip times so far; nil before the first.
