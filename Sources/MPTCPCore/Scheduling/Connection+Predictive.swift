@@ -49,7 +49,10 @@ extension Connection {
     _ subflow: Subflow, _ time: Nanoseconds, wanted: Int, onlyBackups: Bool, now: Instant
   ) -> Bool {
     if !isFallback {
-      var demand = subflow.pipeByteCount + min(wanted, subflow.fullPayloadByteCount)
+      // While nothing waits in the path, what the others need in that time has to fit; only a queue of its own counts too.
+      // (Of two that do not fit together, the window lets W/T through whichever of them it stops.)
+      let least = subflow.scheduling.forecast.leastRoundTrip ?? .zero
+      var demand = time > least + least / 8 ? subflow.pipeByteCount + min(wanted, subflow.fullPayloadByteCount) : 0
       for other in subflows where other !== subflow && other.acceptsData && !other.isStalled {
         guard onlyBackups || !(other.isBackup || other.isPeerBackup) else { continue }
         demand += min(DeliveryForecast.octets(at: other.deliveryRate, in: time), 1 << 50)

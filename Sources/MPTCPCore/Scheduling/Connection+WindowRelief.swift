@@ -23,8 +23,9 @@ extension Connection {
     scheduler.blocking.noteBlocking()
   }
 
-  /// Whether the window's head would be here sooner if `fast` sent it too: it was lost, it is overdue, or it has longer to
-  /// go than a round trip there.
+  /// Whether the window's head would be here much sooner if `fast` sent it too: it was lost, or has twice as long to go as
+  /// a round trip there takes. What is overdue is left to loss recovery and to the clock of silence, which know a peer
+  /// that is away from a path that is dead.
   private func isLate(on holder: Subflow, comparedWith fast: Subflow, now: Instant) -> Bool {
     guard let mapping = holder.sentMappings.prefix(Self.searchedCount).first(where: { $0.covers(sendUnacknowledged) })
     else { return true }
@@ -33,9 +34,7 @@ extension Connection {
       return true
     }
     if segment.isLost { return true }
-    let left = segment.sentAt + holder.schedulingTime - now
-    // What is overdue everywhere is so because the peer is away.
-    return left > .zero ? fast.schedulingTime < left : showsLife(besides: holder, now: now)
+    return fast.schedulingTime * 2 < segment.sentAt + holder.schedulingTime - now
   }
 
   /// How far into what a subflow has sent the window's head is looked for: it is the oldest there is.
