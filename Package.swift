@@ -98,10 +98,15 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(name: "Multipath", dependencies: ["MPTCPStack"], swiftSettings: strict),
+    // Links in real time, between the kernels of network namespaces.
+    .target(
+      name: "MPTCPLab",
+      dependencies: ["MPTCPStack", "MPTCPCore", "MPTCPLink", "MPTCPCapture", "MPTCPWire", "CLinux"],
+      swiftSettings: strict),
     .executableTarget(
       name: "mptcp",
       dependencies: [
-        "Multipath", "MPTCPStack", "MPTCPTools", "CLinux",
+        "Multipath", "MPTCPStack", "MPTCPLab", "MPTCPTools", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -116,6 +121,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
     .testTarget(name: "MultipathTests", dependencies: ["Multipath", "MPTCPStack"], swiftSettings: strict),
+    .testTarget(name: "MPTCPLabTests", dependencies: ["MPTCPLab", "MPTCPLink", "MPTCPWire"], swiftSettings: strict),
     .testTarget(name: "InteropTests", swiftSettings: strict),
   ]
 #endif

@@ -82,6 +82,7 @@ int clinux_tun_enable_offload(int fd) {
 // linux/if_packet.h, linux/filter.h
 #define LEVEL_PACKET 263
 #define PACKET_OPTION_JOIN 1
+#define PACKET_OPTION_STATISTICS 6
 #define PACKET_OPTION_VNET_HEADER 15
 #define PACKET_OPTION_IGNORE_OUTGOING 23
 #define SOCKET_OPTION_ATTACH_FILTER 26
@@ -152,6 +153,15 @@ int clinux_packet_join(int fd, int interface_index, int kind, const uint8_t addr
     memcpy(request.address, address, 6);
   }
   return setsockopt(fd, LEVEL_PACKET, PACKET_OPTION_JOIN, &request, sizeof request) < 0 ? -errno : 0;
+}
+
+int clinux_packet_drops(int fd) {
+  struct {
+    uint32_t packets, drops;
+  } statistics = {0, 0};
+  socklen_t length = sizeof statistics;
+  if (getsockopt(fd, LEVEL_PACKET, PACKET_OPTION_STATISTICS, &statistics, &length) < 0) return -errno;
+  return (int)statistics.drops;
 }
 
 ssize_t clinux_read(int fd, void *buffer, size_t count) {

@@ -29,19 +29,25 @@ static int write_file(const char *path, const char *text) {
 }
 
 // Only calls that are safe between fork and exec.
-static int enter_own_namespace(void) {
-  // Real root keeps its rights on files, which it would lose in a user namespace.
-  if (unshare(CLONE_NEWNET) == 0) return 0;
+int clinux_map_root(unsigned user, unsigned group) {
   char user_map[32], group_map[32];
-  snprintf(user_map, sizeof user_map, "0 %u 1", (unsigned)geteuid());
-  snprintf(group_map, sizeof group_map, "0 %u 1", (unsigned)getegid());
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) return -errno;
+  snprintf(user_map, sizeof user_map, "0 %u 1", user);
+  snprintf(group_map, sizeof group_map, "0 %u 1", group);
   int result = write_file("/proc/self/setgroups", "deny");
   // Kernels from before 3.19 have no such file and need no denial.
   if (result < 0 && result != -ENOENT) return result;
   result = write_file("/proc/self/uid_map", user_map);
   if (result < 0) return result;
   return write_file("/proc/self/gid_map", group_map);
+}
+
+// Only calls that are safe between fork and exec.
+static int enter_own_namespace(void) {
+  // Real root keeps its rights on files, which it would lose in a user namespace.
+  if (unshare(CLONE_NEWNET) == 0) return 0;
+  unsigned user = geteuid(), group = getegid();
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) return -errno;
+  return clinux_map_root(user, group);
 }
 
 int clinux_exec_in_namespace(const char *path, char *const argv[], char *const envp[]) {

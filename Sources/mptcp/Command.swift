@@ -8,7 +8,7 @@ struct Command: AsyncParsableCommand {
     commandName: "mptcp",
     abstract: "Multipath TCP in user space: several network paths for one connection.",
     version: "0.1.0",
-    subcommands: [NetcatCommand.self, DemonstrationCommand.self])
+    subcommands: [NetcatCommand.self, DemonstrationCommand.self, LabCommand.self])
 }
 
 @main
@@ -29,6 +29,7 @@ enum Program {
       let command = try Command.parseAsRoot(arguments)
       // A namespace is entered by the process's only thread: before anything is awaited.
       if let demonstration = command as? DemonstrationCommand { try demonstration.enterNamespace() }
+      if let lab = command as? LabRunCommand { try lab.enterNamespaces() }
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

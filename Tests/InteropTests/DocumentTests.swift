@@ -34,14 +34,16 @@ extension InteropSuite {
         #expect(outcome.status == 0, "\(passage): \(outcome.summary)")
       case "mptcp":
         guard words.count > 1 else { return 0 }
-        let tool = words[1] == "help" ? words.last ?? "" : words[1]
+        let tool = words[1] == "help" ? words.last ?? "" : words[1] == "lab" ? "lab run" : words[1]
         let help = try await help(tool)
         #expect(help.contains("USAGE: mptcp \(tool)"), "\(passage)")
-        for option in words.dropFirst(2) where option.hasPrefix("-") { expect(option, in: help, passage) }
+        // Behind "--" there are another program's.
+        let own = words.prefix { $0 != "--" }
+        for option in own.dropFirst(2) where option.hasPrefix("-") { expect(option, in: help, passage) }
       case _ where first.hasPrefix("-") && words.count <= 2:
         // An option in running text.
         let first = first.prefix { $0 != "=" }
-        expect(String(first), in: try await help("nc") + help("demo"), passage)
+        expect(String(first), in: try await help("nc") + help("demo") + help("lab run"), passage)
       case _ where first.hasPrefix("scripts/"):
         let script = Machine.root.appending(path: first).path
         #expect(access(script, X_OK) == 0, "\(passage)")
@@ -65,7 +67,9 @@ extension InteropSuite {
       #expect(found, "\(passage): no option \(option)")
     }
 
-    private func help(_ tool: String) async throws -> String { try await run(Machine.mptcp, "help", tool) }
+    private func help(_ tool: String) async throws -> String {
+      try await run([Machine.mptcp, "help"] + tool.split(separator: " ").map(String.init))
+    }
 
     @Test("No block of commands is left without a test that runs it", .timeLimit(.minutes(5)))
     func coverage() throws {
@@ -73,8 +77,8 @@ extension InteropSuite {
         for block in try Documents.blocks(in: file) {
           switch file {
           case "README.md", "CONTRIBUTING.md":
-            #expect(block.commands.allSatisfy { $0.hasPrefix("make ") } || isNetcat(block), "\(block)")
-          case "docs/real-networks.md", "docs/permissions.md": continue
+            #expect(block.commands.allSatisfy { $0.hasPrefix("make ") } || isNetcat(block) || isLab(block), "\(block)")
+          case "docs/real-networks.md", "docs/permissions.md", "docs/lab.md": continue
           case _: Issue.record("no test runs \(block)")
           }
         }
@@ -83,6 +87,10 @@ extension InteropSuite {
 
     private func isNetcat(_ block: Documents.Passage) -> Bool {
       block.commands.count == 1 && block.text.hasPrefix(".build/release/mptcp nc ")
+    }
+
+    private func isLab(_ block: Documents.Passage) -> Bool {
+      block.commands.count == 1 && block.text.hasPrefix(".build/release/mptcp lab run docs/labs/")
     }
 
     // MARK: What works
@@ -193,6 +201,20 @@ extension InteropSuite {
         let carried = try await network.router.byteCount(of: device).sent
         // Much more than a handshake; how much is the scheduler's choice, on links without a limit.
         #expect(carried > 50_000, "\(device)")
+      }
+    }
+
+    @Test("Each lab that is shown runs as printed", .timeLimit(.minutes(5)))
+    func labs() async throws {
+      let blocks = try Documents.blocks(in: "docs/lab.md") + Documents.blocks(in: "README.md").filter(isLab)
+      #expect(blocks.count == 5)
+      for block in blocks {
+        let outcome = try await ChildProcess(
+          ["sh", "-c", "cd '\(Machine.root.path)'; exec 2>&1; \(block.text)"]
+        ).finish(within: 60)
+        // 75: it worked, on a machine that was too busy to measure anything.
+        #expect([0, 75].contains(outcome.status), "\(block): \(outcome.summary)")
+        #expect(outcome.output.contains("client → "), "\(block): \(outcome.summary)")
       }
     }
 

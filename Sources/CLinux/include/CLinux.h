@@ -62,6 +62,8 @@ int clinux_packet_filter(int fd, const struct clinux_bpf_instruction *filter, si
 #define CLINUX_MEMBERSHIP_MULTICAST 0
 #define CLINUX_MEMBERSHIP_PROMISCUOUS 1
 #define CLINUX_MEMBERSHIP_UNICAST 3
+// How many packets the socket had no room for since the last call.
+int clinux_packet_drops(int fd);
 // Joins a link-layer address (or promiscuous mode) for as long as the descriptor is open.
 int clinux_packet_join(int fd, int interface_index, int kind, const uint8_t address[6]);
 
@@ -70,6 +72,8 @@ int clinux_packet_join(int fd, int interface_index, int kind, const uint8_t addr
 // A file without a name, in memory, that goes with its last descriptor; closed on exec.
 int clinux_memory_file(const char *name);
 
+// A pipe, closed on exec: the end to read from, and the end to write to.
+int clinux_pipe(int ends[2]);
 ssize_t clinux_read(int fd, void *buffer, size_t count);
 ssize_t clinux_write(int fd, const void *buffer, size_t count);
 // One packet from up to four pieces; a piece of no length is skipped.
@@ -110,6 +114,7 @@ void clinux_name_thread(const char *name);
 
 #define CLINUX_NETLINK_ROUTE 0
 #define CLINUX_NETLINK_NETFILTER 12
+#define CLINUX_NETLINK_GENERIC 16
 // A netlink socket, closed on exec, subscribed to `groups` (a bit mask); `blocking` false for one to poll.
 int clinux_netlink_open(int protocol, uint32_t groups, bool blocking);
 
@@ -124,12 +129,39 @@ int clinux_current_network(void);
 // Replaces this program by `path` inside a network namespace of its own; who may not make one alone gets a user namespace
 // around it and is root there. Call it before a second thread exists. Returns only on failure.
 int clinux_exec_in_namespace(const char *path, char *const argv[], char *const envp[]);
+// In a user namespace that was just made: the user outside becomes root inside.
+int clinux_map_root(unsigned user, unsigned group);
 // Whether the calling thread has capability `number` in its user namespace, as /proc says.
 bool clinux_has_capability(int number);
 
 #define CLINUX_CAP_NET_ADMIN 12
 #define CLINUX_CAP_NET_RAW 13
 #define CLINUX_CAP_SYS_ADMIN 21
+
+// MARK: - Processes
+
+// Runs `path` as the first process of new process, mount and network namespaces, and waits for its end; who may not make
+// those alone gets a user namespace around them and is root there. The first process is killed when this one goes, and
+// everything in the namespaces with it. Signals that come to this process alone are passed on.
+//
+// Call it before a second thread exists. Gives the exit status, 128 and more for a signal.
+int clinux_run_in_namespaces(const char *path, char *const argv[], char *const envp[]);
+// Blocks SIGHUP, SIGINT, SIGQUIT, SIGTERM and SIGCHLD for this thread and those that it starts.
+void clinux_signals_block(void);
+// Waits for one of these and gives its number, 0 if the time is over; `is_for_group`: a terminal sent it to the group.
+int clinux_signal_wait(int64_t nanoseconds, bool *is_for_group);
+// Takes leave of a child that has ended, if one has; gives its number and its status, 128 and more for a signal.
+int clinux_reap(int *status);
+// Starts a program, found by PATH, in the network namespace behind `network`; gives its process number. A negative
+// descriptor stands for the one that this process has.
+int clinux_spawn(
+    char *const argv[], char *const envp[], int network, int input, int output, int errors);
+// Lets this thread run before others; `may_preempt`: also before those that are running (SCHED_FIFO). False if it may not.
+bool clinux_urgent_thread(bool may_preempt);
+// A descriptor from which the calling thread's waiting times can be read; it belongs to that thread.
+int clinux_run_delay_open(void);
+// How long the thread has been ready to run without running, in all, in nanoseconds; 0 if the kernel does not count.
+int64_t clinux_run_delay(int fd);
 
 #ifdef __cplusplus
 }

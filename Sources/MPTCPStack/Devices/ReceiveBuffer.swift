@@ -5,9 +5,9 @@ import MPTCPCore
 ///
 /// A super-segment fills nearly half a chunk and is passed on without a copy. Small packets share one, so that thousands
 /// of them cost one allocation; the engine copies the small payloads that it keeps.
-struct ReceiveBuffer {
+package struct ReceiveBuffer {
   /// The most that one read can give: the largest IP packet with its link-layer and offload headers, and some room.
-  static let readByteCount = 65_536 + 1_024
+  package static let readByteCount = 65_536 + 1_024
   private static let chunkByteCount = 2 * readByteCount
   /// Chunks kept for use again; what is beyond goes with its last slice.
   private static let poolLimit = 64
@@ -18,10 +18,10 @@ struct ReceiveBuffer {
   private let headerByteCount: Int
 
   /// - Parameter headerByteCount: what each read puts before the IP header, which is placed on a 16-byte boundary.
-  init(headerByteCount: Int) { self.headerByteCount = headerByteCount }
+  package init(headerByteCount: Int) { self.headerByteCount = headerByteCount }
 
   /// Room for one read, ``readByteCount`` bytes at least.
-  mutating func room() -> UnsafeMutableRawBufferPointer {
+  package mutating func room() -> UnsafeMutableRawBufferPointer {
     if isKnownUniquelyReferenced(&current) { used = 0 }
     var start = aligned(used)
     if current.capacity - start < Self.readByteCount {
@@ -33,7 +33,7 @@ struct ReceiveBuffer {
   }
 
   /// The packet that a read of `byteCount` into ``room()`` gave, without the headers in front of it.
-  mutating func take(_ byteCount: Int) -> ByteSlice {
+  package mutating func take(_ byteCount: Int) -> ByteSlice {
     let start = used
     used += byteCount
     return ByteSlice(current, offset: start + headerByteCount, count: byteCount - headerByteCount)

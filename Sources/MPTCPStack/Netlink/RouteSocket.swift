@@ -85,6 +85,15 @@ package final class RouteSocket {
     try exchange(message, "make the devices \(name) and \(peer)", remedy: Self.administratorRemedy)
   }
 
+  /// Moves an interface into the network namespace behind `namespace`, under the name `newName`.
+  package func moveLink(_ name: String, to namespace: Int32, as newName: String) throws(SystemError) {
+    let index = try link(name).index
+    var message = request(type: .newLink, flags: .acknowledge, header: linkHeader(index: index, flags: 0, change: 0))
+    message.attribute(28, UInt32(bitPattern: namespace))
+    message.attribute(3, newName)
+    try exchange(message, "move \(name) into a namespace", remedy: Self.administratorRemedy)
+  }
+
   /// Removes an interface.
   package func removeLink(_ name: String) throws(SystemError) {
     let index = try link(name).index

@@ -41,6 +41,23 @@ package enum NetworkNamespace {
     throw SystemError("enter a namespace of our own", number: -result, remedy: namespaceRemedy)
   }
 
+  /// Runs this program anew as the first process of network, process and mount namespaces of its own, and gives its exit
+  /// status. Who may not make them alone gets a user namespace around them, and is root there. Whatever lives in them
+  /// ends with this process, however it ends.
+  ///
+  /// Call it before the process has a second thread.
+  package static func runInside(
+    arguments: [String], environment: [String: String]
+  ) throws(SystemError) -> Int32 {
+    let result = withCStrings(arguments, environment) { clinux_run_in_namespaces("/proc/self/exe", $0, $1) }
+    if result < 0 { throw SystemError("enter namespaces of our own", number: -result, remedy: namespaceRemedy) }
+    return result
+  }
+
+  /// Prepares the process that `runInside` has started: it hears of signals and children only when it asks. To be called
+  /// while it has one thread.
+  package static func prepareInside() { clinux_signals_block() }
+
   /// What forbids namespaces, as far as the system tells.
   private static var namespaceRemedy: String {
     func setting(_ name: String, is value: UInt8) -> Bool {
@@ -59,7 +76,8 @@ package enum NetworkNamespace {
     return "a container's seccomp profile, or its missing CAP_SYS_ADMIN, may forbid them"
   }
 
-  private static func withCStrings(
+  /// Gives arguments and environment in the form that `execve` takes.
+  package static func withCStrings(
     _ arguments: [String], _ environment: [String: String],
     _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) ->
       Int32

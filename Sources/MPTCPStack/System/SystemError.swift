@@ -33,7 +33,7 @@ extension SystemError: CustomStringConvertible {
 
 /// Gives the result of a CLinux call, or throws what went wrong.
 @discardableResult
-func check<Result: SignedInteger>(
+package func check<Result: SignedInteger>(
   _ result: Result, _ attempt: @autoclosure () -> String, remedy: @autoclosure () -> String? = nil
 ) throws(SystemError) -> Result {
   if result >= 0 { return result }
@@ -41,15 +41,18 @@ func check<Result: SignedInteger>(
 }
 
 /// A file descriptor that closes with its last reference.
-final class Descriptor: Sendable {
-  let number: Int32
+package final class Descriptor: Sendable {
+  /// Its number.
+  package let number: Int32
 
-  init(_ number: Int32) { self.number = number }
+  /// Takes over `number`.
+  package init(_ number: Int32) { self.number = number }
 
   deinit { _ = clinux_close(number) }
 }
 
 /// The monotonic clock, with its own origin: what the loop calls "now".
-enum MonotonicClock {
-  static var now: Int64 { clinux_now() }
+package enum MonotonicClock {
+  /// Nanoseconds since some moment.
+  package static var now: Int64 { clinux_now() }
 }

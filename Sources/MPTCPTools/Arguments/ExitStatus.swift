@@ -26,10 +26,14 @@ public struct ExitStatus: RawRepresentable, Hashable, Sendable {
   public static let withoutKernel = ExitStatus(rawValue: 5)
   /// A wrong argument (`EX_USAGE`).
   public static let usage = ExitStatus(rawValue: 64)
+  /// A file that is given does not hold what it should (`EX_DATAERR`).
+  public static let wrongData = ExitStatus(rawValue: 65)
   /// The operating system refused something (`EX_OSERR`).
   public static let system = ExitStatus(rawValue: 71)
   /// Reading or writing a file failed (`EX_IOERR`).
   public static let inputOutput = ExitStatus(rawValue: 74)
+  /// The machine was too slow for the measurement; another time it may not be (`EX_TEMPFAIL`).
+  public static let void = ExitStatus(rawValue: 75)
   /// A permission is missing (`EX_NOPERM`).
   public static let noPermission = ExitStatus(rawValue: 77)
   /// Ended by SIGINT, as shells count it.

@@ -8,6 +8,8 @@ public struct PathProgress: Sendable, Hashable {
   public var bitsPerSecond: Double
   /// The smoothed round-trip time in seconds; `nil` before the first sample.
   public var roundTripTime: Double?
+  /// What ``roundTripTime`` is called, where it is another time.
+  public var timeName = "rtt"
   /// A word for a path that does not carry anything now: `down`, `stalled`, `backup`.
   public var remark: String?
 
@@ -28,7 +30,7 @@ public struct PathProgress: Sendable, Hashable {
   public func line(fullScale: Double, nameWidth: Int, width: Int) -> String {
     let rate = pad(text(bitsPerSecond: bitsPerSecond), 11)
     let time = pad(roundTripTime.map { text(seconds: $0) } ?? "–", 8)
-    let tail = " \(rate)  rtt \(time)  \(pad(text(byteCount: byteCount), 8))" + (remark.map { "  \($0)" } ?? "")
+    let tail = " \(rate)  \(timeName) \(time)  \(pad(text(byteCount: byteCount), 8))" + (remark.map { "  \($0)" } ?? "")
     let head = name + String(repeating: " ", count: max(0, nameWidth - name.count)) + " "
     let room = min(30, width - 1 - head.count - tail.count)
     let share = fullScale > 0 ? bitsPerSecond / fullScale : 0

@@ -1,0 +1,108 @@
+import CLinux
+import Dispatch
+import MPTCPLink
+import MPTCPStack
+import MPTCPWire
+import Synchronization
+
+/// Carries one path's packets both ways, on a thread of its own, for as long as it is wanted.
+final class Carrier: Sendable {
+  /// Frames taken from one host before the other's, and what is due, have their turn.
+  private static let burst = 16
+  /// A wait shorter than this is spent looking: going to sleep takes as long.
+  private static let shortestSleep = Nanoseconds.microseconds(12)
+  /// How often the accounts are brought up to date.
+  private static let accounting = Nanoseconds.milliseconds(100)
+
+  private let name: String
+  private let links: [LinkConfiguration]
+  private let isWanted = Atomic(true)
+  /// When the schedules begin; 0 until then.
+  private let scheduleOrigin = Atomic<Int64>(0)
+  private let event: Descriptor
+  private let ended = DispatchSemaphore(value: 0)
+  private let accounts = Mutex<[DirectionAccount]>([DirectionAccount(), DirectionAccount()])
+
+  /// Begins to carry packets between the ports of a path.
+  init(_ path: LabFile.Path, between ports: PortPair, capture: PathCapture?) throws {
+    name = path.name
+    links = path.ends.map(\.link)
+    event = Descriptor(try check(clinux_event_create(), "make an event"))
+    let poll = Descriptor(try check(clinux_poll_create(), "make an epoll descriptor"))
+    try check(clinux_poll_add(poll.number, ports.first.descriptor, CLINUX_READABLE, 0), "watch a device")
+    try check(clinux_poll_add(poll.number, ports.second.descriptor, CLINUX_READABLE, 1), "watch a device")
+    try check(clinux_poll_add(poll.number, event.number, CLINUX_READABLE, 2), "watch an event")
+    try startThread(named: "path \(name)") { [self] in
+      carry(ports, poll, capture)
+      ended.signal()
+    }
+  }
+
+  /// Lets the links' schedules begin.
+  func beginSchedule() {
+    scheduleOrigin.store(MonotonicClock.now, ordering: .releasing)
+    clinux_event_signal(event.number)
+  }
+
+  /// Ends the carrying and waits for its end.
+  func stop() {
+    isWanted.store(false, ordering: .releasing)
+    clinux_event_signal(event.number)
+    ended.wait()
+    ended.signal()
+  }
+
+  /// What was measured of both directions, at most 100 ms old while packets come; whole after ``stop()``.
+  var measured: [DirectionAccount] { accounts.withLock { $0 } }
+
+  private func carry(_ ports: PortPair, _ poll: Descriptor, _ capture: PathCapture?) {
+    clinux_precise_sleep()
+    // What a link delays has to leave on time; without a link there is only throughput, and the hosts need time too.
+    let isShaped = links.contains { $0 != LinkConfiguration(seed: $0.seed) }
+    _ = clinux_urgent_thread(isShaped)
+    let waits = Descriptor(clinux_run_delay_open())
+    var lastWait = clinux_run_delay(waits.number)
+    let start = Instant(nanoseconds: MonotonicClock.now)
+    var forth = Direction(from: ports.first, to: ports.second, side: 0, links[0], capture: capture, at: start)
+    var back = Direction(from: ports.second, to: ports.first, side: 1, links[1], capture: capture, at: start)
+    var hasSchedule = false
+    var nextAccounting = start
+    var wait = Nanoseconds.zero
+    withUnsafeTemporaryAllocation(of: clinux_ready.self, capacity: 3) { ready in
+      while isWanted.load(ordering: .acquiring) {
+        forth.deliver()
+        var count = forth.take(limit: Self.burst, after: wait)
+        back.deliver()
+        count = max(count, back.take(limit: Self.burst, after: wait))
+        wait = .zero
+        let now = Instant(nanoseconds: MonotonicClock.now)
+        if now >= nextAccounting {
+          let current = [forth.closedAccount(), back.closedAccount()]
+          accounts.withLock { $0 = current }
+          nextAccounting = now + Self.accounting
+        }
+        if count == Self.burst { continue }
+        var left = Nanoseconds.seconds(1)
+        if let deadline = forth.nextDeadline { left = min(left, deadline - now) }
+        if let deadline = back.nextDeadline { left = min(left, deadline - now) }
+        if left < Self.shortestSleep { continue }
+        let events = clinux_poll_wait(poll.number, ready.baseAddress, 3, left.count)
+        let waited = isShaped ? clinux_run_delay(waits.number) : 0
+        // Waiting for a processor after the timer's end shows when packets leave; here it is about those that came.
+        if events > 0 { wait = Nanoseconds(waited - lastWait) }
+        lastWait = waited
+        for index in 0..<max(Int(events), 0) where ready[index].tag == 2 {
+          clinux_event_clear(event.number)
+          let origin = scheduleOrigin.load(ordering: .acquiring)
+          if origin != 0, !hasSchedule {
+            hasSchedule = true
+            forth.begin(links[0].schedule, at: Instant(nanoseconds: origin))
+            back.begin(links[1].schedule, at: Instant(nanoseconds: origin))
+          }
+        }
+      }
+    }
+    let final = [forth.closedAccount(), back.closedAccount()]
+    accounts.withLock { $0 = final }
+  }
+}

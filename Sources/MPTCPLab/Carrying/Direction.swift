@@ -1,0 +1,253 @@
+import CLinux
+import MPTCPCore
+import MPTCPLink
+import MPTCPStack
+import MPTCPWire
+
+/// One direction of a path: takes what one host sends, lets it through the link, and hands it to the other host on time.
+struct Direction {
+  /// Wire packets that the line sends within this time cross in one piece, and arrive when the last of them does.
+  private static let pieceTime = Nanoseconds.microseconds(100)
+
+  private let source: DevicePort
+  private let destination: DevicePort
+  private let capture: PathCapture?
+  /// Which end the source is.
+  private let side: Int
+  private var link: Link
+  /// Whether there is nothing that the link would do.
+  private let isTransparent: Bool
+  private var coalescer = SegmentCoalescer()
+  private var headers = FrameHeaders()
+  private var disturbances = Disturbances()
+  private(set) var account = DirectionAccount()
+  /// What the link's schedule has still to do, the next at the end.
+  private var coming: [(time: Instant, isUp: Bool)] = []
+
+  init(
+    from source: DevicePort, to destination: DevicePort, side: Int, _ configuration: LinkConfiguration,
+    capture: PathCapture?,
+    at now: Instant
+  ) {
+    (self.source, self.destination, self.side, self.capture) = (source, destination, side, capture)
+    var unscheduled = configuration
+    // Its times count from the command's beginning.
+    unscheduled.schedule = []
+    link = Link(unscheduled, at: now)
+    var plain = LinkConfiguration()
+    plain.seed = configuration.seed
+    isTransparent = configuration == plain
+  }
+
+  /// Lets the schedule's time begin.
+  mutating func begin(_ schedule: [LinkEvent], at now: Instant) {
+    coming = schedule.enumerated()
+      .sorted { ($0.element.after, $0.offset) > ($1.element.after, $1.offset) }
+      .map { (now + $0.element.after, $0.element.change == .up) }
+  }
+
+  /// When ``deliver()`` has something to do.
+  var nextDeadline: Instant? {
+    guard let event = coming.last?.time else { return link.nextDeadline }
+    return min(link.nextDeadline ?? event, event)
+  }
+
+  /// What was measured until now.
+  mutating func closedAccount() -> DirectionAccount {
+    account.counters = link.counters
+    account.overflowCount += source.overflowCount()
+    account.refusedFrameCount = destination.refusedFrameCount
+    return account
+  }
+
+  // MARK: In
+
+  /// Takes up to `limit` frames that the source host has sent; gives how many there were.
+  ///
+  /// - Parameter wait: how long this thread had to wait for a processor after they had come.
+  mutating func take(limit: Int, after wait: Nanoseconds) -> Int {
+    for count in 0..<limit {
+      guard let frame = source.receive() else { return count }
+      let now = Instant(nanoseconds: MonotonicClock.now)
+      guard isPacket(frame) else {
+        // ARP is between the hosts; the model is of IP packets.
+        frame.bytes.withUnsafeBytes { destination.send(frame.header, $0) }
+        continue
+      }
+      if let capture {
+        capture.record(frame, linkHeaderByteCount: source.linkHeaderByteCount, side, .outbound, at: now)
+      }
+      account.noteSent(at: now)
+      if isTransparent {
+        pass(frame, at: now)
+      } else {
+        if count == 0, wait > Disturbances.threshold { disturbances.note(wait, at: now) }
+        enter(frame, at: now)
+      }
+    }
+    return limit
+  }
+
+  private func isPacket(_ frame: DevicePort.Frame) -> Bool {
+    guard source.linkHeaderByteCount > 0 else { return true }
+    let type = frame.bytes.withUnsafeBytes { UInt16($0[12]) << 8 | UInt16($0[13]) }
+    return type == 0x0800 || type == 0x86dd
+  }
+
+  private mutating func pass(_ frame: DevicePort.Frame, at now: Instant) {
+    let byteCount = frame.bytes.count - source.linkHeaderByteCount
+    if let segment = SuperSegment(frame, linkHeaderByteCount: source.linkHeaderByteCount) {
+      account.direct.packetCount += segment.segmentCount
+      account.direct.byteCount += byteCount + (segment.segmentCount - 1) * segment.headerByteCount
+    } else {
+      account.direct.packetCount += 1
+      account.direct.byteCount += byteCount
+    }
+    frame.bytes.withUnsafeBytes { destination.send(frame.header, $0) }
+    if let capture {
+      capture.record(frame, linkHeaderByteCount: source.linkHeaderByteCount, 1 - side, .inbound, at: now)
+    }
+    account.noteDelivered(byteCount: byteCount, at: now)
+  }
+
+  private mutating func enter(_ frame: DevicePort.Frame, at now: Instant) {
+    if source.linkHeaderByteCount > 0 { headers.note(frame.bytes.bytes, byteCount: source.linkHeaderByteCount) }
+    let packet = frame.bytes.dropFirst(source.linkHeaderByteCount)
+    if let segment = SuperSegment(frame, linkHeaderByteCount: source.linkHeaderByteCount) {
+      return enter(segment, packet, at: now)
+    }
+    let whole = PacketRun(
+      SuperSegment.Piece(header: frame.header, head: [], rest: frame.bytes), headerByteCount: packet.count,
+      payloadByteCount: 0, segmentByteCount: 0)
+    if link.send(whole, at: now) { return }
+    if frame.header.flags & UInt8(CLINUX_VNET_NEEDS_CHECKSUM) != 0 {
+      link.send(superSegment: packet.bytes, segmentByteCount: 0, at: now)
+    } else {
+      // Its checksum is the sender's: filled in anew, a damaged packet would come out whole.
+      link.send(packet.array, at: now)
+    }
+  }
+
+  private mutating func enter(_ segment: SuperSegment, _ packet: ByteSlice, at now: Instant) {
+    let count = segment.segmentCount
+    let step = min(count, segmentsInPiece(byteCount: segment.headerByteCount + segment.segmentByteCount))
+    var first = 0
+    while first < count {
+      let range = first..<min(first + step, count)
+      let piece = segment.piece(range)
+      let payloadByteCount = segment.payloadByteCount(of: range)
+      let run = PacketRun(
+        piece, headerByteCount: segment.headerByteCount, payloadByteCount: payloadByteCount,
+        segmentByteCount: segment.segmentByteCount)
+      if !link.send(run, at: now) {
+        let bytes =
+          piece.head.isEmpty ? packet.array : Array(piece.head[source.linkHeaderByteCount...]) + piece.rest.array
+        link.send(superSegment: bytes.span.bytes, segmentByteCount: segment.segmentByteCount, at: now)
+      }
+      first = range.upperBound
+    }
+  }
+
+  private func segmentsInPiece(byteCount: Int) -> Int {
+    guard let rate = link.configuration.bitsPerSecond else { return .max }
+    return max(1, rate / 8_000 * Int(Self.pieceTime.count) / 1_000_000 / byteCount)
+  }
+
+  // MARK: Out
+
+  /// Hands over what has arrived by now.
+  mutating func deliver() {
+    var now = Instant(nanoseconds: MonotonicClock.now)
+    while let event = coming.last, event.time <= now {
+      coming.removeLast()
+      link.set(isUp: event.isUp, at: event.time)
+    }
+    while let arrival = link.nextDeadline, arrival <= now {
+      guard let packet = link.receive(at: now) else { break }
+      if let piece = packet.run?.content as? SuperSegment.Piece {
+        flush()
+        hand(over: piece)
+      } else {
+        if let capture { capture.record(packet.bytes, 1 - side, .inbound, at: now) }
+        coalescer.add(packet.bytes)
+      }
+      count(packet, at: now)
+      now = Instant(nanoseconds: MonotonicClock.now)
+    }
+    flush()
+  }
+
+  private mutating func count(_ packet: LinkPacket, at now: Instant) {
+    let packetCount = packet.run?.wirePacketCount ?? 1
+    let byteCount = packet.run?.wireByteCount ?? packet.bytes.count
+    let disturbance = disturbances.wait(at: packet.sent)
+    var spacing = Nanoseconds.zero
+    if packetCount > 1, let rate = link.configuration.bitsPerSecond {
+      spacing = Nanoseconds(Int64(byteCount / packetCount) * 8_000_000_000) / Int64(max(rate, 1))
+    }
+    account.noteDelivered(
+      packetCount: packetCount, byteCount: byteCount, at: now, delay: now - packet.sent + disturbance,
+      lateness: now - packet.arrival + disturbance, spacing: spacing)
+  }
+
+  private func hand(over piece: SuperSegment.Piece) {
+    piece.rest.withUnsafeBytes { rest in
+      piece.head.withUnsafeBytes { head in destination.send(piece.header, head, rest) }
+    }
+    guard let capture else { return }
+    let whole = piece.head.isEmpty ? piece.rest : ByteSlice(piece.head + piece.rest.array)
+    capture.record(
+      DevicePort.Frame(header: piece.header, bytes: whole), linkHeaderByteCount: source.linkHeaderByteCount, 1 - side,
+      .inbound, at: Instant(nanoseconds: MonotonicClock.now))
+  }
+
+  private mutating func flush() {
+    coalescer.flush()
+    while let packet = coalescer.next() {
+      var header = clinux_vnet_header()
+      if packet.segmentByteCount > 0 {
+        header.flags = UInt8(CLINUX_VNET_NEEDS_CHECKSUM)
+        header.checksum_start = UInt16(packet.networkHeaderByteCount + destination.linkHeaderByteCount)
+        header.checksum_offset = 16
+        header.gso_size = UInt16(packet.segmentByteCount)
+        header.header_length = UInt16(packet.headerByteCount + destination.linkHeaderByteCount)
+        let isVersion4 = packet.networkHeaderByteCount == 20
+        header.gso_type = UInt8(isVersion4 ? CLINUX_VNET_GSO_TCPV4 : CLINUX_VNET_GSO_TCPV6)
+        if packet.bytes[packet.networkHeaderByteCount + 13] & 0x80 != 0 {
+          header.gso_type |= UInt8(CLINUX_VNET_GSO_ECN)
+        }
+      }
+      packet.bytes.withUnsafeBytes { bytes in
+        guard destination.linkHeaderByteCount > 0 else { return destination.send(header, bytes) }
+        headers.header(for: packet.bytes.span.bytes).withUnsafeBytes { destination.send(header, $0, bytes) }
+      }
+    }
+  }
+}
+
+/// When this thread had to wait for a processor before it could read what a host had sent: packets of those moments are
+/// as late as that, which the link cannot know.
+struct Disturbances {
+  /// Shorter waits are as good as none.
+  static let threshold = Nanoseconds.microseconds(20)
+  private static let limit = 1 << 16
+
+  private var entries: [(time: Instant, wait: Nanoseconds)] = []
+
+  /// Notes that what was read at `time` had waited.
+  mutating func note(_ wait: Nanoseconds, at time: Instant) {
+    if entries.count == Self.limit { entries.removeFirst(Self.limit / 2) }
+    entries.append((time, wait))
+  }
+
+  /// How long what was read at `time` had waited.
+  func wait(at time: Instant) -> Nanoseconds {
+    guard let last = entries.last, last.time >= time else { return .zero }
+    var low = 0, high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].time < time { low = middle + 1 } else { high = middle }
+    }
+    return low < entries.count && entries[low].time == time ? entries[low].wait : .zero
+  }
+}

@@ -1,0 +1,74 @@
+import MPTCPWire
+
+extension LabFile {
+  /// What no single key can know: names that occur twice, or that nobody has.
+  func check() throws(LabFileError) {
+    guard !paths.isEmpty else { throw LabFileError("paths", "at least one path is wanted") }
+    // 64 networks of each family are planned for.
+    guard paths.count <= 64 else { throw LabFileError("paths", "more than 64") }
+    for (index, host) in hosts.enumerated() {
+      try checkName(host.name, limit: 32, at: "hosts[\(index)].name")
+      if hosts[..<index].contains(where: { $0.name == host.name }) {
+        throw LabFileError("hosts[\(index)].name", "'\(host.name)' is another host's name already")
+      }
+      for endpoint in host.endpoints where !isPath(endpoint.path, of: host.name) {
+        throw LabFileError(
+          "hosts[\(index)].mptcp.endpoints", "'\(endpoint.path)' is no path of \(host.name)")
+      }
+    }
+    for (index, path) in paths.enumerated() {
+      try checkName(path.name, limit: 15, at: "paths[\(index)].name")
+      guard path.name != "lo" else {
+        throw LabFileError("paths[\(index)].name", "'lo' is the loopback's; take another")
+      }
+      if paths[..<index].contains(where: { $0.name == path.name }) {
+        throw LabFileError("paths[\(index)].name", "'\(path.name)' is another path's name already")
+      }
+      guard path.first.host != path.second.host else {
+        throw LabFileError("paths[\(index)].between", "both ends are \(path.first.host); a path leads to another host")
+      }
+      try checkAddresses(of: path, at: index)
+    }
+    for (index, command) in commands.enumerated() where host(command.host) == nil {
+      throw LabFileError("run[\(index)].in", unknownHost(command.host))
+    }
+  }
+
+  /// That there is no such host, and which there are.
+  package func unknownHost(_ name: String) -> String {
+    "there is no host '\(name)'; the hosts are \(hosts.map(\.name).joined(separator: ", "))"
+  }
+
+  private func isPath(_ name: String, of host: String) -> Bool {
+    paths.contains { path in path.name == name && path.ends.contains { $0.host == host } }
+  }
+
+  /// Names become devices, variables and files.
+  private func checkName(_ name: String, limit: Int, at place: String) throws(LabFileError) {
+    let isPlain = name.utf8.allSatisfy { octet in
+      switch octet {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+        true
+      default: false
+      }
+    }
+    guard isPlain, (1...limit).contains(name.utf8.count) else {
+      throw LabFileError(place, "'\(name)': 1 to \(limit) letters, digits, '-' and '_'")
+    }
+  }
+
+  private func checkAddresses(of path: Path, at index: Int) throws(LabFileError) {
+    for (end, other) in [(path.first, path.second), (path.second, path.first)] {
+      for prefix in end.addresses {
+        let place = "paths[\(index)].addresses.\(end.host)"
+        guard other.addresses.contains(where: { $0.address.family == prefix.address.family }) else {
+          throw LabFileError(place, "\(prefix.address) has no address of its family at \(other.host)'s end")
+        }
+        guard !other.addresses.contains(where: { $0.address == prefix.address }) else {
+          throw LabFileError(place, "\(prefix.address) is \(other.host)'s address too")
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import MPTCPLink
+import MPTCPWire
+
+/// What a lab measured.
+///
+/// Rates are of IP packets, in bits per second; times are in seconds.
+package struct LabReport: Codable, Hashable, Sendable {
+  /// A run with more late packets than this proves nothing.
+  package static let lateShareLimit = 0.01
+
+  package var paths: [Path]
+  /// How long the command ran.
+  package var seconds: Double
+  /// The command's exit status, 128 and more for a signal.
+  package var exitStatus: Int32
+  /// The share of all packets on links that were handed over more than 0.5 ms later than the model has it, or lost since
+  /// the machine was too slow.
+  package var lateShare: Double
+  /// Whether the machine was too slow for the figures to mean anything.
+  package var isVoid: Bool
+  /// Packets that are missing in the captures.
+  package var uncapturedPacketCount = 0
+
+  package init(paths: [Path], seconds: Double, exitStatus: Int32) {
+    (self.paths, self.seconds, self.exitStatus) = (paths, seconds, exitStatus)
+    let directions = paths.flatMap(\.directions)
+    let all = directions.reduce(0) { $0 + $1.timedPacketCount + $1.lostBeforeLinkCount }
+    let late = directions.reduce(0) { $0 + $1.latePacketCount + $1.lostBeforeLinkCount }
+    lateShare = all == 0 ? 0 : Double(late) / Double(all)
+    isVoid = lateShare > Self.lateShareLimit
+  }
+
+  /// One path.
+  package struct Path: Codable, Hashable, Sendable {
+    package var name: String
+    /// `tun` or `veth`.
+    package var device: String
+    package var directions: [Direction]
+  }
+
+  /// One direction of a path.
+  package struct Direction: Codable, Hashable, Sendable {
+    package var from: String
+    package var to: String
+    /// The link, in the form that the lab file has; empty for a bare wire.
+    package var link: String
+    package var sentPacketCount: Int
+    package var sentByteCount: Int
+    package var deliveredPacketCount: Int
+    package var deliveredByteCount: Int
+    /// Between the first and the last packet that was sent.
+    package var offeredBitsPerSecond: Double
+    /// Between the first and the last packet that was handed over.
+    package var carriedBitsPerSecond: Double
+    /// In the second that had most.
+    package var busiestSecondBitsPerSecond: Double
+    /// Wire packets dropped by the link, by cause; causes without any are left out.
+    package var drops: [String: Int]
+    /// Frames lost before the link, since the machine was too slow.
+    package var lostBeforeLinkCount: Int
+    /// Frames that the receiving host refused.
+    package var refusedFrameCount: Int
+    package var markedPacketCount: Int
+    package var duplicatedPacketCount: Int
+    /// How long packets were under way; absent on a bare wire.
+    package var delay: Times?
+    /// How much later than the model has it they were handed over.
+    package var lateness: Times?
+    /// How many packets the times are of.
+    package var timedPacketCount: Int
+    /// How many of these were more than 0.5 ms late.
+    package var latePacketCount: Int
+  }
+
+  /// A distribution of times.
+  package struct Times: Codable, Hashable, Sendable {
+    package var minimum: Double
+    package var median: Double
+    package var percentile99: Double
+    package var maximum: Double
+
+    init?(_ histogram: DurationHistogram) {
+      guard let minimum = histogram.minimum, let median = histogram.quantile(0.5),
+        let percentile99 = histogram.quantile(0.99), let maximum = histogram.maximum
+      else { return nil }
+      self.minimum = minimum.seconds
+      self.median = median.seconds
+      self.percentile99 = percentile99.seconds
+      self.maximum = maximum.seconds
+    }
+  }
+}
+
+extension LabReport.Path {
+  init(_ path: LabFile.Path, device: LabFile.Device, _ accounts: [DirectionAccount]) {
+    self.init(
+      name: path.name, device: device.rawValue,
+      directions: [
+        LabReport.Direction(from: path.first, to: path.second.host, accounts[0]),
+        LabReport.Direction(from: path.second, to: path.first.host, accounts[1]),
+      ])
+  }
+}
+
+extension LabReport.Direction {
+  init(from end: LabFile.End, to other: String, _ account: DirectionAccount) {
+    var plain = LinkConfiguration()
+    plain.seed = end.link.seed
+    let counters = account.counters
+    from = end.host
+    to = other
+    link = end.link == plain ? "" : end.link.description
+    sentPacketCount = counters.sent.packetCount + account.direct.packetCount
+    sentByteCount = counters.sent.byteCount + account.direct.byteCount
+    deliveredPacketCount = counters.delivered.packetCount + account.direct.packetCount
+    deliveredByteCount = counters.delivered.byteCount + account.direct.byteCount
+    func rate(_ byteCount: Int, _ range: ClosedRange<Instant>?) -> Double {
+      guard let range, range.upperBound > range.lowerBound else { return 0 }
+      return Double(byteCount) * 8 / (range.upperBound - range.lowerBound).seconds
+    }
+    offeredBitsPerSecond = rate(sentByteCount, account.sent)
+    carriedBitsPerSecond = rate(deliveredByteCount, account.delivered)
+    busiestSecondBitsPerSecond = Double(account.busiestSecondByteCount) * 8
+    drops = [:]
+    for cause in LinkDropCause.allCases {
+      let count = counters.dropped(cause).packetCount
+      if count > 0 { drops["\(cause)"] = count }
+    }
+    lostBeforeLinkCount = account.overflowCount
+    refusedFrameCount = account.refusedFrameCount
+    markedPacketCount = counters.marked.packetCount
+    duplicatedPacketCount = counters.duplicated.packetCount
+    delay = LabReport.Times(account.delays)
+    lateness = LabReport.Times(account.lateness)
+    timedPacketCount = account.lateness.count
+    latePacketCount = account.latePacketCount
+  }
+}

@@ -1,0 +1,154 @@
+import MPTCPLink
+import MPTCPWire
+import Testing
+
+@testable import MPTCPLab
+
+@Suite("Lab files")
+struct LabFileTests {
+  private static let example = """
+    {
+      "hosts": [{ "name": "client", "mptcp": { "endpoints": "subflow,fullmesh", "subflows": 4 } }, "server"],
+      "paths": [
+        { "name": "wifi", "between": ["client", "server"], "link": "40mbit,10ms,queue=100KB" },
+        { "name": "lte", "between": ["client", "server"], "device": "veth", "mtu": 1400,
+          "link": { "client": "5mbit,30ms", "server": "20mbit,30ms,loss=1%" } }
+      ],
+      "run": [{ "in": "server", "command": ["mptcp-peer", "server", "{server}:5000"], "listens": 5000 }]
+    }
+    """
+
+  @Test("A file gives hosts, paths with a link for each direction, and commands")
+  func example() throws {
+    let lab = try LabFile(json: Array(Self.example.utf8))
+    #expect(lab.hosts.map(\.name) == ["client", "server"])
+    #expect(lab.hosts[0].subflowLimit == 4)
+    #expect(lab.hosts[0].endpoints.map(\.path) == ["wifi", "lte"])
+    #expect(lab.hosts[0].endpoints[0].uses == [.subflow, .fullmesh])
+    #expect(lab.hosts[1].endpoints == [])
+    #expect(lab.paths[0].first.link.bitsPerSecond == 40_000_000)
+    #expect(lab.paths[0].second.link.bitsPerSecond == 40_000_000)
+    #expect(lab.paths[0].first.link.queueByteCount == 100_000)
+    #expect(lab.paths[0].device == .automatic)
+    #expect(lab.paths[1].device == .ethernet)
+    #expect(lab.paths[1].maximumTransmissionUnit == 1400)
+    #expect(lab.paths[1].first.link.bitsPerSecond == 5_000_000)
+    #expect(lab.paths[1].second.link.lossRate != .never)
+    #expect(lab.commands[0].listeningPort == 5000)
+  }
+
+  @Test("One link for both directions has chance of its own in each")
+  func seeds() throws {
+    let lab = try LabFile(json: Array(#"{"paths":[{"name":"p","between":["a","b"],"link":"loss=1%,seed=7"}]}"#.utf8))
+    #expect(lab.paths[0].first.link.seed != lab.paths[0].second.link.seed)
+    #expect(lab.paths[0].first.link.seed == 7)
+  }
+
+  @Test("Hosts that only paths name exist too, in the order of the paths")
+  func impliedHosts() throws {
+    let text = #"{"hosts":["z"],"paths":[{"name":"p","between":["b","a"]},{"name":"q","between":["a","z"]}]}"#
+    #expect(try LabFile(json: Array(text.utf8)).hosts.map(\.name) == ["z", "b", "a"])
+  }
+
+  @Test("A line with a rate and no queue gets one of 100 ms")
+  func defaultQueue() throws {
+    let lab = try LabFile(json: Array(#"{"paths":[{"name":"p","between":["a","b"],"link":"80mbit"}]}"#.utf8))
+    #expect(lab.paths[0].first.link.queueByteCount == 1_000_000)
+  }
+
+  @Test("Kernel settings are texts or numbers, below net.")
+  func settings() throws {
+    let text = """
+      {"hosts":[{"name":"a","sysctl":{"net.mptcp.scheduler":"default","net.ipv4.tcp_sack":0}}],
+       "paths":[{"name":"p","between":["a","b"]}]}
+      """
+    let settings = try LabFile(json: Array(text.utf8)).hosts[0].settings
+    #expect(settings.map(\.name) == ["net.ipv4.tcp_sack", "net.mptcp.scheduler"])
+    #expect(settings.map(\.value) == ["0", "default"])
+  }
+
+  /// A wrong file, the place that the error must name, and what else it must say.
+  static let wrong: [(String, String, String)] = [
+    ("", "", "no JSON"), ("[]", "", "an object"), ("{}", "paths", "missing"),
+    (#"{"paths":[]}"#, "paths", "at least one"),
+    (#"{"paths":[{"name":"p"}]}"#, "paths[0].between", "missing"),
+    (#"{"path":[]}"#, "path", "hosts, paths, run"),
+    (#"{"paths":[{"name":"p","between":["a"]}]}"#, "paths[0].between", "two ends"),
+    (#"{"paths":[{"name":"p","between":["a","a"]}]}"#, "paths[0].between", "another host"),
+    (#"{"paths":[{"name":"p","between":"a"}]}"#, "paths[0].between", "a list"),
+    (#"{"paths":[{"name":"p q","between":["a","b"]}]}"#, "paths[0].name", "letters"),
+    (#"{"paths":[{"name":"lo","between":["a","b"]}]}"#, "paths[0].name", "loopback"),
+    (#"{"paths":[{"name":"p","between":["a","b"]},{"name":"p","between":["a","b"]}]}"#, "paths[1].name", "already"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"link":"40mbits"}]}"#, "paths[0].link", "'40mbits'"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"link":{"c":"1ms"}}]}"#, "paths[0].link.c", "a and b"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"link":{"a":"x"}}]}"#, "paths[0].link.a", "'x'"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"link":7}]}"#, "paths[0].link", "an object"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"mtu":"big"}]}"#, "paths[0].mtu", "a whole number"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"mtu":9}]}"#, "paths[0].mtu", "68 to 65535"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"mtu":null}]}"#, "paths[0].mtu", "leave the key out"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"device":"tap"}]}"#, "paths[0].device", "auto, tun, veth"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"rate":"1mbit"}]}"#, "paths[0].rate", "name, between"),
+    (
+      #"{"paths":[{"name":"p","between":["a","b"],"addresses":{"a":["10.0.0.1"]}}]}"#, "paths[0].addresses.a[0]",
+      "10.0.1.1/24"
+    ),
+    (
+      #"{"paths":[{"name":"p","between":["a","b"],"addresses":{"a":["10.0.0.1/24"]}}]}"#, "paths[0].addresses.a",
+      "no address of its family"
+    ),
+    (#"{"hosts":["a","a"],"paths":[{"name":"p","between":["a","b"]}]}"#, "hosts[1].name", "already"),
+    (#"{"hosts":[{"name":"a","x":1}],"paths":[{"name":"p","between":["a","b"]}]}"#, "hosts[0].x", "sysctl"),
+    (
+      #"{"hosts":[{"name":"a","sysctl":{"kernel.hostname":"x"}}],"paths":[{"name":"p","between":["a","b"]}]}"#,
+      "hosts[0].sysctl.kernel.hostname", "below net."
+    ),
+    (
+      #"{"hosts":[{"name":"a","mptcp":{"endpoints":"sub"}}],"paths":[{"name":"p","between":["a","b"]}]}"#,
+      "hosts[0].mptcp.endpoints", "signal, subflow, backup, fullmesh"
+    ),
+    (
+      #"{"hosts":[{"name":"a","mptcp":{"endpoints":[{"path":"q","use":"signal"}]}}],"paths":[{"name":"p","between":["a","b"]}]}"#,
+      "hosts[0].mptcp.endpoints", "'q'"
+    ),
+    (
+      #"{"hosts":[{"name":"a","mptcp":{"subflows":9}}],"paths":[{"name":"p","between":["a","b"]}]}"#,
+      "hosts[0].mptcp.subflows", "0 to 8"
+    ),
+    (
+      #"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"c","command":["true"]}]}"#, "run[0].in",
+      "the hosts are a, b"
+    ),
+    (#"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"a","command":[]}]}"#, "run[0].command", "a program"),
+    (
+      #"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"a","command":["x"],"listens":70000}]}"#,
+      "run[0].listens", "1 to 65535"
+    ),
+  ]
+
+  @Test("What is wrong with a file is named with its place", arguments: wrong)
+  func errors(text: String, place: String, words: String) throws {
+    let error = #expect(throws: LabFileError.self) { try LabFile(json: Array(text.utf8)) }
+    #expect(error?.place == place, "\(String(describing: error))")
+    #expect(error?.problem.contains(words) == true, "\(String(describing: error))")
+  }
+
+  @Test(
+    "A syntax error says where it is, and what is expected there",
+    arguments: [
+      ("{\n  \"paths\": [,]\n}", "line 2, column 13: a value"), ("{\"a\": 1,}", "line 1, column 9: a key in quotes"),
+      ("{\"a\" 1}", "line 1, column 6: ':'"), ("[1 2]", "line 1, column 4: ',' or ']'"), ("[\"a\n\"]", "closing quote"),
+      ("[\"a\\\"]", "closing quote"), ("[1] 2", "line 1, column 5: nothing more"),
+      ("[nul]", "line 1, column 2: a value"),
+      ("[1e]", "a value"), ("{", "a key"), (String(repeating: "[", count: 501), "less nesting"),
+    ])
+  func syntax(text: String, words: String) {
+    let error = #expect(throws: LabFileError.self) { try LabFile(json: Array(text.utf8)) }
+    #expect(error?.description.contains("no JSON: ") == true)
+    #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+  }
+
+  @Test(
+    "What JSON allows has no fault",
+    arguments: ["{}", " [ ] ", "[1,-2.5e3,true,false,null,\"\\\"\"]", "{\"a\":{\"b\":[]}}"])
+  func noFault(text: String) { #expect(JSONSyntax.fault(in: Array(text.utf8)) == nil) }
+}
