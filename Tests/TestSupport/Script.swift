@@ -171,19 +171,19 @@ package final class ScriptedConnection {
 
   private static let synOptions: [TCPOption] = [.maximumSegmentSize(1460)]
 
-  /// The engine listens on port 80 and the script connects. nil when the engine's SYN/ACK has no MP_CAPABLE.
+  /// The engine listens on a port, 80 unless another is given, and the script connects. nil when the engine's SYN/ACK has no MP_CAPABLE.
   package static func accepted(
     by script: Script, options: ConnectionOptions = ConnectionOptions(), flags: MPCapableFlags = .hmac,
     timestamps: Bool = false, sack: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true,
-    roundTrip: Nanoseconds = .zero
+    roundTrip: Nanoseconds = .zero, port: Port = 4000, to service: Port = 80
   ) throws -> ScriptedConnection? {
     var listen = ListenerOptions()
     listen.connection = options
     _ = try? script.endpoint.listen(
-      on: TransportAddress(script.family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: script.now)
+      on: TransportAddress(script.family == .v4 ? .anyV4 : .anyV6, service), options: listen, at: script.now)
     let subflow = ScriptedSubflow(
-      script, path: 0, local: TransportAddress(Pair.address(0, 1, script.family), 4000),
-      remote: TransportAddress(Pair.address(0, 0, script.family), 80))
+      script, path: 0, local: TransportAddress(Pair.address(0, 1, script.family), port),
+      remote: TransportAddress(Pair.address(0, 0, script.family), service))
     subflow.usesTimestamps = timestamps
     subflow.send(
       .syn, [.capable(MPCapable(flags: flags))], plain: synOptions + (sack ? [.sackPermitted] : []))

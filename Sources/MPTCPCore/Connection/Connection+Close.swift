@@ -39,7 +39,8 @@ extension Connection {
   /// All that we had to say has arrived.
   func noteEndAcknowledged() {
     guard !isDataFinAcknowledged else { return }
-    isDataFinAcknowledged = true
+    advance(.endSent)
+    advance(.endAcknowledged)
     if isReleased, phase == .open {
       lingerDeadline = endpoint.now + Self.lingerTime
       endpoint.reschedule(self)
@@ -59,10 +60,15 @@ extension Connection {
     }
   }
 
-  /// Ends everything at once: RST on each subflow, with MP_FASTCLOSE where it speaks it (RFC 8684 §3.5, option R).
+  /// Ends everything at once: RST on each subflow, with MP_FASTCLOSE where it speaks it (RFC 8684 §3.5, option R), or
+  /// MP_FASTCLOSE on an ACK of one subflow (option A).
   /// Requirement 8684-3.5-06, 8684-3.5-14
-  func abort(reason: CloseReason, now: Instant) {
-    guard phase != .closed || !subflows.isEmpty else { return }
+  func abort(reason: CloseReason, form: FastCloseForm = .reset, now: Instant) {
+    guard phase != .closed || !subflows.isEmpty, dataState != .fastCloseWait else { return }
+    if form == .acknowledged, let carrier = fastCloseCarrier {
+      waitForFastClose(on: carrier, reason: reason, now: now)
+      return
+    }
     let fastClose: MultipathOption? = isMultipath ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
     var doubtful: [Subflow] = []
     for subflow in subflows where subflow.state != .closed && subflow.state != .synSent {
@@ -77,6 +83,7 @@ extension Connection {
 
   /// Both directions are done: subflows close, and the application is told.
   func checkFinished(now: Instant) {
+    // Closed once both DATA_FINs are DATA_ACKed (RFC 8684 §3.3.3).
     guard phase == .open, isDataFinAcknowledged, isRemoteFinished else { return }
     phase = .closed
     closeReason = .finished
@@ -87,6 +94,12 @@ extension Connection {
     emit(.closed(.finished))
     for subflow in subflows {
       if subflow.isSynchronized {
+        if subflow.isStalled, !subflow.sentMappings.isEmpty {
+          // What it still holds arrived elsewhere, and nobody waits for it any more (RFC 8684 §3.3.3).
+          // Requirement 8684-3.3.3-12, 8684-3.3.2-08
+          resetSubflow(subflow, reason: .tooMuchOutstandingData, isTransient: false, now: now, as: .connectionClosed)
+          continue
+        }
         subflow.requestFin(now: now)
         subflow.closeDeadline = now + .seconds(10)
         endpoint.reschedule(subflow)
@@ -94,21 +107,26 @@ extension Connection {
         resetSubflow(subflow, reason: .administrativelyProhibited, isTransient: false, now: now, as: .connectionClosed)
       }
     }
-    if subflows.isEmpty { endpoint.forget(self) }
+    if subflows.isEmpty {
+      advance(.subflowsClosed)
+      endpoint.forget(self)
+    }
     markDirty()
   }
 
-  /// Over, for this reason; nothing more is sent.
-  func end(_ reason: CloseReason, now: Instant) {
+  /// Over, for this reason; nothing more is sent, but what MP_FASTCLOSE takes on the subflow that is left, if one is.
+  func end(_ reason: CloseReason, leaving carrier: Subflow? = nil, now: Instant) {
     let wasOpen = phase != .closed
     phase = .closed
+    advance(carrier == nil ? .aborted : .fastCloseSent)
     if closeReason == nil { closeReason = reason }
     dataRetransmitDeadline = .distantFuture
     policyDeadline = .distantFuture
     orphanDeadline = .distantFuture
     lingerDeadline = .distantFuture
     announceDeadline = .distantFuture
-    for subflow in subflows { drop(subflow, reason: .connectionClosed, now: now) }
+    fastCloseDeadline = .distantFuture
+    for subflow in subflows where subflow !== carrier { drop(subflow, reason: .connectionClosed, now: now) }
     if wasOpen {
       wantsReadable = false
       emit(.closed(reason))

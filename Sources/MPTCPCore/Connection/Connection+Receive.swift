@@ -92,7 +92,7 @@ extension Connection {
   func takeRemoteFin(now: Instant) {
     guard let fin = remoteFinOffset, receiveNext == fin, !isRemoteFinished else { return }
     if !isFallback { receiveNext += 1 }
-    isRemoteFinished = true
+    advance(.peerEnded)
     if wantsReadable {
       wantsReadable = false
       emit(.readable)
@@ -142,6 +142,9 @@ extension Connection {
     let number = receiveDataNumber(receiveNext)
     return answersWithEightOctets ? .eight(number.rawValue) : .four(number.low32)
   }
+
+  /// What acknowledges the peer's DATA_FIN for good; nil where there is none to acknowledge.
+  var finalDataAck: UInt64? { isMultipath && hasWholeStream ? receiveDataNumber(receiveNext).rawValue : nil }
 
   // MARK: Missing mappings
 

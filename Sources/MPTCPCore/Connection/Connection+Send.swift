@@ -45,6 +45,10 @@ extension Connection {
   /// Sends what may be sent now: repairs, reinjections, new data, the end of the data, acknowledgements.
   func output(now: Instant) {
     isDirty = false
+    if dataState == .fastCloseWait {
+      for subflow in subflows where subflow.mustAcknowledge { subflow.emitAcknowledgment(now: now) }
+      return
+    }
     for subflow in subflows where subflow.isSynchronized { subflow.sendLost(now: now) }
     if phase == .open || phase == .closed {
       updateReceiveWindow()
@@ -171,7 +175,7 @@ extension Connection {
         dsn: sendDataNumber(offset), subflowSequenceNumber: UInt32(truncatingIfNeeded: start),
         length: UInt16(clamping: length + (mapping.hasDataFin ? 1 : 0)))
     }
-    if mapping.hasDataFin { isDataFinSent = true }
+    if mapping.hasDataFin { advance(.endSent) }
     subflow.sentMappings.append(mapping)
     subflow.sentSegments.append(SentSegment(start: start, end: start + length, sentAt: now))
     subflow.sendNext = start + length
@@ -187,6 +191,7 @@ extension Connection {
     if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
     // The FIN of plain TCP rides on the last data.
     let carriesFin = isFallback && isLast && subflow.beginFin(now: now)
+    if carriesFin { advance(.endSent) }
     subflow.emitData(
       mapping, range: start..<(start + length), push: offset + length == dataEnd, fin: carriesFin,
       isRetransmission: false, now: now)
@@ -202,18 +207,22 @@ extension Connection {
   private func sendEnd(now: Instant) {
     guard finishRequested, sendNext == dataEnd else { return }
     if isFallback {
-      for subflow in subflows where subflow.acceptsData { subflow.requestFin(now: now) }
+      for subflow in subflows where subflow.acceptsData {
+        subflow.requestFin(now: now)
+        advance(.endSent)
+      }
       return
     }
     guard isConfirmed || (dataEnd == 1 && hasSentKeys) else { return }
     if !isDataFinSent || resendsDataFin, !isDataFinAcknowledged, let carrier = carrierForControl() {
-      isDataFinSent = true
+      advance(.endSent)
       resendsDataFin = false
       dataFinCarrier = carrier.id
       carrier.mustAcknowledge = true
     }
-    // RFC 8684 §3.3.3 has the subflows closed as soon as our DATA_FIN is DATA_ACKed. We wait for the peer's, as Linux does:
-    // what it still sends needs subflows that can be replaced, and a half-closed one lives shorter in a middlebox.
+    // RFC 8684 §3.3.3 has the subflows closed once a DATA_FIN is acknowledged, and appendix D does so when ours is. We wait
+    // for the peer's as well, as Linux does: what it still sends needs subflows that can be replaced when a path fails,
+    // and nobody joins a connection that closes its subflows; and a half-closed one lives shorter in a middlebox.
     // Requirement 8684-3.3.3-09, 8684-3.3.3-10
     if isDataFinAcknowledged, isRemoteFinished {
       for subflow in subflows where subflow.isSynchronized { subflow.requestFin(now: now) }

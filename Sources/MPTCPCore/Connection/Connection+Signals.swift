@@ -145,6 +145,9 @@ extension Connection {
     return true
   }
 
+  /// RFC 8684 §3.3.4 suggests a check here, SSN − RCV.NXT ≤ DSN − DATA_ACK. Honest senders fail it: what is missing on this
+  /// subflow may have come over another one, and then DATA_ACK has left it behind while RCV.NXT has not. What it would
+  /// bound is bounded by ``Subflow/acceptanceEdge`` and by the connection's window.
   private func noteMapping(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     guard mapping.subflowOffset > 0, mapping.end > 0,
       mapping.subflowOffset <= subflow.acceptanceEdge + 65_535
@@ -156,7 +159,7 @@ extension Connection {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     case .exceeds:
-      resetSubflow(subflow, reason: .tooMuchOutstandingData, isTransient: true, now: now)
+      resetSubflow(subflow, reason: .lackOfResources, isTransient: true, now: now)
       return
     }
     hasReceivedMapping = true
@@ -210,7 +213,7 @@ extension Connection {
   // MARK: Addresses (RFC 8684 §3.4)
 
   private func take(_ option: AddAddress, on subflow: Subflow, now: Instant) {
-    guard option.version == .v1 else { return }
+    guard option.version == .v1, maySpendSignal(now: now) else { return }
     if option.isEcho {
       if let index = announcements.firstIndex(where: { $0.id == option.addressID && $0.address == option.address }) {
         announcements[index].isEchoed = true
@@ -247,6 +250,7 @@ extension Connection {
   }
 
   private func take(_ option: RemoveAddress, now: Instant) {
+    guard maySpendSignal(now: now) else { return }
     for index in 0..<option.count {
       let id = option[index]
       let count = remoteAddresses.count
@@ -266,7 +270,9 @@ extension Connection {
   private func take(_ option: MPPriority, on subflow: Subflow) {
     // Version 0 named an address; version 1 knows no such option (RFC 8684 §3.3.8).
     // Requirement 8684-3.3.8-03
-    guard option.addressID == nil, subflow.isPeerBackup != option.backup else { return }
+    guard option.addressID == nil, subflow.isPeerBackup != option.backup, maySpendSignal(now: endpoint.now) else {
+      return
+    }
     subflow.isPeerBackup = option.backup
     emit(.priorityChanged(subflow.id, isBackup: option.backup))
     markDirty()

@@ -29,6 +29,7 @@ extension Connection {
   private func perform(_ command: PathCommand, now: Instant) {
     switch command {
     case .openSubflow(let local, let remote, let isBackup):
+      guard maySpendJoin(now: now) else { return }
       _ = try? openSubflow(from: local, to: remote, isBackup: isBackup, now: now)
     case .closeSubflow(let id): if let subflow = subflow(id) { closeSubflow(subflow, now: now) }
     case .setBackup(let id, let isBackup): setBackup(id, isBackup)
@@ -131,7 +132,10 @@ extension Connection {
   ) {
     guard subflow.state != .closed else { return }
     if subflow.isSynchronized {
-      subflow.emitReset(reason: .unacceptablePerformance, isTransient: true, now: now)
+      // RFC 8684 §3.6: what has arrived over others meanwhile is too much to send here once more.
+      let isElsewhere = subflow.sentMappings.first.map { $0.dataOffset + $0.count <= sendUnacknowledged } ?? false
+      subflow.emitReset(
+        reason: isElsewhere ? .tooMuchOutstandingData : .unacceptablePerformance, isTransient: true, now: now)
     }
     drop(subflow, reason: reason, now: now)
     guard subflows.isEmpty else { return }
@@ -205,7 +209,10 @@ extension Connection {
     if phase == .open, isMultipath { tellEnd(of: subflow, reason, now: now) }
     armOrphanTimeout(now: now)
     markDirty()
-    if subflows.isEmpty, phase == .closed { endpoint.forget(self) }
+    if subflows.isEmpty, phase == .closed {
+      advance(.subflowsClosed)
+      endpoint.forget(self)
+    }
   }
 
   /// Tells the policy, once, that a subflow ended, or is about to: it would open closing ones anew.
@@ -218,7 +225,8 @@ extension Connection {
   /// No subflow works, whatever attempts are under way: from here on the time counts.
   private func armOrphanTimeout(now: Instant) {
     guard isConfirmed, phase == .open, orphanDeadline == .distantFuture, !hasLivingSubflow else { return }
-    orphanDeadline = now + Self.orphanTimeout
+    // Requirement 8684-3.3.3-14
+    orphanDeadline = now + options.breakBeforeMakeTimeout
     endpoint.reschedule(self)
   }
 
@@ -227,16 +235,12 @@ extension Connection {
     subflows.contains { $0.isFullyEstablished && (isRemoteFinished || $0.finOffset != $0.receiveNext - 1) }
   }
 
-  /// How long a connection without subflows waits for another (RFC 8684 §3.3.3 leaves the time open).
-  /// Requirement 8684-3.3.3-14
-  private static let orphanTimeout = Nanoseconds.seconds(60)
-
   /// No subflow has come that could bring the rest of the peer's data. One that the peer alone has ended may still carry
   /// ours, for as long as that gets on.
   func orphanDeadlinePassed(now: Instant) {
     orphanDeadline = .distantFuture
     guard !hasLivingSubflow, phase == .open else { return }
-    let patience = dataProgressAt + Self.orphanTimeout
+    let patience = dataProgressAt + options.breakBeforeMakeTimeout
     if patience > now, subflows.contains(where: \.acceptsData) {
       orphanDeadline = patience
     } else {
@@ -261,7 +265,7 @@ extension Connection {
       }
       // Break before make: the peer keeps the state too (RFC 8684 §3.3.3). Attempts that fail do not buy more time.
       // Requirement 8684-3.3.3-14, 8684-3.5-01
-      if orphanDeadline == .distantFuture { orphanDeadline = now + Self.orphanTimeout }
+      if orphanDeadline == .distantFuture { orphanDeadline = now + options.breakBeforeMakeTimeout }
       endpoint.reschedule(self)
     }
   }

@@ -37,6 +37,8 @@ final class Connection {
   let isInitiator: Bool
   var options: ConnectionOptions
   var phase = Phase.opening
+  /// Where the streams stand; ``advance(_:)`` alone moves it.
+  private(set) var dataState = DataState.established
   var isDirty = false
   /// The host called `close` or `abort`: nobody reads any more, and nobody is told anything.
   var isReleased = false
@@ -51,7 +53,7 @@ final class Connection {
   var multipath: Multipath
   let localKey: Key
   let localToken: Token
-  let localInitialNumber: DataSequenceNumber
+  var localInitialNumber: DataSequenceNumber
   var remoteKey = Key(0)
   var remoteToken = Token(0)
   var remoteInitialNumber = DataSequenceNumber(0)
@@ -99,10 +101,8 @@ final class Connection {
   var sendNext = 1
   var sendWindowEdge = 1
   var finishRequested = false
-  var isDataFinSent = false
   /// The DATA_FIN has to go out again.
   var resendsDataFin = false
-  var isDataFinAcknowledged = false
   /// Which subflow carries the DATA_FIN alone in its next acknowledgement.
   var dataFinCarrier: SubflowID?
   var reinjections = Deque<Reinjection>()
@@ -118,7 +118,6 @@ final class Connection {
   /// Bytes that subflows hold: out of order, unmapped, or waiting for a checksum.
   var pendingByteCount = 0
   var remoteFinOffset: Int?
-  var isRemoteFinished = false
   var wantsReadable = true
   var receivedByteCount = 0
   var duplicateByteCount = 0
@@ -133,6 +132,9 @@ final class Connection {
   var initialTuple: FourTuple
   var remoteAddresses: [RemoteAddress] = []
   var announcements: [Announcement] = []
+  /// What the peer may still have us do in this second.
+  var signalBudget = RateBudget()
+  var joinBudget = RateBudget()
   /// Options about addresses that no subflow was there to carry.
   var waitingOptions: [MultipathOption] = []
 
@@ -147,6 +149,9 @@ final class Connection {
   var orphanDeadline = Instant.distantFuture
   /// The application is gone; the peer has this long to finish.
   var lingerDeadline = Instant.distantFuture
+  /// MP_FASTCLOSE on an ACK has not been answered: when it goes again, and how often still (RFC 8684 §3.5, option A).
+  var fastCloseDeadline = Instant.distantFuture
+  var fastClosesLeft = 0
 
   init(
     endpoint: Endpoint, id: ConnectionID, slot: Int32, listener: ListenerID?, isInitiator: Bool,
@@ -216,6 +221,18 @@ final class Connection {
   /// Whether a reset may carry Multipath TCP options.
   var mayUseMultipathOptions: Bool { isMultipath }
 
+  /// The only place where the data-level state changes.
+  func advance(_ signal: DataState.Signal) { dataState = dataState.after(signal) }
+
+  /// Our DATA_FIN, or the FIN of plain TCP, has been sent.
+  var isDataFinSent: Bool { dataState.isEndSent }
+  /// It has been acknowledged, or no longer can be.
+  var isDataFinAcknowledged: Bool { dataState.isEndAcknowledged }
+  /// The peer's stream is here to its end, or nothing more of it is taken.
+  var isRemoteFinished: Bool { dataState.isPeerEnded }
+  /// The peer's stream is here to its end, whatever became of the connection.
+  var hasWholeStream: Bool { remoteFinOffset.map { receiveNext >= $0 } ?? false }
+
   var isFallback: Bool {
     if case .fellBack = multipath { return true }
     return multipath == .off
@@ -273,7 +290,8 @@ final class Connection {
 
   var nextDeadline: Instant {
     min(
-      min(min(dataRetransmitDeadline, policyDeadline), min(announceDeadline, orphanDeadline)), lingerDeadline)
+      min(min(dataRetransmitDeadline, policyDeadline), min(announceDeadline, orphanDeadline)),
+      min(lingerDeadline, fastCloseDeadline))
   }
 
   /// Does what is due.
@@ -286,6 +304,7 @@ final class Connection {
     if announceDeadline <= now { sendAnnouncements(now: now) }
     if orphanDeadline <= now { orphanDeadlinePassed(now: now) }
     if lingerDeadline <= now { lingerDeadlinePassed(now: now) }
+    if fastCloseDeadline <= now { fastCloseDeadlinePassed(now: now) }
     markDirty()
   }
 }

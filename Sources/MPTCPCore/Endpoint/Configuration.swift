@@ -67,6 +67,16 @@ public enum MultipathMode: Sendable, Hashable {
   case disabled
 }
 
+/// How Multipath TCP ends a connection at once (RFC 8684 §3.5). Plain TCP, and a connection whose peer has not proved that
+/// it speaks Multipath TCP, knows only the RST.
+public enum FastCloseForm: Sendable, Hashable {
+  /// Option R: RST with MP_FASTCLOSE on every subflow, and everything is forgotten.
+  case reset
+  /// Option A: MP_FASTCLOSE on an ACK of the best subflow, RST on the others. It goes again after each retransmission
+  /// time-out, three times, until the peer answers with RST; then a RST with MP_FASTCLOSE ends it.
+  case acknowledged
+}
+
 /// What may be said of a connection before it opens; a listener gives it to the connections that it accepts.
 public struct ConnectionOptions: Sendable {
   /// Whether to ask for Multipath TCP.
@@ -97,6 +107,9 @@ public struct ConnectionOptions: Sendable {
   public var keepAlive: Nanoseconds?
   /// How long data may stay unacknowledged before the connection is given up.
   public var userTimeout: Nanoseconds = .seconds(300)
+  /// How long a connection whose subflows are all gone waits for another one, ours or the peer's, before it is given up
+  /// (break before make; RFC 8684 §3.3.3 leaves the time open).
+  public var breakBeforeMakeTimeout: Nanoseconds = .seconds(60)
   /// How long to wait for an answer to the SYN.
   public var connectTimeout: Nanoseconds = .seconds(60)
   /// The most bytes that the application may have written and the peer not yet acknowledged.
@@ -228,6 +241,8 @@ public struct EndpointStatistics: Sendable, Hashable {
   public var badJoinAuthentications = 0
   /// ADD_ADDR ignored: wrong HMAC.
   public var badAddressAuthentications = 0
+  /// ADD_ADDR, REMOVE_ADDR and MP_PRIO that were not looked at: a connection's peer sent too many in a second.
+  public var ignoredSignals = 0
   /// DSS checksums that failed.
   public var badDataChecksums = 0
   /// Segments sent again.

@@ -90,7 +90,7 @@ extension Endpoint {
     note(now)
     let connection = try live(id)
     let slice = connection.read(upTo: limit, now: now)
-    if let slice, slice.isEmpty, !connection.isRemoteFinished, let reason = connection.closeReason {
+    if let slice, slice.isEmpty, !connection.hasWholeStream, let reason = connection.closeReason {
       throw .closed(reason)
     }
     return slice
@@ -117,13 +117,14 @@ extension Endpoint {
     finishCall()
   }
 
-  /// Ends the connection at once: RST, with MP_FASTCLOSE for Multipath TCP. The endpoint forgets the number.
-  public func abort(_ id: ConnectionID, at now: Instant) {
+  /// Ends the connection at once: RST for TCP, MP_FASTCLOSE for Multipath TCP (RFC 8684 §3.5). The endpoint forgets the
+  /// number; with ``FastCloseForm/acknowledged`` it keeps one subflow until the peer has answered or had its time.
+  public func abort(_ id: ConnectionID, form: FastCloseForm = .reset, at now: Instant) {
     note(now)
     guard let connection = connection(id) else { return }
     take(connection)
     connection.isReleased = true
-    connection.abort(reason: .aborted, now: now)
+    connection.abort(reason: .aborted, form: form, now: now)
     forget(connection)
     finishCall()
   }

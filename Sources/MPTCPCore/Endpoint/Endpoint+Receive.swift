@@ -144,8 +144,10 @@ extension Endpoint {
       reset(answering: segment, with: .fastClose(MPFastClose(receiverKey: key)), now: now)
       return nil
     }
-    // The FIN again: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they would go on for ever.
-    guard segment.flags.contains(.fin) || segment.flags.contains(.syn) || !segment.payload.isEmpty,
+    // The FIN again, or the DATA_FIN: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they would
+    // go on for ever.
+    let isDataFin = entry.dataAck != nil && segment.options.multipath.dss?.dataFin == true
+    guard segment.flags.contains(.fin) || segment.flags.contains(.syn) || !segment.payload.isEmpty || isDataFin,
       spendTimeWaitAnswer(now: now)
     else { return nil }
     if segment.flags.contains(.fin) { timeWaits.restart(slot, deadline: now + configuration.timeWait) }
@@ -153,6 +155,9 @@ extension Endpoint {
     if entry.usesTimestamps {
       let clock = entry.timestampOffset &+ UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000)
       _ = options.append(.timestamps(TCPTimestamps(value: clock, echo: entry.recentTimestamp)))
+    }
+    if let dataAck = entry.dataAck {
+      _ = options.append(.multipath(.dss(DSS(dataFin: false, dataAck: .eight(dataAck), mapping: nil))))
     }
     output(
       header: TCPHeader(

@@ -377,7 +377,7 @@ public final class Endpoint {
         tuple: subflow.tuple, path: subflow.path.rawValue, sendNext: subflow.sequenceNumber(subflow.sendNext),
         receiveNext: subflow.receiveSequenceNumber(subflow.receiveNext), usesTimestamps: subflow.usesTimestamps,
         recentTimestamp: subflow.recentTimestamp, timestampOffset: subflow.timestampOffset,
-        deadline: now + configuration.timeWait, fastCloseKey: fastCloseKey))
+        deadline: now + configuration.timeWait, dataAck: subflow.connection.finalDataAck, fastCloseKey: fastCloseKey))
     _ = tuples.insert(subflow.tuple, slot << 1 | 1)
     while timeWaits.count > configuration.maximumTimeWaitCount,
       let oldest = timeWaits.popExpired(at: now, limit: configuration.maximumTimeWaitCount)

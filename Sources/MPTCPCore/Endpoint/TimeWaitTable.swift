@@ -1,7 +1,7 @@
 import DequeModule
 import MPTCPWire
 
-/// What is left of a subflow in TIME-WAIT (RFC 9293 §3.3.2): enough to acknowledge a FIN that comes again.
+/// What is left of a subflow in TIME-WAIT (RFC 9293 §3.3.2): enough to acknowledge a FIN that comes again, and a DATA_FIN.
 struct TimeWaitEntry {
   var tuple: FourTuple
   var path: Int32
@@ -12,6 +12,9 @@ struct TimeWaitEntry {
   var recentTimestamp: UInt32
   var timestampOffset: UInt32
   var deadline: Instant
+  /// The connection's TIME-WAIT (RFC 8684 §3.3.3): what a DATA_FIN that comes again is DATA_ACKed with, though the
+  /// connection is gone. nil for plain TCP.
+  var dataAck: UInt64?
   /// Not TIME-WAIT, but the end by MP_FASTCLOSE, whose RST may have missed the number that the peer expects: what still
   /// comes is answered with it, and this key of the peer's.
   var fastCloseKey: Key?

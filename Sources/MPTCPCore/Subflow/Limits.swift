@@ -15,6 +15,10 @@ enum Limits {
   static let sackedPiece = 48
   /// Announcements of the peer that a connection keeps.
   static let remoteAddresses = 32
+  /// Announcements, removals and priorities of the peer that are looked at in a second; more than it can mean.
+  static let signalsPerSecond = 64
+  /// Subflows that a policy opens in a second: what an announcement can aim at somebody.
+  static let joinsPerSecond = 16
   /// Addresses of ours that the peer is told of.
   static let announcements = 32
   /// One-shot options that wait for a pure ACK.

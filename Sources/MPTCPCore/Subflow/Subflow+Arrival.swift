@@ -6,6 +6,10 @@ import MPTCPWire
 extension Subflow {
   /// Takes a segment in. Answers wait for the endpoint's next output pass.
   func arrive(_ segment: Segment, now: Instant) {
+    if connection.dataState == .fastCloseWait {
+      arriveInFastCloseWait(segment, now: now)
+      return
+    }
     switch state {
     case .synSent: arriveInSynSent(segment, now: now)
     case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
@@ -237,7 +241,7 @@ extension Subflow {
 
   /// RFC 9293 §3.10.7.4, first check. The window is what was advertised, even if the connection's has filled since.
   /// Requirement 9293-3.4-02
-  private func isAcceptable(start: Int, length: Int) -> Bool {
+  func isAcceptable(start: Int, length: Int) -> Bool {
     let edge = acceptanceEdge
     if length == 0 { return start >= receiveNext - 1 && start <= edge }
     return start < max(edge, receiveNext + 1) && start + length > receiveNext

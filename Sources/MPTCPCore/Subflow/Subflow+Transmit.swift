@@ -49,7 +49,9 @@ extension Subflow {
     repeat {
       var options = baseOptions(now: now)
       hadOptions = !pendingOptions.isEmpty
-      if connection.isMultipath || connection.failureToSignal != nil || !pendingOptions.isEmpty {
+      if let fastClose = connection.fastCloseToSend {
+        _ = options.append(.multipath(fastClose))
+      } else if connection.isMultipath || connection.failureToSignal != nil || !pendingOptions.isEmpty {
         packAcknowledgment(&options)
       }
       _ = packSack(&options)
@@ -139,8 +141,18 @@ extension Subflow {
   var maySendOptions: Bool { isFullyEstablished && connection.multipath != .keyed }
 
   // MARK: Packing of options, in order of precedence
-  // 1. timestamps (RFC 7323 §3.2: on every segment), 2. the handshake's MP_CAPABLE or MP_JOIN, 3. the mapping of the
-  // data, with the DATA_ACK, 4. a one-shot option (pure ACKs only), 5. the DATA_ACK alone, 6. SACK with what is left.
+  //
+  // Forty octets (RFC 8684 appendix A), packed without padding between them. In this order, each where there is room:
+  //   SYN:      segment size 4, SACK permitted 2, timestamps 10, window scale 3, then MP_CAPABLE (4, 12) or MP_JOIN
+  //             (12, 16): at most 35.
+  //   any other segment:
+  //   1. timestamps, 10 (RFC 7323 §3.2: on every segment);
+  //   2. MP_FASTCLOSE while its answer is awaited (§3.5), 12, and then nothing else of Multipath TCP;
+  //   3. the third ACK's MP_CAPABLE (20, with data 24) or MP_JOIN (24), until the peer proves that it has it;
+  //   4. on data its mapping with the DATA_ACK, at most 28; on an ACK a DATA_FIN alone, the same;
+  //   5. on pure ACKs MP_FAIL (12), or one option that is said once, ADD_ADDR being the longest (30: just fits);
+  //   6. the DATA_ACK alone, 8 or 12; what 5. leaves no room for follows on an ACK of its own at once;
+  //   7. SACK with what is left.
 
   private func baseOptions(now: Instant) -> TCPOptionBlock {
     var options = TCPOptionBlock()

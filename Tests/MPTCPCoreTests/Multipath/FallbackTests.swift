@@ -39,12 +39,16 @@ import Testing
   func wherePacketsLoseTheirOptionsTheDataIsWhole(place: Place, sizes: (Int, Int)) throws {
     let pair = Pair([quick])
     let exchange = try Exchange(pair, clientSends: sizes.0, serverSends: sizes.1, options: lonely)
+    let auditor = WireAuditor()
     pair.middlebox { side, packet in
+      auditor.look(at: packet, from: side, isPlain: exchange.fallback(side) != nil)
       if self.isStripped(place, side: side, packet) { packet.strip() }
       return true
     }
     exchange.expectWhole()
     #expect((pair.now - Instant(nanoseconds: 1_000_000_000)).seconds < 8)
+    // Once plain TCP, never Multipath TCP again (RFC 8684 §3.7), and before that each mapping by the rules.
+    #expect(auditor.violations.isEmpty, "\(auditor.violations.prefix(5))")
   }
 
   // Requirement 8684-3.1-50

@@ -45,7 +45,7 @@ import Testing
   // MARK: Bounds
 
   // Requirement 8684-5-06
-  @Test func moreMappingsThanThereIsRoomForResetWithReason4() throws {
+  @Test func moreMappingsThanThereIsRoomForResetWithReason2() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
     var reset: WirePacket?
@@ -56,7 +56,7 @@ import Testing
       count += 1
       reset = script.takeAll().first(where: \.isReset)
     }
-    #expect(reset?.resetReason == .tooMuchOutstandingData)
+    #expect(reset?.resetReason == .lackOfResources)
     #expect(count <= Limits.receivedMappings + 1)
   }
 

@@ -1,0 +1,103 @@
+import MPTCPPolicy
+import MPTCPWire
+
+// MP_FASTCLOSE on an ACK, as its sender (RFC 8684 §3.5, option A): the state FASTCLOSE_WAIT.
+// Requirement 8684-3.5-05
+extension Connection {
+  /// How often it is repeated: what §3.5 recommends.
+  private static let fastCloseRepetitions = 3
+
+  /// The subflow that can carry MP_FASTCLOSE on an ACK; nil where only a RST is left. Until the peer has proved that it
+  /// knows our key, each ACK has to bring it the keys.
+  var fastCloseCarrier: Subflow? { phase == .open && isConfirmed ? carrierForControl() : nil }
+
+  /// What each ACK carries while the answer is awaited, and nothing else of Multipath TCP.
+  var fastCloseToSend: MultipathOption? {
+    dataState == .fastCloseWait ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
+  }
+
+  /// Sends it on `carrier`, and plain RSTs on the other subflows.
+  func waitForFastClose(on carrier: Subflow, reason: CloseReason, now: Instant) {
+    for subflow in subflows where subflow !== carrier && subflow.state != .closed && subflow.state != .synSent {
+      subflow.emitReset(reason: nil, isTransient: false, now: now)
+    }
+    carrier.forgetEverythingSent()
+    end(reason, leaving: carrier, now: now)
+    fastClosesLeft = Self.fastCloseRepetitions
+    sendFastClose(on: carrier, now: now)
+  }
+
+  private func sendFastClose(on carrier: Subflow, now: Instant) {
+    carrier.mustAcknowledge = true
+    fastCloseDeadline = now + carrier.roundTrip.retransmissionTimeout
+    endpoint.reschedule(self)
+    markDirty()
+  }
+
+  /// No RST has come for a retransmission time-out of the subflow.
+  /// Requirement 8684-3.5-10, 8684-3.5-11, 8684-3.5-12, 8684-3.5-13
+  func fastCloseDeadlinePassed(now: Instant) {
+    fastCloseDeadline = .distantFuture
+    guard dataState == .fastCloseWait, let carrier = subflows.first else { return }
+    guard fastClosesLeft == 0 else {
+      fastClosesLeft -= 1
+      sendFastClose(on: carrier, now: now)
+      return
+    }
+    // For middleboxes that still keep state.
+    carrier.emitReset(reason: nil, isTransient: false, with: fastCloseToSend, now: now)
+    fastCloseAnswered(on: carrier, now: now)
+    if carrier.sendUnacknowledged < carrier.sendNext { endpoint.rememberFastClose(carrier, key: remoteKey, now: now) }
+  }
+
+  /// The RST is here, or will not come.
+  /// Requirement 8684-3.5-08
+  func fastCloseAnswered(on carrier: Subflow, now: Instant) {
+    fastCloseDeadline = .distantFuture
+    drop(carrier, reason: .connectionClosed, now: now)
+  }
+}
+
+extension Subflow {
+  /// Nothing that it sent matters any more: no timer runs for it, and nothing of it goes again.
+  func forgetEverythingSent() {
+    sentSegments.removeAll()
+    sentMappings.removeAll()
+    pendingOptions.removeAll()
+    inFlightByteCount = 0
+    sackedByteCount = 0
+    lostByteCount = 0
+    recovery = Recovery()
+    unacknowledgedSince = .distantFuture
+    retransmitDeadline = .distantFuture
+    probeDeadline = .distantFuture
+    reorderDeadline = .distantFuture
+    acknowledgmentDeadline = .distantFuture
+    persistDeadline = .distantFuture
+    keepAliveDeadline = .distantFuture
+    paceDeadline = .distantFuture
+    closeDeadline = .distantFuture
+    removalDeadline = .distantFuture
+  }
+
+  /// While MP_FASTCLOSE waits for its answer: a RST ends it, and so does the peer's own MP_FASTCLOSE, which gets the RST
+  /// that it waits for. No data is taken any more (RFC 8684 §3.5), and what acknowledges ours says nothing now.
+  /// Requirement 8684-3.5-03, 8684-3.5-09
+  func arriveInFastCloseWait(_ segment: Segment, now: Instant) {
+    let flags = segment.flags
+    let start = receiveOffset(segment.header.sequenceNumber)
+    let length = segment.payload.count + (flags.contains(.fin) ? 1 : 0) + (flags.contains(.syn) ? 1 : 0)
+    guard isAcceptable(start: start, length: length) else { return }
+    if flags.contains(.rst) {
+      if start == receiveNext {
+        connection.fastCloseAnswered(on: self, now: now)
+      } else {
+        // RFC 5961 §3.2. The challenge carries MP_FASTCLOSE once more.
+        endpoint.challenge(self, now: now)
+      }
+      return
+    }
+    guard flags.contains(.ack), !flags.contains(.syn), let option = segment.options.multipath.fastClose else { return }
+    connection.takeFastClose(option, now: now)
+  }
+}

@@ -1,0 +1,111 @@
+import MPTCPLink
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+@testable import MPTCPCore
+
+/// What a sender of data must keep to (RFC 8684 §3.3.1 to §3.3.6).
+@Suite struct SenderRulesTests {
+  // Requirement 8684-3.3.3-04, 8684-3.3.4-03
+  @Test(arguments: [1, 2, 3, 4], [false, true])
+  func underLossAndReinjectionEveryMappingKeepsTheRules(seed: UInt64, checksum: Bool) throws {
+    var lossy = quick
+    lossy.lossRate = Probability(0.03)
+    lossy.reorderRate = Probability(0.02)
+    var options = ConnectionOptions()
+    options.checksum = checksum
+    options.receiveBufferByteCount = 200_000
+    let pair = Pair([lossy, slow], seed: seed)
+    let exchange = try Exchange(pair, clientSends: 600_000, serverSends: 600_000, options: options)
+    let auditor = WireAuditor()
+    var isSilent = false
+    pair.middlebox { side, packet in
+      auditor.look(at: packet, from: side, isPlain: false)
+      return !(isSilent && packet.path == 0)
+    }
+    // One path goes silent for a while: what it holds is sent over the other.
+    pair.run(for: .milliseconds(300))
+    isSilent = true
+    pair.run(for: .milliseconds(700))
+    isSilent = false
+    exchange.expectWhole(isMultipath: true)
+    #expect(auditor.violations.isEmpty, "\(auditor.violations.prefix(5))")
+    #expect(auditor.mappingCount > 300)
+  }
+
+  /// The largest right edge that any subflow advertised counts, and a smaller one later takes nothing back (§3.3.5).
+  // Requirement 8684-3.3.5-01, 8684-3.3.5-02, 8684-3.3.4-01
+  @Test func theLargestRightEdgeOverTheSubflowsCounts() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(1), at: 1, ack: 1)
+    let second = try #require(connection.join())
+    second.window = 65_535
+    second.send(.ack, [connection.dataAck(1)])
+    connection.initial.window = 1000
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(200_000)), to: connection.id, at: script.now)
+    var end = 1
+    for _ in 0..<80 {
+      for packet in script.takeAll() {
+        (packet.path == 0 ? connection.initial : second).note(packet)
+        if let at = connection.mapped(by: packet) { end = max(end, at + packet.payload.count) }
+      }
+      connection.initial.send(.ack, [connection.dataAck(1)])
+      second.send(.ack, [connection.dataAck(1)])
+      script.pass(.milliseconds(1))
+    }
+    #expect(end == 1 + 65_535)
+  }
+
+  /// What was sent on a subflow goes again there with the same octets, whatever came over another one meanwhile
+  /// (§3.3.2, §3.3.6).
+  // Requirement 8684-3.3.2-07, 8684-3.3.6-01, 8684-3.3.6-02
+  @Test func aSubflowFinishesWhatItBeganThoughTheDataIsDataAcknowledged() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(1000)), to: connection.id, at: script.now)
+    let first = try #require(script.take { !$0.payload.isEmpty })
+    let (silent, other) = first.path == 0 ? (connection.initial, second) : (second, connection.initial)
+    script.pass(.seconds(2))
+    let copy = try #require(other.take { $0.payload == octets(1000) })
+    #expect(connection.mapped(by: copy) == 1)
+    other.send(.ack, [connection.dataAck(1001)])
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 1000)
+    // The connection is done with it, the subflow is not.
+    _ = script.takeAll()
+    script.pass(.seconds(10))
+    let again = try #require(silent.take { !$0.payload.isEmpty })
+    #expect(again.payload == Array(octets(1000).prefix(again.payload.count)))
+    #expect(connection.mapped(by: again) == 1)
+    #expect(silent.offset(of: again) == 1)
+    let held = try #require(script.endpoint.connection(connection.id)).subflows.map(\.sentMappings.count)
+    #expect(held.reduce(0, +) == 1)
+    silent.expected = 1001
+    silent.send(.ack, [connection.dataAck(1001)])
+    #expect(script.endpoint.connection(connection.id)?.subflows.allSatisfy { $0.sentMappings.isEmpty } == true)
+  }
+
+  /// Urgent data is mapped and delivered like other data (§3.3.1).
+  @Test func urgentDataIsDeliveredInItsPlace() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    connection.initial.send(
+      [.ack, .psh, .urg], [connection.mapping(at: 11, subflowOffset: 11, octets(10))], payload: octets(10))
+    connection.send(octets(10, from: 10), at: 21)
+    #expect(try connection.readAll() == octets(20))
+  }
+
+  /// §3.3.5: the send buffer is at least as large as the receive buffer, as things are by default.
+  // Requirement 8684-3.3.5-05
+  @Test func theSendBufferIsAsLargeAsTheReceiveBuffer() {
+    let options = ConnectionOptions()
+    #expect(options.sendBufferByteCount >= options.receiveBufferByteCount)
+  }
+}
