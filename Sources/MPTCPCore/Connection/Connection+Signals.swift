@@ -29,6 +29,10 @@ extension Connection {
         } else if !subflow.hasReceivedDSS {
           hasDoubtfulAcknowledgment = true
         }
+      } else if subflow.isInitial, sendUnacknowledged == 1, sendNext > 1, segment.options.sack == nil {
+        // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run side
+        // by side. Sent again here, our data would be new data to a peer that is plain TCP.
+        resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
       } else if subflow.join != nil, !subflow.hasReceivedDSS, segment.options.sack == nil {
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
       }

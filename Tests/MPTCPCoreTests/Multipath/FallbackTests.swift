@@ -118,6 +118,36 @@ import Testing
     }
   }
 
+  // Requirement 8684-3.7-05
+  @Test(arguments: [false, true])
+  func aPeerThatFellBackWhileAJoinWasUnderWayGetsNoByteTwice(isDoubtful: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    // Its first data confirms the keys, so a join goes out, and is answered before the peer falls back.
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+    connection.initial.expected = 1
+    connection.send(octets(5), at: 1)
+    let syn = try #require(script.take(where: \.isSyn))
+    let join = try #require(connection.answerJoin(syn))
+    script.pass(.milliseconds(1))
+    join.send(.rst)
+    // The join is gone, and from here on the peer speaks plain TCP: our data is acknowledged without a DATA_ACK.
+    connection.initial.expected = 11
+    if isDoubtful {
+      var blocks = SACKBlocks()
+      let start = connection.initial.engineInitialNumber + 11
+      _ = blocks.append(SACKBlock(left: start, right: start + 1))
+      connection.initial.send(.ack, plain: [.sack(blocks)])
+    } else {
+      connection.initial.send(.ack)
+    }
+    _ = script.takeAll()
+    script.pass(.seconds(20))
+    let sent = script.takeAll()
+    #expect(!sent.contains { $0.source == connection.initial.remote.address && !$0.payload.isEmpty && !$0.isReset })
+  }
+
   // Requirement 8684-3.3.1-27
   @Test func anInfiniteMappingIsTakenAndAnswered() throws {
     let script = Script()
