@@ -1,24 +1,27 @@
 # make demo     the demonstration: two paths, one dies, every byte arrives
 # make test     everything: style, the fast suite, the interop suite against this machine's kernel
+# make fuzz     libFuzzer on the parsers, on one endpoint and on a pair, FUZZ_SECONDS each (an hour), FUZZ=packet for one
+# make sanitize the fast suite with the address sanitizer and with the thread sanitizer
 # make bench    goodput and connection rates beside the kernel's
 # make conformance  writes docs/conformance.md: each rule of the specifications with its code and its tests
 # make setup    checks Swift; the others see to the Debian packages that they want: installed as root, named otherwise
 # make format   rewrites the sources in the project's style; make lint only checks it
 
 SWIFT ?= swift
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sources
 # A traceback in a pipe helps nobody and takes seconds.
 export SWIFT
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-interop tools tools-mptcp tools-mptcp-peer tools-stack-peer bench conformance setup setup-tests setup-bench format lint
+.PHONY: demo test test-fast test-fuzz test-interop fuzz sanitize tools tools-mptcp tools-mptcp-peer tools-stack-peer bench \
+	conformance setup setup-tests setup-bench format lint
 
 # The output is the demonstration's alone: make demo DEMO=--json | jq .
 demo:
 	@$(MAKE) --no-print-directory setup tools-mptcp >&2
 	@.build/release/mptcp demo $(DEMO)
 
-test: setup-tests lint tools test-fast test-interop
+test: setup-tests lint tools test-fast test-fuzz test-interop
 
 # The tests that live in real time: beside hundreds that only compute they would wait for a thread for a minute.
 TIMED := (MPTCPStack|Multipath|Tool)Tests[.]
@@ -30,6 +33,18 @@ test-fast:
 	scripts/suite --skip-build --skip 'InteropTests|$(TIMED)'
 	scripts/suite --skip-build --filter '$(TIMED)'
 	MEMORY_TESTS=1 scripts/suite --skip-build --filter MemoryTests
+
+# Short: the corpus, and what twenty seconds on each find.
+test-fuzz:
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-20} scripts/fuzz
+
+fuzz:
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} scripts/fuzz $(FUZZ)
+
+# Each in a build of its own; slow, so not a part of `make test`.
+sanitize:
+	scripts/sanitize address
+	scripts/sanitize thread
 
 # The suite runs the release binaries, as users will.
 test-interop: tools

@@ -75,6 +75,11 @@ let package = Package(
       name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "MPTCPSimulatorTests", dependencies: ["MPTCPSimulator"], swiftSettings: strict),
+    // What libFuzzer runs (FuzzTesting), here over the corpus.
+    .target(
+      name: "FuzzTargets", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire"],
+      path: "FuzzTesting/Sources/FuzzTargets", swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
     .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
