@@ -58,7 +58,8 @@ let package = Package(
     // Tools: what they share
     .target(
       name: "MPTCPTools",
-      dependencies: ["MPTCPLink", "MPTCPWire", .product(name: "Crypto", package: "swift-crypto")] + api,
+      dependencies: ["MPTCPLink", "MPTCPSimulator", "MPTCPWire", .product(name: "Crypto", package: "swift-crypto")]
+        + api,
       swiftSettings: strict),
 
     // Ties the requirements in docs/requirements to code and tests (make conformance).
@@ -74,13 +75,13 @@ let package = Package(
     .testTarget(
       name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
       swiftSettings: strict),
-    .testTarget(name: "MPTCPSimulatorTests", dependencies: ["MPTCPSimulator"], swiftSettings: strict),
+    .testTarget(name: "MPTCPSimulatorTests", dependencies: ["MPTCPSimulator", "MPTCPTools"], swiftSettings: strict),
     // What libFuzzer runs (FuzzTesting), here over the corpus.
     .target(
       name: "FuzzTargets", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire"],
       path: "FuzzTesting/Sources/FuzzTargets", swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
-    .testTarget(name: "ToolTests", dependencies: ["MPTCPTools"], swiftSettings: strict),
+    .testTarget(name: "ToolTests", dependencies: ["MPTCPTools", "MPTCPSimulator"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
@@ -111,7 +112,7 @@ let package = Package(
     .executableTarget(
       name: "mptcp",
       dependencies: [
-        "Multipath", "MPTCPStack", "MPTCPLab", "MPTCPTools", "CLinux",
+        "Multipath", "MPTCPSimulator", "MPTCPStack", "MPTCPLab", "MPTCPTools", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

@@ -43,9 +43,11 @@ enum SmallScenarios {
 /// Runs to the end and further, until nothing is left.
 func run(_ scenario: Scenario) throws -> SimulationResults {
   let simulation = try Simulation(scenario)
+  simulation.checkInvariants()
   simulation.run()
   let results = simulation.results
   simulation.settle()
+  simulation.checkRest()
   if let failure = simulation.failure { throw ScenarioError("", failure) }
   return results
 }

@@ -36,7 +36,13 @@ final class Connection {
   let listener: ListenerID?
   let isInitiator: Bool
   var options: ConnectionOptions
-  var phase = Phase.opening
+  var phase = Phase.opening {
+    didSet {
+      guard phase != oldValue else { return }
+      endpoint.inspection?.note(
+        .connection, from: oldValue.number, to: phase.number, isRight: oldValue.leads(to: phase))
+    }
+  }
   /// Where the streams stand; ``advance(_:)`` alone moves it.
   private(set) var dataState = DataState.established
   var isDirty = false
@@ -50,7 +56,12 @@ final class Connection {
   var hasBeenAnnounced = false
 
   // Multipath TCP
-  var multipath: Multipath
+  var multipath: Multipath {
+    didSet {
+      endpoint.inspection?.note(
+        .multipath, from: oldValue.number, to: multipath.number, isRight: oldValue.leads(to: multipath))
+    }
+  }
   let localKey: Key
   let localToken: Token
   var localInitialNumber: DataSequenceNumber

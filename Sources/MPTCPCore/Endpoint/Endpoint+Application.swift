@@ -202,6 +202,7 @@ extension Endpoint {
   private func live(_ id: ConnectionID) throws(EndpointError) -> Connection {
     guard let connection = connection(id) else { throw .unknownConnection }
     take(connection)
+    touch(connection)
     return connection
   }
 

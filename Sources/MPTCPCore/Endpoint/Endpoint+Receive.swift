@@ -83,6 +83,7 @@ extension Endpoint {
     if let code = tuples[segment.tuple] {
       if code & 1 == 0 {
         guard let subflow = subflowSlots[Int(code >> 1)] else { return }
+        touch(subflow.connection)
         subflow.arrive(segment, now: now)
         if subflow.state != .closed { reschedule(subflow) }
         if subflow.connection.phase != .closed { reschedule(subflow.connection) }

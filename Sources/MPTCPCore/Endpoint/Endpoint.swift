@@ -48,11 +48,13 @@ public final class Endpoint {
   public internal(set) var connectionCount = 0
 
   // Timers and output
-  private var subflowTimers = TimerQueue()
-  private var connectionTimers = TimerQueue()
+  private(set) var subflowTimers = TimerQueue()
+  private(set) var connectionTimers = TimerQueue()
   var dirty = Deque<Connection>()
   var events = Deque<EndpointEvent>()
   var outbox = Deque<OutgoingPacket>()
+  /// What those who watch whether its rules hold keep of it; nil while nobody does.
+  var inspection: Inspection?
   /// Connections and subflows that left the tables during this call; they go when it is over.
   private var departed: [AnyObject] = []
 
@@ -172,11 +174,13 @@ public final class Endpoint {
     note(now)
     while let slot = subflowTimers.popDue(now) {
       guard let subflow = subflowSlots[Int(slot)] else { continue }
+      touch(subflow.connection)
       if subflow.nextDeadline <= now { subflow.fire(now: now) }
       if subflow.state != .closed { reschedule(subflow) }
     }
     while let slot = connectionTimers.popDue(now) {
       guard let connection = connectionSlots[Int(slot)] else { continue }
+      touch(connection)
       if connection.nextDeadline <= now { connection.fire(now: now) }
       if connectionSlots[Int(slot)] === connection { reschedule(connection) }
     }
@@ -212,6 +216,7 @@ public final class Endpoint {
         finishCall()
         return nil
       }
+      touch(connection)
       connection.output(now: now)
       for subflow in connection.subflows { reschedule(subflow) }
       if connectionSlots[Int(connection.slot)] === connection { reschedule(connection) }
@@ -292,6 +297,8 @@ public final class Endpoint {
     connection.subflows.append(subflow)
     subflowSlots[Int(slot)] = subflow
     _ = tuples.insert(tuple, slot << 1)
+    touch(connection)
+    inspection?.note(.subflow, from: SubflowState.closed.number, to: state.number, isRight: true)
     return subflow
   }
 

@@ -23,7 +23,12 @@ final class Subflow {
   var remoteAddressID: AddressID
 
   // RFC 9293 §3.3.1
-  var state: SubflowState
+  var state: SubflowState {
+    didSet {
+      endpoint.inspection?.note(
+        .subflow, from: oldValue.number, to: state.number, isRight: oldValue.leads(to: state))
+    }
+  }
   let initialSendSequenceNumber: SequenceNumber
   var initialReceiveSequenceNumber = SequenceNumber(0)
   var sendUnacknowledged = 0

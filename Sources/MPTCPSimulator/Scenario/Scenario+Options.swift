@@ -38,11 +38,6 @@ extension Scenario {
       ("cubic", .cubic), ("newreno", .newReno), ("lia", .lia),
     ]
 
-    /// The schedulers by name.
-    public static let schedulers: [(name: String, scheduler: Scheduler)] = Scheduler.allNames.compactMap { name in
-      Scheduler(name: name).map { (name, $0) }
-    }
-
     /// The policies by name.
     public static let policies: [(name: String, policy: Policy)] = [
       ("full-mesh", .fullMesh()), ("passive", .passive),
@@ -61,8 +56,8 @@ extension Scenario.Options {
       throw Self.unknown(place, "congestionControl", congestionControl, Self.congestionControls.map(\.name))
     }
     options.congestionControl = algorithm
-    guard let scheduler = Self.schedulers.first(where: { $0.name == scheduler })?.scheduler else {
-      throw Self.unknown(place, "scheduler", scheduler, Self.schedulers.map(\.name))
+    guard let scheduler = Scheduler(name: scheduler) else {
+      throw Self.unknown(place, "scheduler", scheduler, ["default"] + Scheduler.allNames)
     }
     options.scheduler = scheduler
     guard let policy = Self.policies.first(where: { $0.name == policy })?.policy else {

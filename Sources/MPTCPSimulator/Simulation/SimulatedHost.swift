@@ -17,6 +17,8 @@ final class SimulatedHost {
   var pausedUntil: Instant
   /// Packets that came meanwhile.
   var inbox: [(interface: Int, bytes: [UInt8])] = []
+  /// The subflows of connections that are plain TCP, and their talkers, while that is watched.
+  var plainTuples: [FourTuple: Int] = [:]
   /// It is on the list of hosts that have something to say.
   var isBusy = false
 

@@ -93,10 +93,13 @@ extension Simulation {
       talkers[index].isMultipath = isMultipath
       talkers[index].establishedAt = now
       talkers[index].subflowCount = 1
+      if !isMultipath { notePlain(index) }
     case .closed(let reason): talkers[index].closeReason = reason
     case .writable: talkers[index].mayWrite = true
-    case .fellBack(let reason): talkers[index].fallback = reason
-    case .subflowEstablished: talkers[index].subflowCount += 1
+    case .fellBack(let reason):
+      talkers[index].fallback = reason
+      notePlain(index)
+    case .subflowEstablished(let subflow): if !subflow.isInitial { talkers[index].subflowCount += 1 }
     case .readable: break
     case .subflowClosed, .addressAnnounced, .addressRemoved, .priorityChanged, .pathStalled, .pathRecovered: return
     }

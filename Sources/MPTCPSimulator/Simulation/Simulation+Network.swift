@@ -65,6 +65,7 @@ extension Simulation {
   /// A wire packet leaves a host.
   private func enter(_ bytes: [UInt8], route: Int, _ host: Int, _ interface: Int) {
     packetCount += 1
+    if checksInvariants { checkOutgoing(bytes.span.bytes, hosts[host]) }
     recorder?.record(
       bytes.span.bytes, at: now, on: InterfaceID(host: host, interface: interface), direction: .outbound)
     forward(bytes, tag: UInt64(truncatingIfNeeded: route) << 8)

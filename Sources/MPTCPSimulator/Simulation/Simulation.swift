@@ -53,6 +53,7 @@ public final class Simulation {
   var nextUnclaimed: [Int]
   /// A packet on its way from the engine's slices to the wire.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536 + 256, alignment: 16)
+  var checksInvariants = false
   private var stepsAtThisInstant = 0
 
   /// Who connects, and to which transfer's server.
@@ -151,6 +152,7 @@ public final class Simulation {
       serve(host)
       index += 1
     }
+    if checksInvariants { for host in busyHosts { check(host) } }
     busyHosts.removeAll(keepingCapacity: true)
     observer?(self)
     return true

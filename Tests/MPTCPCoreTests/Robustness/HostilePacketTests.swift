@@ -72,7 +72,7 @@ import Testing
     #expect(exchange.mismatch == nil)
     #expect(exchange.closed == [.finished, .finished])
     for endpoint in pair.endpoints {
-      #expect(Books.problem(in: endpoint) == nil)
+      #expect(endpoint.wholeViolation() == nil)
       for case let connection? in endpoint.connectionSlots {
         let held = connection.pendingByteCount + connection.receiveQueue.byteCount + connection.reassembly.byteCount
         #expect(held <= 4_000_000)
@@ -82,7 +82,7 @@ import Testing
     exchange.closeBoth()
     victim.abortAll()
     pair.run(for: .seconds(400))
-    for endpoint in pair.endpoints { #expect(Books.leak(in: endpoint) == nil) }
+    for endpoint in pair.endpoints { #expect(endpoint.leak() == nil) }
   }
 }
 

@@ -95,6 +95,7 @@ final class HostileRun {
     for configuration in configurations { story += "\(configuration)\n" }
     story += "\(linkEvents)\n"
     self.random = random
+    for endpoint in pair.endpoints { endpoint.inspect() }
     var listen = ListenerOptions()
     listen.connection = options[1]
     _ = try pair.endpoints[1].listen(
@@ -237,76 +238,13 @@ final class HostileRun {
   private func checkBooks() {
     guard failure == nil else { return }
     for (side, endpoint) in pair.endpoints.enumerated() {
-      if let problem = Books.problem(in: endpoint) { failure = "side \(side): \(problem)" }
+      if let problem = endpoint.violation() ?? endpoint.wholeViolation() { failure = "side \(side): \(problem)" }
     }
   }
 
   private func checkLeaks() {
     for (side, endpoint) in pair.endpoints.enumerated() {
-      if let leak = Books.leak(in: endpoint) { failure = "side \(side): \(leak)" }
+      if let leak = endpoint.leak() { failure = "side \(side): \(leak)" }
     }
-  }
-}
-
-/// What must be true of an endpoint at any time, and of one that has come to rest.
-enum Books {
-  static func problem(in endpoint: Endpoint) -> String? {
-    var halfOpen = 0
-    for case let connection? in endpoint.connectionSlots {
-      var pending = 0
-      for subflow in connection.subflows {
-        if let problem = problem(in: subflow) { return "\(subflow.id) \(subflow.state): \(problem)" }
-        pending += subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHold.byteCount
-        if subflow.state == .synReceived, !subflow.isInitiator { halfOpen += 1 }
-      }
-      if pending != connection.pendingByteCount { return "pending \(connection.pendingByteCount), not \(pending)" }
-      if connection.sendUnacknowledged > connection.sendNext { return "acknowledged more than was sent" }
-      if connection.phase != .closed, connection.sendNext > connection.dataEnd { return "sent more than was written" }
-    }
-    return halfOpen == endpoint.halfOpenCount ? nil : "half open \(endpoint.halfOpenCount), not \(halfOpen)"
-  }
-
-  private static func problem(in subflow: Subflow) -> String? {
-    var inFlight = 0
-    var sacked = 0
-    var lost = 0
-    var position: Int?
-    for segment in subflow.sentSegments {
-      if segment.isSacked {
-        sacked += segment.count
-      } else if segment.isLost {
-        lost += segment.count
-      } else {
-        inFlight += segment.count
-      }
-      if segment.count <= 0 { return "empty segment \(segment)" }
-      if let position, position != segment.start { return "segments \(position) \(segment.start)" }
-      position = segment.end
-    }
-    if let position, position != subflow.sendNext { return "segments end at \(position), not \(subflow.sendNext)" }
-    if inFlight != subflow.inFlightByteCount { return "in flight \(subflow.inFlightByteCount), not \(inFlight)" }
-    if sacked != subflow.sackedByteCount { return "sacked \(subflow.sackedByteCount), not \(sacked)" }
-    if lost != subflow.lostByteCount { return "lost \(subflow.lostByteCount), not \(lost)" }
-    if subflow.sendUnacknowledged > subflow.sendNext { return "acknowledged \(subflow.sendUnacknowledged)" }
-    let isWaiting = !subflow.sentSegments.isEmpty || subflow.state == .synSent || subflow.state == .synReceived
-    if isWaiting, subflow.retransmitDeadline == .distantFuture { return "nothing would send it again" }
-    return nil
-  }
-
-  static func leak(in endpoint: Endpoint) -> String? {
-    if endpoint.connectionCount != 0 { return "\(endpoint.connectionCount) connections left: \(left(endpoint))" }
-    if endpoint.tuples.count != 0 { return "\(endpoint.tuples.count) tuples left" }
-    if endpoint.tokens.count != 0 { return "\(endpoint.tokens.count) tokens left" }
-    if endpoint.timeWaits.count != 0 { return "\(endpoint.timeWaits.count) in TIME-WAIT" }
-    if endpoint.halfOpenCount != 0 { return "\(endpoint.halfOpenCount) half open" }
-    if let next = endpoint.nextDeadline { return "timer at \(next)" }
-    for listener in endpoint.listeners where listener.untakenCount != 0 { return "untaken \(listener.untakenCount)" }
-    return nil
-  }
-
-  private static func left(_ endpoint: Endpoint) -> String {
-    endpoint.connectionSlots.compactMap { $0 }.map { connection in
-      "phase \(connection.phase) released \(connection.isReleased) \(connection.subflows.map(\.state))"
-    }.joined(separator: "; ")
   }
 }

@@ -1,0 +1,110 @@
+import MPTCPCore
+import MPTCPPolicy
+import MPTCPWire
+
+// What must hold after every step, whatever happens on the way.
+extension Simulation {
+  /// From now on checks the engine's rules after every step: each endpoint's own (``MPTCPCore``'s `violation()`), and
+  /// those that only both ends together show. What is found is ``failure``. To be called before the first step.
+  public func checkInvariants() {
+    checksInvariants = true
+    for host in hosts { host.endpoint.inspect() }
+  }
+
+  /// How often each machine of all endpoints went from one state to another, since ``checkInvariants()``.
+  package var transitions: TransitionCounters {
+    var sum = TransitionCounters()
+    for host in hosts { sum.add(host.endpoint.transitions) }
+    return sum
+  }
+
+  /// After ``settle(for:)``: every connection has reached CLOSED, and nothing of it is left.
+  public func checkRest() {
+    for host in hosts {
+      if let problem = host.endpoint.wholeViolation() ?? host.endpoint.leak() { fail("\(host.name): \(problem)") }
+    }
+  }
+
+  /// Checks what happened on a host in this step.
+  func check(_ hostIndex: Int) {
+    let host = hosts[hostIndex]
+    var problem: String?
+    let violation = host.endpoint.violation { id in
+      guard problem == nil, let index = talker(of: id, on: host) else { return }
+      if let found = disagreement(index) { problem = "\(name(of: index)): \(found)" }
+    }
+    if let violation = violation ?? problem { fail("\(host.name): \(violation)") }
+  }
+
+  /// Checks everything, once, at the end.
+  func checkAll() {
+    for host in hosts { if let problem = host.endpoint.wholeViolation() { fail("\(host.name): \(problem)") } }
+  }
+
+  private func talker(of id: ConnectionID, on host: SimulatedHost) -> Int? {
+    guard id.slot < host.talkerOfSlot.count, host.talkerOfSlot[id.slot] >= 0 else { return nil }
+    let index = Int(host.talkerOfSlot[id.slot])
+    return talkers[index].connection == id ? index : nil
+  }
+
+  /// What the two ends of a connection do not agree on; nil while they do, or one is gone.
+  private func disagreement(_ index: Int) -> String? {
+    let (mine, other) = (talkers[index], talkers[index ^ 1])
+    guard let myID = mine.connection, let otherID = other.connection,
+      let my = hosts[mine.host].endpoint.progress(of: myID),
+      let their = hosts[other.host].endpoint.progress(of: otherID)
+    else { return nil }
+    // RFC 8684 §3.3.2: a DATA_ACK is for what is here in order, so that the peer can deliver it.
+    if my.acknowledged > their.received { return "\(my.acknowledged) acknowledged, \(their.received) received" }
+    if their.acknowledged > my.received { return "\(their.acknowledged) acknowledged, \(my.received) received" }
+    if my.isEndAcknowledged, !their.hasTakenEnd { return "the end is acknowledged that the peer does not know" }
+    if their.isEndAcknowledged, !my.hasTakenEnd { return "the peer believes that its end is acknowledged" }
+    guard my.isMultipath, their.isMultipath else { return nil }
+    if my.remoteToken != their.localToken || my.localToken != their.remoteToken {
+      return "the two ends do not have each other's keys"
+    }
+    // RFC 8684 §3.2: a join belongs to the connection whose token it named.
+    var problem: String?
+    hosts[mine.host].endpoint.forEachEstablishedSubflow(of: myID) { tuple in
+      let reversed = FourTuple(local: tuple.remote, remote: tuple.local)
+      if let found = hosts[other.host].endpoint.connection(of: reversed), found != otherID {
+        problem = "subflow \(tuple) is another connection's at the other end"
+      }
+    }
+    return problem
+  }
+
+  // MARK: On the wire
+
+  /// A connection of a host is plain TCP: from now on none of its packets may carry Multipath TCP.
+  func notePlain(_ index: Int) {
+    guard checksInvariants, let id = talkers[index].connection else { return }
+    let host = hosts[talkers[index].host]
+    for subflow in host.endpoint.description(of: id)?.subflows ?? [] { host.plainTuples[subflow.tuple] = index }
+  }
+
+  /// RFC 8684 §3.7: after a fallback, never Multipath TCP again. What tells the peer of the fallback may still leave:
+  /// MP_FAIL and the infinite mapping.
+  func checkOutgoing(_ packet: RawSpan, _ host: SimulatedHost) {
+    guard !host.plainTuples.isEmpty, let ip = try? IPHeader(parsing: packet), ip.protocolNumber == IPProtocol.tcp,
+      let tcp = try? TCPHeader(parsing: ip.payload(in: packet))
+    else { return }
+    let tuple = FourTuple(
+      local: TransportAddress(ip.source, tcp.sourcePort), remote: TransportAddress(ip.destination, tcp.destinationPort))
+    guard let index = host.plainTuples[tuple] else { return }
+    if tcp.flags.contains(.syn) {
+      // The ports have a new connection.
+      host.plainTuples[tuple] = nil
+      return
+    }
+    TCPOption.forEachWellFormed(in: ip.payload(in: packet).extracting(20..<tcp.headerByteCount)) { option in
+      guard case .multipath(let option) = option else { return }
+      switch option {
+      case .fail: return
+      case .dss(let dss): if let mapping = dss.mapping, mapping.length == 0 { return }
+      case .capable, .join, .addAddress, .removeAddress, .priority, .fastClose, .reset, .experimental, .unknown: break
+      }
+      fail("\(name(of: index)): Multipath TCP after the fallback: \(PacketText.line(packet))")
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import MPTCPLink
+import MPTCPWire
+import Testing
+
+@testable import MPTCPCore
+@testable import MPTCPSimulator
+
+@Suite("What must hold after every step is looked at after every step")
+struct InvariantTests {
+  private func simulation(_ change: (inout Scenario) -> Void = { _ in }) throws -> Simulation {
+    var scenario = try SmallScenarios.twoPaths("30mbit,10ms,queue=60KB,loss=1%", "12mbit,40ms,jitter=3ms,loss=2%")
+    change(&scenario)
+    let simulation = try Simulation(scenario)
+    simulation.checkInvariants()
+    return simulation
+  }
+
+  /// Runs until the client's connection has two subflows, and gives it.
+  private func connection(_ simulation: Simulation) throws -> Connection {
+    while simulation.talkers[0].subflowCount < 2, simulation.step() {}
+    let id = try #require(simulation.talkers[0].connection)
+    return try #require(simulation.hosts[0].endpoint.connection(id))
+  }
+
+  @Test("Random faults break no rule", arguments: 1...20)
+  func faults(seed: UInt64) throws {
+    let simulation = try simulation { $0.seed = seed }
+    simulation.run()
+    simulation.settle()
+    simulation.checkRest()
+    #expect(simulation.failure == nil)
+    #expect(simulation.isFinished)
+  }
+
+  private static let breaks: [(String, @Sendable (Connection) -> Void)] = [
+    ("its window moved back", { $0.receiveWindowEdge -= 1 }),
+    ("acknowledged less than before", { $0.sendUnacknowledged -= 1 }),
+    ("received less than before", { $0.receiveNext -= 1 }),
+    ("pending", { $0.pendingByteCount += 1 }),
+    ("in flight", { $0.subflows[0].inFlightByteCount += 1 }),
+    ("its token leads elsewhere", { $0.endpoint.retireToken(of: $0) }),
+    (
+      "a multipath went from fellBack to confirmed",
+      {
+        $0.multipath = .fellBack(.synsLost)
+        $0.multipath = .confirmed
+      }
+    ),
+    ("a subflow went from established to synSent", { $0.subflows[0].state = .synSent }),
+  ]
+
+  @Test("A rule that is broken is told", arguments: breaks.indices)
+  func brokenRule(index: Int) throws {
+    let (name, breaking) = Self.breaks[index]
+    let simulation = try simulation()
+    let connection = try connection(simulation)
+    #expect(simulation.failure == nil)
+    breaking(connection)
+    connection.endpoint.touch(connection)
+    simulation.check(0)
+    let failure = try #require(simulation.failure)
+    #expect(failure.contains(name), "\(failure)")
+  }
+
+  @Test("What is acknowledged and was not received is told, and so are ends that do not have each other's keys")
+  func ends() throws {
+    let first = try simulation()
+    let connection = try connection(first)
+    connection.sendUnacknowledged += 1_000_000
+    connection.sendNext += 1_000_000
+    connection.phase = .closed
+    connection.endpoint.touch(connection)
+    first.check(0)
+    #expect(first.failure?.contains("acknowledged, ") == true, "\(first.failure ?? "")")
+    let second = try simulation()
+    let other = try self.connection(second)
+    other.remoteToken = Token(other.remoteToken.rawValue &+ 1)
+    other.endpoint.touch(other)
+    second.check(0)
+    #expect(second.failure?.contains("each other's keys") == true, "\(second.failure ?? "")")
+  }
+
+  @Test("A packet with Multipath TCP after the fallback is told")
+  func optionsAfterFallback() throws {
+    let simulation = try simulation()
+    _ = try connection(simulation)
+    simulation.notePlain(0)
+    while simulation.failure == nil, simulation.step() {}
+    #expect(simulation.failure?.contains("Multipath TCP after the fallback") == true)
+  }
+
+  @Test("Transitions are counted")
+  func transitions() throws {
+    let simulation = try simulation()
+    simulation.run()
+    simulation.settle()
+    let transitions = simulation.transitions
+    // Two subflows, each with two ends.
+    #expect(transitions[.subflow, 1, 3] == 2)
+    #expect(transitions[.subflow, 2, 3] == 2)
+    // The client knows both keys before it knows that the server does; the server learns both at once.
+    #expect(transitions[.multipath, 1, 2] == 1)
+    #expect(transitions[.multipath, 2, 3] == 1)
+    #expect(transitions[.multipath, 1, 3] == 1)
+    #expect(transitions[.connection, 0, 1] == 2)
+    #expect(transitions[.connection, 1, 2] == 2)
+    var lines: [String] = []
+    transitions.forEach { lines.append("\($0) \($1) \($2) \($3)") }
+    #expect(lines.contains("subflow closed synSent 2"))
+  }
+}
