@@ -8,7 +8,7 @@ struct Command: AsyncParsableCommand {
     commandName: "mptcp",
     abstract: "Multipath TCP in user space: several network paths for one connection.",
     version: "0.1.0",
-    subcommands: [NetcatCommand.self, DemonstrationCommand.self, LabCommand.self])
+    subcommands: [NetcatCommand.self, DemonstrationCommand.self, SimulationCommand.self, LabCommand.self])
 }
 
 @main

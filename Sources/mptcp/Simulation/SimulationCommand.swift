@@ -1,0 +1,133 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import MPTCPCore
+import MPTCPSimulator
+import MPTCPTools
+import MPTCPWire
+
+/// `mptcp sim`: the arguments.
+struct SimulationCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sim",
+    abstract: "Runs a scenario in virtual time: hosts, links, applications, and what goes wrong.",
+    discussion: """
+      A scenario is a page of JSON; the same scenario with the same seed runs the same, packet for packet. After every \
+      step the rules of the protocol are checked: bytes arrive as they were sent, nothing is acknowledged that the \
+      receiver does not have, windows do not move back, every connection ends. Some scenarios come with the sources, in \
+      the folder Scenarios: wifi-lte.json, shared-bottleneck.json, path-death.json. Exit status: 0 everything was over \
+      in time and no rule was broken, 3 not everything was over in time, 4 a rule was broken, 64 wrong arguments or a \
+      wrong scenario, 74 a file could not be read or written.
+      """)
+
+  @Argument(help: ArgumentHelp("The scenario; - reads the standard input.", valueName: "scenario"))
+  var file: String
+  @Option(help: "Where all chance comes from, in place of the scenario's seed.")
+  var seed: UInt64?
+  @Flag(help: "Print the results as one JSON object, samples included.")
+  var json = false
+  @Option(help: ArgumentHelp("Write each packet at each interface as pcapng.", valueName: "file"))
+  var pcapng: String?
+  @Option(help: ArgumentHelp("Write each packet at each interface as a line of text.", valueName: "file"))
+  var trace: String?
+  @Option(help: ArgumentHelp("Write a picture in SVG: rates, round-trip times and windows by path.", valueName: "file"))
+  var plot: String?
+
+  func run() async throws {
+    try refuseSameFiles([("scenario", file), ("--pcapng", pcapng), ("--trace", trace), ("--plot", plot)])
+    for (option, path) in [("--pcapng", pcapng), ("--trace", trace), ("--plot", plot)] {
+      if let path { try checkWritable(path, option) }
+    }
+    var scenario = try read()
+    if let seed { scenario.seed = seed }
+    let simulation: Simulation
+    do throws(ScenarioError) {
+      simulation = try Simulation(scenario)
+    } catch {
+      throw ArgumentProblem("\(file): \(error)")
+    }
+    simulation.checkInvariants()
+    let recording = try SimulationRecording(of: simulation, pcapng: pcapng, trace: trace)
+    runWithProgress(simulation)
+    let results = simulation.results
+    try recording.finish(at: simulation.now)
+    if let plot { try SimulationRecording.write(SimulationPicture(results).svg, to: plot, "--plot") }
+    if simulation.isFinished {
+      simulation.recorder = nil
+      simulation.settle()
+      simulation.checkRest()
+    }
+    try show(results, failure: simulation.failure)
+    if simulation.failure != nil { throw ExitCode(ExitStatus.unproven.rawValue) }
+    if !results.isFinished {
+      StandardError.say("\(file): not everything was over after the scenario's duration; give it a longer one")
+      throw ExitCode(ExitStatus.idle.rawValue)
+    }
+  }
+
+  private func read() throws -> Scenario {
+    let text: Data
+    do {
+      text = try file == "-" ? Self.standardInput() : Data(contentsOf: URL(filePath: file))
+    } catch {
+      StandardError.say("'\(file)': cannot be read; give a scenario, such as Scenarios/wifi-lte.json")
+      throw ExitCode(ExitStatus.inputOutput.rawValue)
+    }
+    do {
+      return try JSONDecoder().decode(Scenario.self, from: text)
+    } catch let error as DecodingError {
+      throw ArgumentProblem("\(file): \(ScenarioError(error))")
+    } catch let error as ScenarioError {
+      throw ArgumentProblem("\(file): \(error)")
+    }
+  }
+
+  /// More than any scenario has.
+  private static let inputLimit = 64 << 20
+
+  private static func standardInput() throws -> Data {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while bytes.count < inputLimit {
+      let count = Glibc.read(STDIN_FILENO, &buffer, buffer.count)
+      guard count > 0 else { break }
+      bytes += buffer.prefix(count)
+    }
+    return Data(bytes)
+  }
+
+  /// On a terminal, says how far it is.
+  private func runWithProgress(_ simulation: Simulation) {
+    guard StandardError.isTerminal else { return simulation.run() }
+    let clock = ContinuousClock()
+    var last = clock.now
+    var count = 0
+    while simulation.step() {
+      count += 1
+      guard count % 4096 == 0, clock.now - last > .milliseconds(200) else { continue }
+      last = clock.now
+      let time = (simulation.now - Simulation.start).seconds
+      StandardError.draw(["\(text(seconds: time)) of virtual time, \(simulation.packetCount) packets"])
+    }
+    StandardError.clear()
+  }
+
+  private func show(_ results: SimulationResults, failure: String?) throws {
+    var results = results
+    results.failure = failure
+    let text: [UInt8]
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys]
+      text = try [UInt8](encoder.encode(results)) + [UInt8(ascii: "\n")]
+    } else {
+      text = SimulationReport(results).lines.flatMap { Array(($0 + "\n").utf8) }
+    }
+    do {
+      try writeAll(ByteSlice(text), to: STDOUT_FILENO)
+    } catch {
+      StandardError.say("\(error)")
+      throw ExitCode(ExitStatus.inputOutput.rawValue)
+    }
+  }
+}
