@@ -2,6 +2,7 @@
 @_exported import MPTCPPolicy
 @_exported import struct MPTCPCore.ByteSlice
 @_exported import class MPTCPCore.Chunk
+@_exported import enum MPTCPCore.CongestionAlgorithm
 @_exported import struct MPTCPCore.ConnectionOptions
 @_exported import protocol MPTCPCore.CustomScheduler
 @_exported import struct MPTCPCore.EndpointConfiguration

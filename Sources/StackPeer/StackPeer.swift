@@ -87,12 +87,11 @@ struct Workload: ParsableArguments {
       options.checksum = checksum
       options.refusesJoinsToInitialAddress = refuseJoins
       options.localPort = sourcePort.map { Port($0) }
-      switch congestion {
-      case "cubic": options.congestionControl = .cubic
-      case "newreno": options.congestionControl = .newReno
-      case "lia": options.congestionControl = .lia
-      default: throw ValidationError("--congestion \(congestion): one of cubic, newreno, lia")
+      guard let algorithm = CongestionAlgorithm(name: congestion) else {
+        let names = CongestionAlgorithm.allNames.joined(separator: ", ")
+        throw ValidationError("--congestion \(congestion): one of \(names)")
       }
+      options.congestionControl = algorithm
       return options
     }
   }

@@ -8,8 +8,49 @@ public enum CongestionAlgorithm: Sendable {
   case cubic
   /// Linked increases: together no more aggressive than one TCP on the best path (RFC 6356).
   case lia
+  /// Opportunistic linked increases: as LIA, and windows move to the paths that are presumably best
+  /// (draft-khalili-mptcp-congestion-control).
+  case olia
+  /// Balanced linked adaptation: friendliness against responsiveness (draft-walid-mptcp-congestion-control).
+  case balia
+  /// Weighted Vegas: equal queueing on all paths, found by delay instead of loss (Cao, Xu, Fu 2012).
+  case wVegas
+  /// BBR version 3 on each subflow by itself: by a model of the path's rate and delay (draft-ietf-ccwg-bbr).
+  case bbr
   /// An algorithm of the application's own. Each connection works on a copy of the value.
   case custom(any CustomCongestionControl)
+
+  /// The algorithms that are built in.
+  public static let builtIn: [CongestionAlgorithm] = [.newReno, .cubic, .lia, .olia, .balia, .wVegas, .bbr]
+
+  /// The names of the algorithms that are built in, in lower case.
+  public static var allNames: [String] { builtIn.map(\.name) }
+
+  /// The built-in algorithm of that name, in upper or lower case; nil if there is none. `reno` is NewReno.
+  public init?(name: String) {
+    let name = name.lowercased()
+    guard let known = Self.builtIn.first(where: { $0.name == (name == "reno" ? "newreno" : name) }) else { return nil }
+    self = known
+  }
+
+  /// The name, for command lines and reports.
+  public var name: String { makeController().name }
+
+  /// The object that runs it in one connection.
+  ///
+  /// - Parameter seed: unpredictable bits, drawn only for an algorithm that probes at random times.
+  func makeController(seed: @autoclosure () -> UInt64 = 0) -> CongestionController {
+    switch self {
+    case .newReno: NewReno()
+    case .cubic: CubicController()
+    case .lia: LinkedIncreases()
+    case .olia: OpportunisticLinkedIncreases()
+    case .balia: BalancedLinkedAdaptation()
+    case .wVegas: WeightedVegas()
+    case .bbr: BBR(seed: seed())
+    case .custom(let control): CustomController(control)
+    }
+  }
 }
 
 /// What an acknowledgement tells a ``CustomCongestionControl``.

@@ -2,25 +2,24 @@ import MPTCPWire
 
 extension CongestionWindow {
   /// Takes down what an acknowledgement says about use and progress, and returns whether the window may grow.
-  mutating func noteAcknowledgment(
-    byteCount: Int, priorInFlight: Int, smoothedRTT: Nanoseconds?, isWindowLimited limited: Bool, at: Instant
-  ) -> Bool {
-    if let smoothedRTT { smoothedRoundTripTime = smoothedRTT }
-    isWindowLimited = limited
+  mutating func note(_ acknowledgment: CongestionAcknowledgment) -> Bool {
+    let priorInFlight = acknowledgment.priorInFlight
+    if let smoothed = acknowledgment.smoothedRoundTripTime { smoothedRoundTripTime = smoothed }
+    isWindowLimited = acknowledgment.isWindowLimited
     inFlightByteCount = priorInFlight
     // In slow start half a window in flight is use enough: the rest may not have been allowed out yet.
-    let isUsed = limited || (isInSlowStart && congestionWindowByteCount < priorInFlight &* 2)
+    let isUsed = isWindowLimited || (isInSlowStart && congestionWindowByteCount < priorInFlight &* 2)
     if !isUsed, let start = cubic.epochStart {
       // Time in which the window was not used does not count for the curve (RFC 9438 §5.8).
-      cubic.epochStart = start + max(at - cubic.lastAcknowledgment, .zero)
+      cubic.epochStart = start + max(acknowledgment.at - cubic.lastAcknowledgment, .zero)
     }
-    cubic.lastAcknowledgment = at
+    cubic.lastAcknowledgment = acknowledgment.at
 
     switch phase {
     case .vacant, .recovery: return false
     case .open: return isUsed
     case .loss:
-      unrepairedByteCount -= byteCount
+      unrepairedByteCount -= acknowledgment.byteCount
       if unrepairedByteCount <= 0 { phase = .open }
       return isUsed
     }

@@ -62,6 +62,7 @@ public struct CongestionWindow: Sendable {
 
   /// The window that coupled algorithms count (RFC 6356 §3): in fast recovery the threshold, and no more than is in
   /// flight when something else limits the subflow.
+  /// Requirement 6356-3-04
   public var effectiveByteCount: Int {
     let window = phase == .recovery ? slowStartThresholdByteCount : congestionWindowByteCount
     return max(isWindowLimited ? window : min(window, inFlightByteCount), maximumSegmentByteCount)

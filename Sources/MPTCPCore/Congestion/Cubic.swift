@@ -72,6 +72,21 @@ enum Cubic {
   }
 }
 
+/// CUBIC on each subflow by itself, leaving the first slow start as HyStart++ does.
+final class CubicController: CongestionController {
+  override var name: String { "cubic" }
+  override var endsSlowStartEarly: Bool { true }
+
+  override func avoidCongestion(_ slot: Int, byteCount: Int, _ acknowledgment: CongestionAcknowledgment) {
+    windows[slot].growCubic(
+      byteCount: byteCount, smoothedRTT: acknowledgment.smoothedRoundTripTime ?? .zero, at: acknowledgment.at)
+  }
+
+  override func threshold(_ slot: Int, after used: Int, at: Instant) -> Int { windows[slot].reduceCubic(from: used) }
+
+  override func timedOut(_ slot: Int) { windows[slot].forgetCubicPlateau() }
+}
+
 extension CongestionWindow {
   /// Congestion avoidance (RFC 9438 §4.2 to §4.5), for an acknowledgement of `byteCount` octets.
   mutating func growCubic(byteCount: Int, smoothedRTT: Nanoseconds, at: Instant) {

@@ -34,6 +34,7 @@ extension Connection {
     let taken = slice.prefix(room)
     if taken.count < slice.count { wantsWritable = true }
     guard !taken.isEmpty else { return 0 }
+    if congestion.samplesDelivery { for subflow in subflows { subflow.noteApplicationLimit() } }
     sendBuffer.append(taken)
     writtenByteCount += taken.count
     markDirty()
@@ -187,6 +188,7 @@ extension Connection {
       endpoint.statistics.reinjectedByteCount += length
     }
     if subflow.unacknowledgedSince == .distantFuture { subflow.unacknowledgedSince = now }
+    if subflow.samplesDelivery { subflow.noteTransmission(length, now: now) }
     subflow.notePace(length, now: now)
     if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
     // The FIN of plain TCP rides on the last data.

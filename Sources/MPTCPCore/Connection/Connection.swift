@@ -103,7 +103,7 @@ final class Connection {
   // Subflows
   var subflows: [Subflow] = []
   var nextSubflowNumber: Int32 = 0
-  var congestion: CongestionController
+  let congestion: CongestionController
   var scheduler: SchedulerState
 
   // Sending
@@ -183,7 +183,7 @@ final class Connection {
       localInitialNumber = DataSequenceNumber(0)
       multipath = .off
     }
-    congestion = CongestionController(options.congestionControl)
+    congestion = options.congestionControl.makeController(seed: endpoint.entropy.next())
     scheduler = SchedulerState(options.scheduler)
     receiveLimit = min(256 << 10, max(options.receiveBufferByteCount, 4096))
     policy = options.policy

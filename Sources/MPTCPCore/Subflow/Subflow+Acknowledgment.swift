@@ -18,6 +18,7 @@ extension Subflow {
       return .unacceptable
     }
     var delivery = Delivery()
+    if samplesDelivery { noteApplicationLimit() }
     recovery.hasDuplicateReport = false
     let previous = sendUnacknowledged
     let priorInFlight = pipeByteCount
@@ -49,6 +50,7 @@ extension Subflow {
       presumed: delivery.presumedByteCount, foundLoss: foundLoss, echo: echo, sample: sample, now: now)
     if usesECN, segment.flags.contains(.ece), !segment.flags.contains(.syn) { respondToCongestionEcho(now: now) }
     endProbeEpisode(acknowledgment, isDuplicate: isRepetition && segment.options.sack == nil, now: now)
+    if samplesDelivery { completeSample(roundTrip: sample, now: now) }
 
     if isProgress {
       if isStalled { recoverFromStall(now: now) }
@@ -184,6 +186,7 @@ extension Subflow {
 
   func note(_ segment: SentSegment, _ delivery: inout Delivery) {
     delivery.byteCount += segment.count
+    if samplesDelivery { noteDelivered(segment) }
     if delivery.newest.map({ $0.isSent(before: segment) }) ?? true { delivery.newest = segment }
     if !segment.isRetransmitted {
       if delivery.newestOriginal.map({ $0.isSent(before: segment) }) ?? true { delivery.newestOriginal = segment }
@@ -270,7 +273,7 @@ extension Subflow {
       // What was sent meanwhile and is lost as well is another window's loss (RFC 6675 §5).
       if recovery.hasLaterLoss { enterFastRecovery(delivered: delivered, now: now) }
     }
-    guard recovery.phase == .fast else { return }
+    guard recovery.phase == .fast, !connection.congestion.governsRecovery else { return }
     let window = recovery.reduction.congestionWindow(
       delivered: delivered + presumed, inFlight: pipeByteCount, lossDetected: foundLoss || advancedByteCount == 0,
       maximumSegmentByteCount: maximumSegmentByteCount)
@@ -288,8 +291,7 @@ extension Subflow {
 
   private func respondToCongestionEcho(now: Instant) {
     guard recovery.phase == .open, sendUnacknowledged >= recovery.congestionEchoEnd else { return }
-    connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
-    connection.congestion.recoveryEnded(windowSlot, at: now)
+    connection.congestion.congestionMarked(windowSlot, inFlight: flightByteCount, at: now)
     recovery.congestionEchoEnd = sendNext
     announcesWindowReduction = true
   }
@@ -311,7 +313,7 @@ extension Subflow {
       lostByteCount -= sentSegments[index].count
       inFlightByteCount += sentSegments[index].count
     }
-    connection.congestion.undo(windowSlot)
+    connection.congestion.undo(windowSlot, at: now)
     recovery.phase = .open
     recovery.presumedByteCount = 0
     recovery.hasLaterLoss = false

@@ -100,11 +100,13 @@ extension Subflow {
     sentSegments.insert(rest, at: 1)
   }
 
-  func presumeLost(_ index: Int) { markLost(index) }
+  /// What was too large for the path is lost without congestion.
+  func presumeLost(_ index: Int) { markLost(index, isCongestion: false) }
 
-  private func markLost(_ index: Int) {
+  private func markLost(_ index: Int, isCongestion: Bool = true) {
     guard sentSegments[index].isInFlight else { return }
     sentSegments[index].isLost = true
+    if samplesDelivery, isCongestion { noteLost(sentSegments[index]) }
     if let probe = mtuProbe?.range, sentSegments[index].start <= probe.lowerBound,
       sentSegments[index].end > probe.lowerBound
     {
@@ -306,6 +308,7 @@ extension Subflow {
     }
     guard let mapping = mapping(covering: segment.start) else { return }
     retransmittedByteCount += segment.count
+    if samplesDelivery { noteTransmission(segment.count, now: now) }
     notePace(segment.count, now: now)
     emitData(
       mapping, range: segment.start..<segment.end, push: true, fin: takeFinAlong(behind: index, now: now),

@@ -19,6 +19,7 @@ extension Subflow {
       mustAcknowledge = true
     }
     if paceDeadline <= now { paceDeadline = .distantFuture }
+    if samplesDelivery { noteApplicationLimit() }
     if reorderDeadline <= now {
       reorderDeadline = .distantFuture
       if detectLoss(isDuplicate: false, advanced: false, delivered: 0, now: now) { rearmRetransmission(now: now) }

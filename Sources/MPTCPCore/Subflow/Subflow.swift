@@ -69,6 +69,8 @@ final class Subflow {
   var inFlightByteCount = 0
   var sackedByteCount = 0
   var lostByteCount = 0
+  /// Whether congestion control wants to know of each transmission, delivery and loss.
+  let samplesDelivery: Bool
   /// Which of the connection's congestion windows is this subflow's.
   var windowSlot = 0
   var roundTrip: RTTEstimator
@@ -171,6 +173,7 @@ final class Subflow {
   ) {
     self.endpoint = endpoint
     self.connection = connection
+    samplesDelivery = connection.congestion.samplesDelivery
     self.id = id
     self.slot = slot
     self.tuple = tuple

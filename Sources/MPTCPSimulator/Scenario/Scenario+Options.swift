@@ -34,9 +34,8 @@ extension Scenario {
     public init() {}
 
     /// The congestion controls by name.
-    public static let congestionControls: [(name: String, algorithm: CongestionAlgorithm)] = [
-      ("cubic", .cubic), ("newreno", .newReno), ("lia", .lia),
-    ]
+    public static let congestionControls: [(name: String, algorithm: CongestionAlgorithm)] =
+      CongestionAlgorithm.builtIn.map { ($0.name, $0) }
 
     /// The policies by name.
     public static let policies: [(name: String, policy: Policy)] = [

@@ -80,7 +80,9 @@ struct NetcatCommand: AsyncParsableCommand {
   var progress = false
   @Flag(help: "Plain TCP, no Multipath TCP.")
   var tcp = false
-  @Option(help: ArgumentHelp("cubic, newreno or lia.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "How windows grow: \(CongestionAlgorithm.allNames.joined(separator: ", ")).", valueName: "name"))
   var congestion = "cubic"
   @Option(help: ArgumentHelp("\(Scheduler.allNames.joined(separator: ", ")).", valueName: "name"))
   var scheduler = "default"
@@ -145,12 +147,11 @@ struct NetcatPlan: Sendable {
     showsProgress = command.progress && StandardError.isTerminal
     capture = command.pcap
     self.options.multipath = command.tcp ? .disabled : .enabled
-    switch command.congestion.lowercased() {
-    case "cubic": self.options.congestionControl = .cubic
-    case "newreno", "reno": self.options.congestionControl = .newReno
-    case "lia": self.options.congestionControl = .lia
-    case let name: throw ArgumentProblem("--congestion \(name): one of cubic, newreno, lia")
+    guard let algorithm = CongestionAlgorithm(name: command.congestion) else {
+      let names = CongestionAlgorithm.allNames.joined(separator: ", ")
+      throw ArgumentProblem("--congestion \(command.congestion): one of \(names)")
     }
+    self.options.congestionControl = algorithm
     guard let scheduler = Scheduler(name: command.scheduler.lowercased()) else {
       let names = Scheduler.allNames.joined(separator: ", ")
       throw ArgumentProblem("--scheduler \(command.scheduler): one of \(names)")

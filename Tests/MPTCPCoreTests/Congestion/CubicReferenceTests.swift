@@ -56,7 +56,7 @@ private struct CubicReference {
   func `windows agree with the formulas to one part in a thousand`(milliseconds: Int, segment: Int) {
     var generator = SeededGenerator(seed: UInt64(milliseconds * segment))
     let rtt = Nanoseconds.milliseconds(Int64(milliseconds))
-    var controller = CongestionController(.cubic)
+    let controller = CongestionAlgorithm.cubic.makeController()
     let slot = controller.addWindow(maximumSegmentByteCount: segment, at: .zero)
     controller.setWindow(slot, byteCount: 400 * segment)
     controller.congestionEvent(slot, inFlight: 400 * segment, at: .zero)

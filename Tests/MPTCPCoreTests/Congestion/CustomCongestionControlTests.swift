@@ -27,7 +27,7 @@ private struct Frugal: CustomCongestionControl {
 @Suite struct CustomCongestionControlTests {
   // Requirement 8684-3.3.7-01, 8684-3.3.7-03
   @Test func `an algorithm of the application's sees all windows and sets its own`() {
-    var controller = CongestionController(.custom(Frugal(limit: 25_000)))
+    let controller = CongestionAlgorithm.custom(Frugal(limit: 25_000)).makeController()
     #expect(controller.name == "frugal")
     for _ in 0..<2 { _ = controller.addWindow(maximumSegmentByteCount: 1_000, at: .zero) }
     for _ in 0..<20 {
@@ -63,7 +63,7 @@ private struct Frugal: CustomCongestionControl {
       ) -> Int { answer }
     }
     for (answer, expected) in [(Int.max, CongestionWindow.largestByteCount), (Int.min, 1_000), (0, 1_000)] {
-      var controller = CongestionController(.custom(Wild(answer: answer)))
+      let controller = CongestionAlgorithm.custom(Wild(answer: answer)).makeController()
       let slot = controller.addWindow(maximumSegmentByteCount: 1_000, at: .zero)
       controller.acknowledged(
         slot, byteCount: 1_000, priorInFlight: 10_000, rtt: nil, smoothedRTT: nil, isCongestionWindowLimited: true,
@@ -77,7 +77,7 @@ private struct Frugal: CustomCongestionControl {
   @Test func `connections work on copies of the algorithm`() {
     let algorithm = CongestionAlgorithm.custom(Frugal(limit: 11_000))
     for _ in 0..<2 {
-      var controller = CongestionController(algorithm)
+      let controller = algorithm.makeController()
       let slot = controller.addWindow(maximumSegmentByteCount: 1_000, at: .zero)
       for _ in 0..<3 {
         controller.acknowledged(

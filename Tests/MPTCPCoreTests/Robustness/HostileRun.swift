@@ -63,7 +63,7 @@ final class HostileRun {
       option.checksum = random.chance(30)
       option.noDelay = random.chance(40)
       option.explicitCongestionNotification = random.chance(30)
-      option.congestionControl = [CongestionAlgorithm.newReno, .cubic, .lia][random.pick(0...2)]
+      option.congestionControl = CongestionAlgorithm.builtIn[random.pick(0...(CongestionAlgorithm.builtIn.count - 1))]
       if random.chance(30) { option.receiveBufferByteCount = random.pick(4096...100_000) }
       if random.chance(30) { option.sendBufferByteCount = random.pick(2000...100_000) }
       option.scheduler = Scheduler(name: schedulers.randomElement(using: &choices) ?? "") ?? .standard

@@ -14,7 +14,7 @@ import Testing
     bitsPerSecond: 2_000_000, delay: .milliseconds(150), queueByteCount: 60_000)
 
   @Test func penaltyHalvesTheWindowAndTheThresholdButNotInSlowStart() {
-    var controller = CongestionController(.newReno)
+    let controller = NewReno()
     let slot = controller.addWindow(maximumSegmentByteCount: 1000, at: .zero)
     controller.setWindow(slot, byteCount: 16_000)
     controller.penalize(slot)
