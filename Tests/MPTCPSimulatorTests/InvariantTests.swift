@@ -8,7 +8,7 @@ import Testing
 @Suite("What must hold after every step is looked at after every step")
 struct InvariantTests {
   private func simulation(_ change: (inout Scenario) -> Void = { _ in }) throws -> Simulation {
-    var scenario = try SmallScenarios.twoPaths("30mbit,10ms,queue=60KB,loss=1%", "12mbit,40ms,jitter=3ms,loss=2%")
+    var scenario = try SmallScenarios.twoPaths("30mbit,10ms,queue=60KB,loss=1%", "12mbit,15ms,jitter=3ms,loss=2%")
     change(&scenario)
     let simulation = try Simulation(scenario)
     simulation.checkInvariants()

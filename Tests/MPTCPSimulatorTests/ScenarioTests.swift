@@ -94,7 +94,7 @@ struct ScenarioTests {
       (
         #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
           + #""options": {"scheduler": "best"}}]}"#,
-        "transfers[0].options.scheduler: 'best': expected one of \(Scheduler.allNames.joined(separator: ", "))"
+        "transfers[0].options.scheduler: 'best': expected one of default, \(Scheduler.allNames.joined(separator: ", "))"
       ),
       (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
       (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),

@@ -6,7 +6,7 @@ import MPTCPWire
 /// Scenarios that several tests use.
 enum SmallScenarios {
   /// Two paths between a phone and a server; faults where asked for.
-  static func twoPaths(_ first: String = "30mbit,10ms,queue=100KB", _ second: String = "12mbit,40ms,queue=200KB")
+  static func twoPaths(_ first: String = "30mbit,10ms,queue=100KB", _ second: String = "12mbit,15ms,queue=200KB")
     throws -> Scenario
   {
     try parse(
