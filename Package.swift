@@ -66,14 +66,15 @@ let package = Package(
     .executableTarget(name: "Conformance", swiftSettings: strict),
 
     .testTarget(name: "ConformanceTests", dependencies: ["Conformance"], swiftSettings: strict),
-    .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire"], swiftSettings: strict),
+    .testTarget(name: "MPTCPWireTests", dependencies: ["MPTCPWire", "PacketFactory"], swiftSettings: strict),
     .target(name: "PacketFactory", dependencies: ["MPTCPWire"], path: "Tests/PacketFactory", swiftSettings: strict),
     .testTarget(name: "MPTCPLinkTests", dependencies: ["MPTCPLink", "PacketFactory"], swiftSettings: strict),
     .testTarget(name: "MPTCPCaptureTests", dependencies: ["MPTCPCapture", "PacketFactory"], swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["MPTCPCore", "MPTCPLink"], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
-      name: "MPTCPCoreTests", dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "TestSupport"],
+      name: "MPTCPCoreTests",
+      dependencies: ["MPTCPCore", "MPTCPPolicy", "MPTCPWire", "PacketFactory", "TestSupport"],
       swiftSettings: strict),
     .testTarget(name: "MPTCPSimulatorTests", dependencies: ["MPTCPSimulator", "MPTCPTools"], swiftSettings: strict),
     // What libFuzzer runs (FuzzTesting), here over the corpus.

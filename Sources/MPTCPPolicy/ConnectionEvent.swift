@@ -101,4 +101,6 @@ public enum FallbackReason: Sendable, Hashable {
   case peerSignalledFailure
   /// SYNs with MP_CAPABLE went unanswered (RFC 8684 §3.9.3).
   case synsLost
+  /// MP_CAPABLE was not offered, for it failed with the destination, or over the path, before (RFC 8684 §3.9.3).
+  case withheld
 }

@@ -107,6 +107,8 @@ public struct ConnectionDescription: Sendable, Hashable {
   public var id: ConnectionID
   /// Whether it speaks Multipath TCP (false: plain TCP, from the start or after a fallback).
   public var isMultipath: Bool
+  /// The version of Multipath TCP that it speaks; nil for plain TCP.
+  public var version: MPTCPVersion?
   /// Why it is plain TCP, where it asked for Multipath TCP.
   public var fallback: FallbackReason?
   /// Our token.
@@ -128,12 +130,14 @@ public struct ConnectionDescription: Sendable, Hashable {
 
   /// Makes a description; see the properties.
   public init(
-    id: ConnectionID, isMultipath: Bool, fallback: FallbackReason?, localToken: Token?, remoteToken: Token?,
+    id: ConnectionID, isMultipath: Bool, version: MPTCPVersion? = nil, fallback: FallbackReason?, localToken: Token?,
+    remoteToken: Token?,
     usesChecksum: Bool, acknowledgedByteCount: Int, writtenByteCount: Int, receivedByteCount: Int,
     duplicateByteCount: Int, subflows: [SubflowDescription]
   ) {
     self.id = id
     self.isMultipath = isMultipath
+    self.version = version
     self.fallback = fallback
     self.localToken = localToken
     self.remoteToken = remoteToken

@@ -22,6 +22,8 @@ public struct FullMesh: PathPolicy, Hashable {
     var remote: TransportAddress
     var failures: Int
     var notBefore: Instant
+    /// A subflow has been there: it is known to lead somewhere.
+    var hasWorked: Bool
   }
   /// Pairs that have been tried, at most `maximumSubflowCount` × 4 of them: the peer's announcements cannot grow it.
   private var attempts: [Attempt] = []
@@ -35,6 +37,9 @@ public struct FullMesh: PathPolicy, Hashable {
   }
   /// At most as many as a connection announces.
   private var lapses: [Lapse] = []
+  /// An address that the peer announced and that never answered is tried so often, for a SYN may be lost; then it is left
+  /// alone until it is announced again (RFC 8684 §3.4.1, RFC 6824 §3.4.1).
+  private static let maximumAttemptCount = 6
   /// A peer that does not come after so many will not.
   private static let maximumInvitationCount = 8
   private var isEstablished = false
@@ -164,15 +169,19 @@ public struct FullMesh: PathPolicy, Hashable {
       $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote
     }
     let failures = index.map { attempts[$0].failures } ?? 0
+    let hasWorked = index.map { attempts[$0].hasWorked } ?? false || reason != .connectTimedOut
     let notBefore: Instant
     switch reason {
+    case .connectTimedOut where !hasWorked && failures + 1 >= Self.maximumAttemptCount && isAnnounced(tuple, view):
+      notBefore = .distantFuture
     case .refused, .resetByPeer(_, isTransient: false), .closedByPolicy, .finished:
       // RFC 8684 §3.6: without flag T, not again over this path, until something changes.
       notBefore = .distantFuture
     default: notBefore = view.now + wait(after: failures)
     }
     let attempt = Attempt(
-      path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: notBefore)
+      path: path, local: tuple.local.address, remote: tuple.remote, failures: failures + 1, notBefore: notBefore,
+      hasWorked: hasWorked)
     if let index {
       attempts[index] = attempt
     } else {
@@ -185,6 +194,10 @@ public struct FullMesh: PathPolicy, Hashable {
     for index in attempts.indices where attempts[index].notBefore == .distantFuture {
       attempts[index].notBefore = view.now + maximumRetryDelay
     }
+  }
+
+  private func isAnnounced(_ tuple: FourTuple, _ view: PolicyView) -> Bool {
+    view.remoteAddresses.contains { $0.address == tuple.remote && $0.id != .initial }
   }
 
   private mutating func forget(_ path: PathID, _ tuple: FourTuple) {

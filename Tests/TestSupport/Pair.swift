@@ -200,13 +200,14 @@ package final class Exchange {
   package init(
     _ pair: Pair, clientSends: Int, serverSends: Int, seed: UInt64 = 7,
     options: ConnectionOptions = ConnectionOptions(), serverOptions: ConnectionOptions? = nil,
-    family: IPAddress.Family = .v4
+    serverVersions: MultipathVersions = [.v0, .v1], family: IPAddress.Family = .v4
   ) throws {
     self.pair = pair
     patterns = [Pattern(seed: seed), Pattern(seed: seed &+ 1)]
     toSend = [clientSends, serverSends]
     var listen = ListenerOptions()
     listen.connection = serverOptions ?? options
+    listen.versions = serverVersions
     listener = try pair.endpoints[1].listen(
       on: TransportAddress(family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: pair.now)
     ids[0] = try pair.endpoints[0].connect(

@@ -161,9 +161,11 @@ package final class ScriptedConnection {
   package let initial: ScriptedSubflow
   package private(set) var id: ConnectionID
   package var usesChecksum = false
+  package let version: MPTCPVersion
 
-  private init(_ script: Script, _ initial: ScriptedSubflow, id: ConnectionID, key: Key) {
+  private init(_ script: Script, _ initial: ScriptedSubflow, id: ConnectionID, key: Key, version: MPTCPVersion) {
     self.script = script
+    self.version = version
     self.key = key
     self.initial = initial
     self.id = id
@@ -175,7 +177,7 @@ package final class ScriptedConnection {
   package static func accepted(
     by script: Script, options: ConnectionOptions = ConnectionOptions(), flags: MPCapableFlags = .hmac,
     timestamps: Bool = false, sack: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true,
-    roundTrip: Nanoseconds = .zero, port: Port = 4000, to service: Port = 80
+    roundTrip: Nanoseconds = .zero, version: MPTCPVersion = .v1, port: Port = 4000, to service: Port = 80
   ) throws -> ScriptedConnection? {
     var listen = ListenerOptions()
     listen.connection = options
@@ -186,9 +188,10 @@ package final class ScriptedConnection {
       remote: TransportAddress(Pair.address(0, 0, script.family), service))
     subflow.usesTimestamps = timestamps
     subflow.send(
-      .syn, [.capable(MPCapable(flags: flags))], plain: synOptions + (sack ? [.sackPermitted] : []))
+      .syn, [.capable(MPCapable(version: version.rawValue, flags: flags, senderKey: version == .v0 ? key : nil))],
+      plain: synOptions + (sack ? [.sackPermitted] : []))
     guard let answer = subflow.take(where: \.isSynAck), let engineKey = answer.capable?.senderKey else { return nil }
-    let connection = ScriptedConnection(script, subflow, id: ConnectionID(0), key: key)
+    let connection = ScriptedConnection(script, subflow, id: ConnectionID(0), key: key, version: version)
     connection.engineKey = engineKey
     connection.usesChecksum =
       flags.contains(.checksumRequired) || answer.capable?.flags.contains(.checksumRequired) == true
@@ -209,7 +212,8 @@ package final class ScriptedConnection {
     let subflow = ScriptedSubflow(
       script, path: 0, local: TransportAddress(Pair.address(0, 1, script.family), 80),
       remote: TransportAddress(Pair.address(0, 0, script.family), syn?.tcp.sourcePort ?? 0))
-    let connection = ScriptedConnection(script, subflow, id: id, key: Key(0x1112_1314_1516_1718))
+    let connection = ScriptedConnection(
+      script, subflow, id: id, key: Key(0x1112_1314_1516_1718), version: MPTCPVersion(rawValue: version) ?? .v1)
     if let syn { subflow.note(syn) }
     connection.usesChecksum =
       flags.contains(.checksumRequired) || syn?.capable?.flags.contains(.checksumRequired) == true
@@ -231,14 +235,17 @@ package final class ScriptedConnection {
     if usesChecksum, let payload { checksum = self.checksum(at: 1, subflowOffset: 1, payload, fin: false) }
     return .capable(
       MPCapable(
-        flags: flags, senderKey: key, receiverKey: engineKey, dataLength: payload.map { UInt16($0.count) },
+        version: version.rawValue, flags: flags, senderKey: key, receiverKey: engineKey,
+        dataLength: payload.map { UInt16($0.count) },
         checksum: checksum))
   }
 
   // MARK: Data; offsets count from the initial data sequence numbers, the first octet is 1.
 
-  package func number(_ offset: Int) -> DataSequenceNumber { key.initialDataSequenceNumber() + offset }
-  package func engineNumber(_ offset: Int) -> DataSequenceNumber { engineKey.initialDataSequenceNumber() + offset }
+  package func number(_ offset: Int) -> DataSequenceNumber { key.initialDataSequenceNumber(version) + offset }
+  package func engineNumber(_ offset: Int) -> DataSequenceNumber {
+    engineKey.initialDataSequenceNumber(version) + offset
+  }
 
   /// The offset that the engine's DATA_ACK names; nil without one.
   package func acknowledged(by packet: WirePacket) -> Int? {
@@ -315,11 +322,11 @@ package final class ScriptedConnection {
       remote: remote ?? TransportAddress(Pair.address(path, 0, script.family), initial.remote.port))
     subflow.usesTimestamps = initial.usesTimestamps
     subflow.send(
-      .syn, [.join(.syn(backup: backup, addressID: addressID, token: engineKey.token(), nonce: nonce))],
+      .syn, [.join(.syn(backup: backup, addressID: addressID, token: engineKey.token(version), nonce: nonce))],
       plain: Self.synOptions)
     guard let answer = subflow.take(where: \.isSynAck), case .synAck(_, _, let hmac, let theirs)? = answer.join,
       JoinAuthentication.joinHMAC(
-        version: .v1, senderKey: engineKey, receiverKey: key, senderNonce: theirs, receiverNonce: nonce
+        version: version, senderKey: engineKey, receiverKey: key, senderNonce: theirs, receiverNonce: nonce
       ).left64 == hmac
     else { return nil }
     subflow.send(.ack, [joinProof(nonce: nonce, theirs: theirs)])
@@ -331,7 +338,7 @@ package final class ScriptedConnection {
     .join(
       .ack(
         hmac: JoinAuthentication.joinHMAC(
-          version: .v1, senderKey: key, receiverKey: engineKey, senderNonce: nonce, receiverNonce: theirs
+          version: version, senderKey: key, receiverKey: engineKey, senderNonce: nonce, receiverNonce: theirs
         ).left160))
   }
 
@@ -344,7 +351,7 @@ package final class ScriptedConnection {
     subflow.note(syn)
     subflow.usesTimestamps = initial.usesTimestamps
     let hmac = JoinAuthentication.joinHMAC(
-      version: .v1, senderKey: key, receiverKey: engineKey, senderNonce: nonce, receiverNonce: theirs
+      version: version, senderKey: key, receiverKey: engineKey, senderNonce: nonce, receiverNonce: theirs
     ).left64
     subflow.send(
       [.syn, .ack],
@@ -358,8 +365,8 @@ package final class ScriptedConnection {
     -> MultipathOption
   {
     let hmac = JoinAuthentication.addAddressHMAC(
-      senderKey: key, receiverKey: engineKey, addressID: id, address: address, port: port)
+      version: version, senderKey: key, receiverKey: engineKey, addressID: id, address: address, port: port)
     return .addAddress(
-      AddAddress(addressID: id, address: address, port: port, hmac: isWrong ? ~hmac : hmac))
+      AddAddress(version: version, addressID: id, address: address, port: port, hmac: isWrong ? ~hmac : hmac))
   }
 }

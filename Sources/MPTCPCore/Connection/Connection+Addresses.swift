@@ -56,8 +56,16 @@ extension Connection {
       }
       announcements[index].sentAt = now
       announcements[index].attempts += 1
-      queue(.addAddress(option(for: announcements[index])), on: carrier)
+      let option = MultipathOption.addAddress(option(for: announcements[index]))
+      for subflow in carriers(or: carrier) { queue(option, on: subflow) }
     }
+  }
+
+  /// Where a change of addresses is said: in version 1 on one subflow, in version 0, where nothing confirms it, on all
+  /// that work (RFC 6824 §3.4.1).
+  private func carriers(or one: Subflow?, but id: AddressID? = nil) -> [Subflow] {
+    let all = version == .v0 ? subflows.filter { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id } : []
+    return all.isEmpty ? one.map { [$0] } ?? [] : all
   }
 
   /// The peer can hear us again, or on a further subflow: what was given up unheard is said once more.
@@ -68,13 +76,19 @@ extension Connection {
     sendAnnouncements(now: now)
   }
 
-  private static let announcementGap = Nanoseconds.milliseconds(50)
+  /// From one change of addresses to the next. Version 0 has no echo that would end the wait, and wants a round trip
+  /// between two, lest they arrive in another order (RFC 6824 §3.4.1).
+  private var announcementGap: Nanoseconds {
+    let gap = Nanoseconds.milliseconds(50)
+    guard version == .v0 else { return gap }
+    return subflows.reduce(gap) { max($0, $1.isFullyEstablished ? $1.roundTrip.smoothed ?? gap : gap) }
+  }
   private static let announcementTimeout = Nanoseconds.seconds(3)
 
   /// The unechoed announcement that is due first, and when it may go.
   private var nextAnnouncement: (index: Int, due: Instant)? {
     var next: (index: Int, due: Instant)?
-    var latest: Instant?
+    var latest = version == .v0 ? addressesChangedAt : nil
     for (index, announcement) in announcements.enumerated() where !announcement.isEchoed {
       if let sentAt = announcement.sentAt { latest = max(latest ?? sentAt, sentAt) }
       guard !announcement.isGivenUp else { continue }
@@ -82,15 +96,18 @@ extension Connection {
       if next.map({ due < $0.due }) ?? true { next = (index, due) }
     }
     guard let next else { return nil }
-    return (next.index, max(next.due, latest.map { $0 + Self.announcementGap } ?? .zero))
+    return (next.index, max(next.due, latest.map { $0 + announcementGap } ?? .zero))
   }
 
   private func option(for announcement: Announcement) -> AddAddress {
-    AddAddress(
-      version: .v1, isEcho: false, addressID: announcement.id, address: announcement.address, port: announcement.port,
-      hmac: JoinAuthentication.addAddressHMAC(
-        senderKey: localKey, receiverKey: remoteKey, addressID: announcement.id, address: announcement.address,
-        port: announcement.port))
+    let isPlain = version == .v0 && options.version0Announcements == .plain
+    return AddAddress(
+      version: version, addressID: announcement.id, address: announcement.address, port: announcement.port,
+      hmac: isPlain
+        ? nil
+        : JoinAuthentication.addAddressHMAC(
+          version: version, senderKey: localKey, receiverKey: remoteKey, addressID: announcement.id,
+          address: announcement.address, port: announcement.port))
   }
 
   /// Addresses that left with their path, whether announced or known from a join (RFC 8684 §3.4.2).
@@ -111,7 +128,11 @@ extension Connection {
     takeBackAnnouncement(of: id)
     // Not on a subflow that uses the address, where another is to be had.
     let carrier = subflows.first { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id }
-    tell(.removeAddress(RemoveAddress(id)), on: carrier ?? carrierForControl())
+    let removal = MultipathOption.removeAddress(RemoveAddress(id))
+    let carriers = carriers(or: carrier ?? carrierForControl(), but: id)
+    if carriers.isEmpty { tell(removal, on: nil) }
+    for carrier in carriers { tell(removal, on: carrier) }
+    if version == .v0 { addressesChangedAt = endpoint.now }
   }
 
   /// A subflow uses the address again: a removal that has not been sent would end it, as Linux has it.

@@ -61,15 +61,16 @@ extension Connection {
   }
 
   /// Ends everything at once: RST on each subflow, with MP_FASTCLOSE where it speaks it (RFC 8684 §3.5, option R), or
-  /// MP_FASTCLOSE on an ACK of one subflow (option A).
+  /// MP_FASTCLOSE on an ACK of one subflow (option A), the only form of version 0 (RFC 6824 §3.5).
   /// Requirement 8684-3.5-06, 8684-3.5-14
   func abort(reason: CloseReason, form: FastCloseForm = .reset, now: Instant) {
     guard phase != .closed || !subflows.isEmpty, dataState != .fastCloseWait else { return }
-    if form == .acknowledged, let carrier = fastCloseCarrier {
+    if form == .acknowledged || version == .v0, let carrier = fastCloseCarrier {
       waitForFastClose(on: carrier, reason: reason, now: now)
       return
     }
-    let fastClose: MultipathOption? = isMultipath ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
+    let fastClose: MultipathOption? =
+      isMultipath && version != .v0 ? .fastClose(MPFastClose(receiverKey: remoteKey)) : nil
     var doubtful: [Subflow] = []
     for subflow in subflows where subflow.state != .closed && subflow.state != .synSent {
       subflow.emitReset(reason: nil, isTransient: false, with: fastClose, now: now)
@@ -229,15 +230,16 @@ extension Connection {
   /// MP_FAIL of the peer: its data ends here for the other subflows, and on the only one plain TCP begins.
   func peerFailed(_ option: MPFail, on subflow: Subflow, now: Instant) {
     guard isMultipath, isOnlySubflow(subflow), subflow.isSynchronized else { return }
+    // Only version 1 answers with another MP_FAIL (RFC 8684 §3.7; RFC 6824 §3.6 has the infinite mapping say it all).
+    let answer = MultipathOption.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue))
     guard canFallBack(on: subflow) else {
       // What is in flight would not make sense to plain TCP.
       resetSubflow(
-        subflow, reason: .middleboxInterference, isTransient: true, now: now,
-        with: .fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue)))
+        subflow, reason: .middleboxInterference, isTransient: true, now: now, with: version == .v1 ? answer : nil)
       return
     }
     fallBack(.peerSignalledFailure, now: now)
-    subflow.pendingOptions = [.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue))]
+    if version == .v1 { subflow.pendingOptions = [answer] }
     subflow.mustAcknowledge = true
   }
 }

@@ -1,9 +1,20 @@
 import MPTCPPolicy
 import MPTCPWire
 
-// MP_FASTCLOSE on an ACK, as its sender (RFC 8684 §3.5, option A): the state FASTCLOSE_WAIT.
+// MP_FASTCLOSE (RFC 8684 §3.5, RFC 6824 §3.5), and its sender's state FASTCLOSE_WAIT (option A).
 // Requirement 8684-3.5-05
 extension Connection {
+  /// Ends everything, with RST on each subflow but the one that a RST has ended already.
+  func takeFastClose(_ option: MPFastClose, resetting dead: Subflow? = nil, now: Instant) {
+    guard option.receiverKey == localKey, phase != .closed || !subflows.isEmpty else { return }
+    for subflow in subflows where subflow.state != .closed && subflow !== dead {
+      subflow.emitReset(reason: .mptcpSpecific, isTransient: false, now: now)
+    }
+    end(.resetByPeer, now: now)
+  }
+
+  // MARK: As its sender
+
   /// How often it is repeated: what §3.5 recommends.
   private static let fastCloseRepetitions = 3
 
@@ -45,9 +56,12 @@ extension Connection {
       return
     }
     // For middleboxes that still keep state.
-    carrier.emitReset(reason: nil, isTransient: false, with: fastCloseToSend, now: now)
+    // Version 0 knows no RST with the option (RFC 6824 §3.5).
+    carrier.emitReset(reason: nil, isTransient: false, with: version == .v0 ? nil : fastCloseToSend, now: now)
     fastCloseAnswered(on: carrier, now: now)
-    if carrier.sendUnacknowledged < carrier.sendNext { endpoint.rememberFastClose(carrier, key: remoteKey, now: now) }
+    if version != .v0, carrier.sendUnacknowledged < carrier.sendNext {
+      endpoint.rememberFastClose(carrier, key: remoteKey, now: now)
+    }
   }
 
   /// The RST is here, or will not come.
@@ -71,6 +85,7 @@ extension Subflow {
     unacknowledgedSince = .distantFuture
     retransmitDeadline = .distantFuture
     probeDeadline = .distantFuture
+    silenceDeadline = .distantFuture
     reorderDeadline = .distantFuture
     acknowledgmentDeadline = .distantFuture
     persistDeadline = .distantFuture

@@ -19,10 +19,11 @@ extension Connection {
           backup: join.isBackup, addressID: subflow.localAddressID, hmac: hmac.left64, nonce: join.localNonce))
     }
     guard multipath == .offered, answersWithCapable else { return nil }
+    // Version 1 keeps the initiator's key for the third ACK; version 0 has it on the SYN (RFC 6824 §3.1).
     return .capable(
       MPCapable(
-        version: 1, flags: capableFlags(isAnswer: !isInitiator), senderKey: isInitiator ? nil : localKey,
-        receiverKey: nil, dataLength: nil, checksum: nil))
+        version: version.rawValue, flags: capableFlags(isAnswer: !isInitiator),
+        senderKey: isInitiator && version == .v1 ? nil : localKey))
   }
 
   /// What the third ACK carries, and every pure ACK after it until the peer proves that it got one.
@@ -40,9 +41,12 @@ extension Connection {
     }
     return .capable(
       MPCapable(
-        version: 1, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey, dataLength: nil,
-        checksum: nil))
+        version: version.rawValue, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey))
   }
+
+  /// The keys ride on the initiator's first data, in place of a DSS, until the peer shows that it has them. Version 0 has
+  /// no room for that: its third ACK is empty, and its first data has a DSS (RFC 6824 §3.6).
+  var carriesKeysOnData: Bool { isInitiator && multipath == .keyed && version == .v1 }
 
   /// MP_CAPABLE with the data fields in place of a DSS, on the initiator's first data (RFC 8684 §3.1).
   /// Requirement 8684-3.1-11, 8684-3.1-25, 8684-3.1-26
@@ -56,7 +60,8 @@ extension Connection {
   private func capableFlags(isAnswer: Bool) -> MPCapableFlags {
     var flags: MPCapableFlags = [.hmac]
     if isAnswer ? usesChecksum || options.checksum : options.checksum { flags.insert(.checksumRequired) }
-    if options.refusesJoinsToInitialAddress { flags.insert(.noMoreSubflows) }
+    // In version 0 the bits from C on choose an algorithm (RFC 6824 §3.1).
+    if version == .v1, options.refusesJoinsToInitialAddress { flags.insert(.noMoreSubflows) }
     return flags
   }
 
@@ -71,11 +76,11 @@ extension Connection {
     switch side {
     case .local:
       JoinAuthentication.joinHMAC(
-        version: .v1, senderKey: localKey, receiverKey: remoteKey, senderNonce: join.localNonce,
+        version: version, senderKey: localKey, receiverKey: remoteKey, senderNonce: join.localNonce,
         receiverNonce: join.remoteNonce)
     case .remote:
       JoinAuthentication.joinHMAC(
-        version: .v1, senderKey: remoteKey, receiverKey: localKey, senderNonce: join.remoteNonce,
+        version: version, senderKey: remoteKey, receiverKey: localKey, senderNonce: join.remoteNonce,
         receiverNonce: join.localNonce)
     }
   }
@@ -88,13 +93,19 @@ extension Connection {
       joinAnswered(segment, on: subflow, now: now)
       return
     }
+    if multipath == .offered, segment.options.multipath.capable == nil, triesVersion0(instead: subflow, now: now) {
+      return
+    }
     subflow.isFullyEstablished = true
     sendWindowEdge = 1 + Int(segment.header.window)
     if multipath == .offered { takeCapableAnswer(segment.options.multipath.capable, now: now) }
+    remember(answer: segment.options.multipath.capable, now: now)
     if isFallback { subflow.lastSentDataAck = -1 }
     phase = .open
     emit(.established(isMultipath: isMultipath))
     emit(.subflowEstablished(subflow.description))
+    // Version 0 has no data on the third ACK, so that goes before any (RFC 6824 §3.6).
+    if version == .v0, multipath == .keyed { subflow.emitAcknowledgment(now: now) }
     markDirty()
   }
 
@@ -103,22 +114,24 @@ extension Connection {
       fallBack(.peerWithoutMultipath, now: now)
       return
     }
-    // Flag B received as 1 means an extension that we do not know: ignore the option. So it is without H.
-    guard capable.version == 1, let key = capable.senderKey, !capable.flags.contains(.extensibility),
-      capable.flags.contains(.hmac)
+    // Flag B received as 1 means an extension that we do not know: ignore the option (in version 0 too: the SYN/ACK itself
+    // cannot be ignored, as it opens). So it is where the responder has not chosen our only algorithm. Another version than
+    // the one that was offered has no procedure. Our own key is what a box makes that copies options.
+    guard capable.version == version.rawValue, let key = capable.senderKey, capable.receiverKey == nil,
+      !capable.flags.contains(.extensibility), capable.algorithms == .hmac, key != localKey
     else {
       fallBack(.unacceptableCapability, now: now)
       return
     }
     usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
-    peerRefusesInitialAddress = capable.flags.contains(.noMoreSubflows)
+    peerRefusesInitialAddress = capable.forbidsSubflows
     learnRemoteKey(key)
     multipath = .keyed
   }
 
-  private func learnRemoteKey(_ key: Key) {
+  func learnRemoteKey(_ key: Key) {
     remoteKey = key
-    (remoteToken, remoteInitialNumber) = key.derived(.v1)
+    (remoteToken, remoteInitialNumber) = key.derived(version)
     if !peerRefusesInitialAddress {
       remoteAddresses = [RemoteAddress(id: .initial, address: initialTuple.remote)]
     }
@@ -198,24 +211,25 @@ extension Connection {
   /// Looks at the MP_CAPABLE of a SYN.
   func takeCapableOffer(_ capable: MPCapable?) {
     guard multipath == .offered else { return }
-    guard let capable, isAcceptable(offer: capable) else {
+    guard let capable, let version = capable.answer(from: acceptedVersions) else {
       multipath = .fellBack(capable == nil ? .peerWithoutMultipath : .unacceptableCapability)
       return
     }
+    if version != self.version { endpoint.change(self, to: version) }
     usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
-    peerRefusesInitialAddress = capable.flags.contains(.noMoreSubflows)
-  }
-
-  private func isAcceptable(offer capable: MPCapable) -> Bool {
-    capable.version >= 1 && capable.senderKey == nil && !capable.flags.contains(.extensibility)
-      && capable.flags.contains(.hmac)
+    peerRefusesInitialAddress = capable.forbidsSubflows
+    if version == .v0, let key = capable.senderKey { learnRemoteKey(key) }
   }
 
   /// The SYN again. A peer that leaves MP_CAPABLE out by now gets an answer without (RFC 8684 §3.1): something on the way
-  /// may drop packets with it. The third ACK decides, for an earlier answer may be on its way.
+  /// may drop packets with it. One that offers another version gets that. The third ACK decides, for an earlier answer may
+  /// be on its way.
   /// Requirement 8684-3.1-51
   func synRepeated(_ segment: Segment, on subflow: Subflow) {
-    if subflow.isInitial { answersWithCapable = segment.options.multipath.capable.map(isAcceptable(offer:)) ?? false }
+    guard subflow.isInitial, multipath == .offered else { return }
+    let capable = segment.options.multipath.capable
+    answersWithCapable = capable?.answer(from: acceptedVersions) != nil
+    if answersWithCapable { takeCapableOffer(capable) }
   }
 
   /// The third ACK of `subflow`; false if it must not open it.
@@ -236,8 +250,14 @@ extension Connection {
     }
     guard multipath == .offered else { return true }
     guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
-      capable.receiverKey == localKey, capable.version == 1
+      capable.receiverKey == localKey, capable.version == version.rawValue
     else {
+      // Version 0 has the initiator's key since the SYN, and no MP_CAPABLE on data: where the third ACK was lost, a DSS that
+      // counts from both keys says as much.
+      if version == .v0, let dss = segment.options.multipath.dss, dssFitsKeys(dss) {
+        multipath = .confirmed
+        return true
+      }
       // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK. But a peer that
       // sends its first octet again and maps it in the ordinary way has no keys to send any more: so does Linux when its
       // DATA_FIN is out.
@@ -250,8 +270,8 @@ extension Connection {
       fallBack(.optionMissingOnThirdAck, now: now)
       return true
     }
-    guard capable.flags.contains(.checksumRequired) == usesChecksum else {
-      // Something changed what the SYNs agreed on (RFC 8684 §3.1).
+    guard capable.flags.contains(.checksumRequired) == usesChecksum, version == .v1 || theirs == remoteKey else {
+      // Something changed what the SYNs agreed on (RFC 8684 §3.1), or, in version 0, another key than the SYN's.
       // Requirement 8684-3.1-31, 8684-3.1-45
       fallBack(.unacceptableCapability, now: now)
       return true
@@ -259,6 +279,14 @@ extension Connection {
     learnRemoteKey(theirs)
     multipath = .confirmed
     return true
+  }
+
+  /// Whether a DSS names the beginning of a stream as the keys of the SYNs give it: of the peer's, or of ours.
+  private func dssFitsKeys(_ dss: DSS) -> Bool {
+    if let mapping = dss.mapping, mapping.subflowSequenceNumber > 0 {
+      return receiveDataOffset(mapping.dsn) == Int(mapping.subflowSequenceNumber)
+    }
+    return dss.dataAck.flatMap(sendDataOffset) == 1
   }
 
   /// A subflow in SYN-RECEIVED has its third ACK: a passive one, or one of a simultaneous open.

@@ -130,7 +130,7 @@ extension Connection {
     let mss = subflow.fullPayloadByteCount
     var limit = burstLimit(subflow)
     // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
-    if isInitiator, multipath == .keyed, sendNext == 1 { limit = mss - 4 }
+    if carriesKeysOnData, sendNext == 1 { limit = mss - 4 }
     // CWR stands on one segment (RFC 3168 §6.1.2); without it the peer goes on echoing.
     if subflow.announcesWindowReduction { limit = min(limit, mss) }
     if let probe = subflow.dueMTUProbe(available: min(available, room), now: endpoint.now) {
@@ -164,7 +164,7 @@ extension Connection {
       subflow.mtuProbe?.range = nil
     }
     let isLast = offset + length == dataEnd && finishRequested
-    let isImplied = isInitiator && multipath == .keyed && offset == 1 && subflow.isInitial && start == 1
+    let isImplied = carriesKeysOnData && offset == 1 && subflow.isInitial && start == 1
     var mapping = SentMapping(
       subflowOffset: start, dataOffset: offset, count: length, first: first, second: second, checksum: nil,
       hasDataFin: isLast && isMultipath && !isImplied && length < 65_535, isImplied: isImplied)

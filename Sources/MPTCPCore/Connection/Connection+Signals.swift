@@ -107,9 +107,11 @@ extension Connection {
     // Requirement 8684-3.1-32
     if isFirst { consult(.established, now: now) }
     takeDataAck(dss, now: now)
-    guard let wire = dss.mapping else { return }
+    guard var wire = dss.mapping else { return }
+    // Present where not negotiated: version 0 ignores the field (RFC 6824 §3.3).
+    if version == .v0, !usesChecksum { wire.checksum = nil }
     guard (wire.checksum != nil) == usesChecksum else {
-      // RFC 8684 §3.3.1: missing where negotiated, or present where not.
+      // RFC 8684 §3.3.1: missing where negotiated, or present where not. RFC 6824 §3.3: missing where negotiated.
       // Requirement 8684-3.3-07, 8684-3.3-08, 8684-3.3-09
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
@@ -217,7 +219,12 @@ extension Connection {
   // MARK: Addresses (RFC 8684 §3.4)
 
   private func take(_ option: AddAddress, on subflow: Subflow, now: Instant) {
-    guard option.version == .v1, maySpendSignal(now: now) else { return }
+    guard maySpendSignal(now: now) else { return }
+    if version == .v0 {
+      takeVersion0(option, on: subflow, now: now)
+      return
+    }
+    guard option.version == .v1 else { return }
     if option.isEcho {
       if let index = announcements.firstIndex(where: { $0.id == option.addressID && $0.address == option.address }) {
         announcements[index].isEchoed = true
@@ -253,6 +260,39 @@ extension Connection {
     consult(.remoteAddressesChanged, now: now)
   }
 
+  /// ADD_ADDR of version 0, without HMAC and echo, or ADD_ADDR2, with an HMAC (RFC 6824 §3.4.1; ``AddAddress/hmac``).
+  private func takeVersion0(_ option: AddAddress, on subflow: Subflow, now: Instant) {
+    guard !option.isEcho else { return }
+    if let hmac = option.hmac {
+      let expected = JoinAuthentication.addAddressHMAC(
+        version: .v0, senderKey: remoteKey, receiverKey: localKey, addressID: option.addressID,
+        address: option.address, port: option.port)
+      guard hmac == expected else {
+        endpoint.statistics.badAddressAuthentications += 1
+        return
+      }
+      if multipath == .keyed { multipath = .confirmed }
+    } else if options.version0Announcements == .authenticated {
+      endpoint.statistics.badAddressAuthentications += 1
+      return
+    }
+    guard option.address.isUnicast, !option.address.isUnspecified, option.port?.rawValue != 0 else { return }
+    let address = TransportAddress(option.address, option.port ?? subflow.tuple.remote.port)
+    if let index = remoteAddresses.firstIndex(where: { $0.id == option.addressID }) {
+      // An ID keeps its address, and what is said again on every subflow must not open more than one: a port that is in
+      // use, or being tried, is nothing new. One that is not invites another attempt.
+      guard remoteAddresses[index].address.address == address.address,
+        !subflows.contains(where: { $0.tuple.remote == address && $0.state != .closed })
+      else { return }
+      remoteAddresses[index].address = address
+    } else {
+      guard remoteAddresses.count < Limits.remoteAddresses else { return }
+      remoteAddresses.append(RemoteAddress(id: option.addressID, address: address))
+    }
+    emit(.addressAnnounced(option.addressID, address))
+    consult(.remoteAddressesChanged, now: now)
+  }
+
   private func take(_ option: RemoveAddress, now: Instant) {
     guard maySpendSignal(now: now) else { return }
     for index in 0..<option.count {
@@ -272,13 +312,19 @@ extension Connection {
   }
 
   private func take(_ option: MPPriority, on subflow: Subflow) {
-    // Version 0 named an address; version 1 knows no such option (RFC 8684 §3.3.8).
+    // Version 0 may name an address, which means all subflows that use it (RFC 6824 §3.3.8); version 1 knows no such option
+    // (RFC 8684 §3.3.8).
     // Requirement 8684-3.3.8-03
-    guard option.addressID == nil, subflow.isPeerBackup != option.backup, maySpendSignal(now: endpoint.now) else {
-      return
+    guard option.addressID == nil || version == .v0 else { return }
+    let concerned = subflows.filter { other in
+      let isMeant = option.addressID.map { $0 == other.remoteAddressID } ?? (other === subflow)
+      return isMeant && other.isPeerBackup != option.backup
     }
-    subflow.isPeerBackup = option.backup
-    emit(.priorityChanged(subflow.id, isBackup: option.backup))
+    guard !concerned.isEmpty, maySpendSignal(now: endpoint.now) else { return }
+    for other in concerned {
+      other.isPeerBackup = option.backup
+      emit(.priorityChanged(other.id, isBackup: option.backup))
+    }
     markDirty()
   }
 
@@ -288,16 +334,5 @@ extension Connection {
     else { return }
     subflow.pendingOptions.append(option)
     markDirty()
-  }
-
-  // MARK: MP_FASTCLOSE (RFC 8684 §3.5)
-
-  /// Ends everything, with RST on each subflow but the one that a RST has ended already.
-  func takeFastClose(_ option: MPFastClose, resetting dead: Subflow? = nil, now: Instant) {
-    guard option.receiverKey == localKey, phase != .closed || !subflows.isEmpty else { return }
-    for subflow in subflows where subflow.state != .closed && subflow !== dead {
-      subflow.emitReset(reason: .mptcpSpecific, isTransient: false, now: now)
-    }
-    end(.resetByPeer, now: now)
   }
 }

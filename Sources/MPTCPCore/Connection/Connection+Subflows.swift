@@ -93,7 +93,27 @@ extension Connection {
     guard let subflow = subflow(id), subflow.isBackup != isBackup else { return }
     subflow.isBackup = isBackup
     // During a join it is told once the join is through.
-    if subflow.isFullyEstablished { queue(.priority(MPPriority(backup: isBackup)), on: subflow) }
+    guard subflow.isFullyEstablished else { return }
+    // Version 0 can say it elsewhere, where all subflows of the address go the same way (RFC 6824 §3.3.8).
+    let id = subflow.localAddressID
+    if version == .v0, subflow.isStalled, let carrier = carrierForControl(), carrier !== subflow,
+      subflows.allSatisfy({ $0.localAddressID != id || $0.isBackup == isBackup })
+    {
+      queue(.priority(MPPriority(backup: isBackup, addressID: id)), on: carrier)
+    } else {
+      queue(.priority(MPPriority(backup: isBackup)), on: subflow)
+    }
+  }
+
+  /// The same for all subflows that use one of our addresses: an option each, or, in version 0, one that names the address.
+  func setBackup(_ id: AddressID, _ isBackup: Bool) {
+    let affected = subflows.filter { $0.localAddressID == id }
+    guard version == .v0, !affected.isEmpty, let carrier = carrierForControl() else {
+      for subflow in affected { setBackup(subflow.id, isBackup) }
+      return
+    }
+    for subflow in affected { subflow.isBackup = isBackup }
+    queue(.priority(MPPriority(backup: isBackup, addressID: id)), on: carrier)
   }
 
   // MARK: Ends of subflows
@@ -107,16 +127,18 @@ extension Connection {
     }
     // MP_FAIL on a RST says why this subflow ends, and nothing of the others (RFC 8684 §3.7).
     // Requirement 8684-3.7-17
-    let reason = signals.reset.map { ResetReasonCode($0.reason.rawValue) }
+    // Version 0 has no reasons (RFC 6824 §8), and believes none.
+    let told = version == .v1 ? signals.reset : nil
+    let reason = told.map { ResetReasonCode($0.reason.rawValue) }
     let wasHandshake = !subflow.isSynchronized
     // A peer that refuses a join for good says why, and leaves flag T out (RFC 8684 §3.6). A bare RST may come from a box
     // on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
     // Requirement 8684-3.6-02, 8684-3.6-05, 8684-3.6-07
-    let isTransient = signals.reset.map { $0.transient || $0.reason.rawValue == 0 } ?? true
+    let isTransient = told.map { $0.transient || $0.reason.rawValue == 0 } ?? true
     let isRefusal = wasHandshake && (subflow.join == nil || !isTransient)
     // Reason 1 on a join means that the peer knows no such token: it has forgotten the connection (RFC 8684 §3.2, §3.6).
     // Anything else speaks of the subflow, and another may be let in.
-    let isForgotten = isRefusal && subflow.join != nil && signals.reset?.reason == .mptcpSpecific
+    let isForgotten = isRefusal && subflow.join != nil && told?.reason == .mptcpSpecific
     drop(subflow, reason: isRefusal ? .refused : .resetByPeer(reason, isTransient: isTransient), now: now)
     guard subflows.isEmpty else { return }
     if isForgotten, phase == .open {

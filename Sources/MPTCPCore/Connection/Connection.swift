@@ -2,7 +2,7 @@ import DequeModule
 import MPTCPPolicy
 import MPTCPWire
 
-/// One connection: Multipath TCP (RFC 8684) over one or more subflows, or plain TCP over one.
+/// One connection: Multipath TCP (RFC 8684, or RFC 6824: see ``version``) over one or more subflows, or plain TCP over one.
 ///
 /// Positions in the data sequence space are offsets from the initial data sequence numbers and never wrap: the octet of
 /// MP_CAPABLE is 0 and the first octet of data 1. A plain TCP connection uses the same offsets; they equal the offsets
@@ -62,13 +62,20 @@ final class Connection {
         .multipath, from: oldValue.number, to: multipath.number, isRight: oldValue.leads(to: multipath))
     }
   }
-  let localKey: Key
-  let localToken: Token
-  var localInitialNumber: DataSequenceNumber
+  /// The version that is offered, or negotiated; it says nothing once the connection is plain TCP.
+  private(set) var version: MPTCPVersion
+  /// Listener: the versions that it may answer with.
+  var acceptedVersions: MultipathVersions = []
+  private(set) var localKey: Key
+  private(set) var localToken = Token(0)
+  var localInitialNumber = DataSequenceNumber(0)
   var remoteKey = Key(0)
   var remoteToken = Token(0)
   var remoteInitialNumber = DataSequenceNumber(0)
   var usesChecksum = false
+  /// Initiator: version 0 may be tried where the peer ignores version 1, and has been.
+  var mayTryVersion0 = false
+  var hasTriedVersion0 = false
   /// Listener: the latest SYN had an MP_CAPABLE.
   var answersWithCapable = true
   /// The peer set flag C: no joins to the address and port of the initial subflow.
@@ -146,12 +153,16 @@ final class Connection {
   /// What the peer may still have us do in this second.
   var signalBudget = RateBudget()
   var joinBudget = RateBudget()
+  /// Version 0: when an address was taken back last.
+  var addressesChangedAt: Instant?
   /// Options about addresses that no subflow was there to carry.
   var waitingOptions: [MultipathOption] = []
 
   // Timers
   var dataRetransmitDeadline = Instant.distantFuture
   var dataRetransmissions = 0
+  /// When the application opened it.
+  let openedAt: Instant
   /// When the peer last acknowledged more data, or data became outstanding.
   var dataProgressAt = Instant.zero
   var policyDeadline = Instant.distantFuture
@@ -166,7 +177,7 @@ final class Connection {
 
   init(
     endpoint: Endpoint, id: ConnectionID, slot: Int32, listener: ListenerID?, isInitiator: Bool,
-    options: ConnectionOptions, key: Key, tuple: FourTuple, path: PathID
+    options: ConnectionOptions, version: MPTCPVersion, key: Key, tuple: FourTuple, path: PathID
   ) {
     self.endpoint = endpoint
     self.id = id
@@ -174,21 +185,24 @@ final class Connection {
     self.listener = listener
     self.isInitiator = isInitiator
     self.options = options
+    openedAt = endpoint.now
+    self.version = version
     localKey = key
-    if options.multipath == .enabled {
-      (localToken, localInitialNumber) = key.derived(.v1)
-      multipath = .offered
-    } else {
-      localToken = Token(0)
-      localInitialNumber = DataSequenceNumber(0)
-      multipath = .off
-    }
+    multipath = options.multipath == .disabled ? .off : .offered
+    if options.multipath != .disabled { (localToken, localInitialNumber) = key.derived(version) }
     congestion = options.congestionControl.makeController(seed: endpoint.entropy.next())
     scheduler = SchedulerState(options.scheduler)
     receiveLimit = min(256 << 10, max(options.receiveBufferByteCount, 4096))
     policy = options.policy
     initialPath = path
     initialTuple = tuple
+  }
+
+  /// Before anything of the peer counts: from here on the connection goes by `version` and `key`.
+  func take(_ version: MPTCPVersion, _ key: Key) {
+    self.version = version
+    localKey = key
+    (localToken, localInitialNumber) = key.derived(version)
   }
 
   // MARK: Numbers
@@ -292,7 +306,8 @@ final class Connection {
     var fallback: FallbackReason?
     if case .fellBack(let reason) = multipath { fallback = reason }
     return ConnectionDescription(
-      id: id, isMultipath: isMultipath, fallback: fallback, localToken: isMultipath ? localToken : nil,
+      id: id, isMultipath: isMultipath, version: isMultipath ? version : nil, fallback: fallback,
+      localToken: isMultipath ? localToken : nil,
       remoteToken: isMultipath ? remoteToken : nil, usesChecksum: isMultipath && usesChecksum,
       acknowledgedByteCount: min(sendUnacknowledged, dataEnd) - 1, writtenByteCount: writtenByteCount,
       receivedByteCount: receivedByteCount, duplicateByteCount: duplicateByteCount,

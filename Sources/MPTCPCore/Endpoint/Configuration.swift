@@ -59,10 +59,19 @@ public struct PathConfiguration: Sendable, Hashable {
   public func leads(to address: IPAddress) -> Bool { reach?.contains { $0.contains(address) } ?? true }
 }
 
-/// Whether a connection asks for Multipath TCP.
+/// Whether a connection asks for Multipath TCP, and which version of it. A listener takes any but ``disabled`` as leave to
+/// answer with the versions of ``ListenerOptions/versions``.
 public enum MultipathMode: Sendable, Hashable {
-  /// Multipath TCP version 1 (RFC 8684), TCP where the peer does not speak it.
+  /// Multipath TCP version 1 (RFC 8684), TCP where the peer does not speak it. A host that knows only version 0 ignores
+  /// the offer, as RFC 8684 §3.1 has it, and the connection stays TCP: to try again would let anyone on the path who takes
+  /// the option out of a SYN/ACK bring the connection down to the weaker version (RFC 8684 §5).
   case enabled
+  /// Multipath TCP version 0 (RFC 6824), TCP where the peer does not speak it.
+  case version0
+  /// Version 1; where the peer's SYN/ACK shows that it ignores that, the connection is reset before any data, and opened
+  /// anew with version 0 (RFC 8684 §3.1). The application sees one connection, and the endpoint remembers the outcome
+  /// for the next ones to the same destination (``PeerMemory``).
+  case version1Then0
   /// Plain TCP.
   case disabled
 }
@@ -75,6 +84,27 @@ public enum FastCloseForm: Sendable, Hashable {
   /// Option A: MP_FASTCLOSE on an ACK of the best subflow, RST on the others. It goes again after each retransmission
   /// time-out, three times, until the peer answers with RST; then a RST with MP_FASTCLOSE ends it.
   case acknowledged
+}
+
+/// Versions of Multipath TCP.
+public struct MultipathVersions: OptionSet, Sendable, Hashable {
+  /// A bit for each version: 1 << its number.
+  public var rawValue: UInt16
+  /// Makes a set from its bits.
+  public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+  /// Version 0 (RFC 6824).
+  public static let v0 = MultipathVersions(rawValue: 1 << 0)
+  /// Version 1 (RFC 8684).
+  public static let v1 = MultipathVersions(rawValue: 1 << 1)
+}
+
+/// How addresses are announced under version 0, whose ADD_ADDR nothing authenticates (RFC 6824 §3.4.1).
+public enum Version0Announcements: Sendable, Hashable {
+  /// As RFC 6824 has it. What comes as ADD_ADDR2 counts if its HMAC is right.
+  case plain
+  /// As ADD_ADDR2, with an HMAC (see ``AddAddress/hmac``); without a right one none is believed. Both hosts have to know it.
+  case authenticated
 }
 
 /// What may be said of a connection before it opens; a listener gives it to the connections that it accepts.
@@ -97,7 +127,10 @@ public struct ConnectionOptions: Sendable {
   /// Whether to ask for DSS checksums (RFC 8684 §3.3.1).
   /// Requirement 8684-3.1-34
   public var checksum = false
-  /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1).
+  /// How addresses are announced under version 0.
+  public var version0Announcements = Version0Announcements.plain
+  /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1; version 0 has no such flag, and the
+  /// peer hears of it by RST).
   /// Requirement 8684-3.1-38
   public var refusesJoinsToInitialAddress = false
   /// Whether to ask for ECN (RFC 3168 §6.1.1); a listener always agrees to it.
@@ -126,6 +159,9 @@ public struct ConnectionOptions: Sendable {
 public struct ListenerOptions: Sendable {
   /// What the accepted connections are given.
   public var connection = ConnectionOptions()
+  /// The versions that are accepted, where ``ConnectionOptions/multipath`` does not say ``MultipathMode/disabled``. To a
+  /// version 1 SYN without version 1, and the other way round, the answer is TCP.
+  public var versions: MultipathVersions = [.v0, .v1]
   /// The most connections that are open but not yet taken by the application (`accept`).
   public var backlog = 1024
 
@@ -153,6 +189,8 @@ public struct EndpointConfiguration: Sendable {
   /// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3 allows 500 ms).
   /// Requirement 9293-3.8.6.3-02
   public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
+  /// What is remembered of destinations and paths where Multipath TCP failed (RFC 8684 §3.9.3).
+  public var peerMemory = PeerMemoryLimits()
   /// Challenge ACKs in a second (RFC 5961 §7), and as many resets, answers from TIME-WAIT and echo replies, each counted
   /// apart. Between half and one and a half times as many are allowed, drawn anew each second.
   public var challengeAcknowledgmentsPerSecond = 1000

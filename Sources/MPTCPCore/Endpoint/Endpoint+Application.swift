@@ -19,9 +19,15 @@ extension Endpoint {
     }
     guard let port = freePort(address, to: remote, preferred: options.localPort) else { throw .noFreePort }
     let tuple = FourTuple(local: TransportAddress(address, port), remote: remote)
+    peerMemory.age(at: now, limits: configuration.peerMemory)
+    let advice = peerMemory.advice(options.multipath, to: remote.address, over: path, at: now)
+    var version = MPTCPVersion.v1
+    if case .offer(let offered, _) = advice { version = offered }
     guard
-      let connection = makeConnection(listener: nil, isInitiator: true, options: options, tuple: tuple, path: path)
+      let connection = makeConnection(
+        listener: nil, isInitiator: true, options: options, version: version, tuple: tuple, path: path)
     else { throw .tooManyConnections }
+    connection.takeAdvice(advice)
     connection.isTaken = true
     connection.hasBeenAnnounced = true
     guard
@@ -187,6 +193,18 @@ extension Endpoint {
     guard connection.subflow(subflow) != nil else { throw .unknownSubflow }
     guard connection.isMultipath else { throw .notMultipath }
     connection.setBackup(subflow, isBackup)
+  }
+
+  /// The same for all subflows that use one of our addresses. Version 0 says it with one option on any subflow, which names
+  /// the address (RFC 6824 §3.3.8); version 1 says it on each.
+  public func setBackup(
+    _ id: ConnectionID, address: AddressID, _ isBackup: Bool, at now: Instant
+  ) throws(EndpointError) {
+    note(now)
+    let connection = try live(id)
+    guard connection.isMultipath else { throw .notMultipath }
+    guard connection.subflows.contains(where: { $0.localAddressID == address }) else { throw .unknownSubflow }
+    connection.setBackup(address, isBackup)
   }
 
   // MARK: Parts

@@ -186,16 +186,21 @@ extension Endpoint {
     }
     let listener = listeners[index]
     guard listener.untakenCount < listener.options.backlog else { return }
+    let capable = segment.options.multipath.capable
+    let versions = listener.options.acceptedVersions
+    // RFC 6824 §3.1, flag B: such a SYN asks for something that we do not know, and its sender tries again without.
+    if let capable, capable.version == 0, versions.contains(.v0), capable.flags.contains(.extensibility) { return }
     if halfOpenCount >= configuration.maximumHalfOpenCount || connectionCount >= configuration.maximumConnectionCount {
       sendCookie(segment, listener, now: now)
       return
     }
     guard
       let connection = makeConnection(
-        listener: listener.id, isInitiator: false, options: listener.options.connection, tuple: segment.tuple,
-        path: segment.path)
+        listener: listener.id, isInitiator: false, options: listener.options.connection,
+        version: capable?.answer(from: versions) ?? .v1, tuple: segment.tuple, path: segment.path)
     else { return }
-    connection.takeCapableOffer(segment.options.multipath.capable)
+    connection.acceptedVersions = versions
+    connection.takeCapableOffer(capable)
     if connection.isFallback { retireToken(of: connection) }
     guard
       let subflow = makeSubflow(
@@ -218,24 +223,26 @@ extension Endpoint {
       reset(answering: segment, with: .reset(MPTCPReset(transient: false, reason: .mptcpSpecific)), now: now)
       return
     }
+    func refuse(_ reason: ResetReason, isTransient: Bool) {
+      let option = MultipathOption.reset(MPTCPReset(transient: isTransient, reason: reason))
+      reset(answering: segment, with: connection.version == .v1 ? option : nil, now: now)
+    }
     // Handshakes under way are bounded for each connection too: a flood of joins for one token harms no other.
     let halfOpen = connection.subflows.reduce(0) { $0 + ($1.state == .synReceived ? 1 : 0) }
     // Requirement 8684-3.2-22, 8684-3.2-23, 8684-3.1-38
     guard connection.phase == .open, !isRefusedByFlagC(segment.tuple.local, connection) else {
-      reset(
-        answering: segment, with: .reset(MPTCPReset(transient: false, reason: .administrativelyProhibited)), now: now)
+      refuse(.administrativelyProhibited, isTransient: false)
       return
     }
     // These pass (RFC 8684 §3.6, flag T).
     // Requirement 8684-3.2-22, 8684-3.6-11, 8684-3.9.2-04
     guard connection.isConfirmed else {
-      reset(
-        answering: segment, with: .reset(MPTCPReset(transient: true, reason: .administrativelyProhibited)), now: now)
+      refuse(.administrativelyProhibited, isTransient: true)
       return
     }
     // Requirement 8684-3.6-11, 8684-3.9.2-04
     guard halfOpen < 8, connection.subflows.count < configuration.maximumSubflowCount else {
-      reset(answering: segment, with: .reset(MPTCPReset(transient: true, reason: .lackOfResources)), now: now)
+      refuse(.lackOfResources, isTransient: true)
       return
     }
     guard
@@ -293,24 +300,21 @@ extension Endpoint {
       _ = block.append(.timestamps(TCPTimestamps(value: timestamp, echo: theirs.value)))
     }
     if answer.parameters.windowScale != nil { _ = block.append(.windowScale(Self.cookieWindowShift)) }
-    if let capable = options.multipath.capable, listener.options.connection.multipath == .enabled,
-      capable.version >= 1, capable.senderKey == nil, capable.flags.contains(.hmac),
-      !capable.flags.contains(.extensibility), !capable.flags.contains(.checksumRequired),
-      !listener.options.connection.checksum
+    if let capable = options.multipath.capable, let version = capable.answer(from: listener.options.acceptedVersions),
+      !capable.flags.contains(.checksumRequired), !listener.options.connection.checksum
     {
+      let refusesJoins = version == .v1 && listener.options.connection.refusesJoinsToInitialAddress
       // A stateless listener cannot promise a checksum that it will have forgotten, nor a token that is taken.
       for attempt in 0..<SYNCookies.keyAttempts {
         let key = cookies.multipathKey(
           tuple: segment.tuple, clientISN: segment.header.sequenceNumber, cookie: answer.sequenceNumber,
           attempt: attempt)
-        guard tokens[key.token(.v1)] == nil else { continue }
+        guard tokens[key.token(version)] == nil, key != capable.senderKey else { continue }
         _ = block.append(
           .multipath(
             .capable(
               MPCapable(
-                version: 1,
-                flags: listener.options.connection.refusesJoinsToInitialAddress ? [.hmac, .noMoreSubflows] : [.hmac],
-                senderKey: key, receiverKey: nil, dataLength: nil, checksum: nil))))
+                version: version.rawValue, flags: refusesJoins ? [.hmac, .noMoreSubflows] : [.hmac], senderKey: key))))
         break
       }
     }
@@ -350,23 +354,30 @@ extension Endpoint {
     guard listener.untakenCount < listener.options.backlog else { return true }
     var options = listener.options.connection
     var key: Key?
-    if let capable = segment.options.multipath.capable, let ours = capable.receiverKey, capable.version == 1,
+    var version = MPTCPVersion.v1
+    // Both versions bring both keys back here, so that neither needs a state before (RFC 8684 §3.1, RFC 6824 §3.1).
+    if let capable = segment.options.multipath.capable, let ours = capable.receiverKey,
+      let offered = MPTCPVersion(rawValue: capable.version), options.multipath != .disabled,
       cookies.isOurs(ours, tuple: segment.tuple, clientISN: clientNumber, cookie: cookie),
-      tokens[ours.token(.v1)] == nil, !capable.flags.contains(.checksumRequired)
+      tokens[ours.token(offered)] == nil, !capable.flags.contains(.checksumRequired)
     {
       key = ours
+      version = offered
     } else {
       options.multipath = .disabled
     }
     guard
       let connection = makeConnection(
-        listener: listener.id, isInitiator: false, options: options, tuple: segment.tuple, path: segment.path, key: key),
+        listener: listener.id, isInitiator: false, options: options, version: version, tuple: segment.tuple,
+        path: segment.path, key: key),
       let subflow = makeSubflow(
         of: connection, tuple: segment.tuple, path: segment.path, isInitiator: false, isInitial: true,
         state: .synReceived, initialSequenceNumber: cookie, now: now)
     else { return true }
-    connection.peerRefusesInitialAddress =
-      segment.options.multipath.capable?.flags.contains(.noMoreSubflows) == true
+    connection.peerRefusesInitialAddress = segment.options.multipath.capable?.forbidsSubflows == true
+    if version == .v0, key != nil, let theirs = segment.options.multipath.capable?.senderKey {
+      connection.learnRemoteKey(theirs)
+    }
     halfOpenCount += 1
     statistics.cookiesAccepted += 1
     subflow.initialReceiveSequenceNumber = clientNumber

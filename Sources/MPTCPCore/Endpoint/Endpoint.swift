@@ -18,6 +18,18 @@ import MPTCPWire
 public final class Endpoint {
   /// The limits.
   public let configuration: EndpointConfiguration
+  /// What was learnt of destinations and paths that do not take Multipath TCP as it is offered. A host may look at it, keep
+  /// it, set it again (what is beyond ``EndpointConfiguration/peerMemory`` is left out), or forget it:
+  /// `endpoint.peerMemory = PeerMemory()`.
+  public var peerMemory = PeerMemory() {
+    didSet {
+      if peerMemory.destinations.count > configuration.peerMemory.destinationCount
+        || peerMemory.paths.count > configuration.peerMemory.pathCount
+      {
+        peerMemory.age(at: now, limits: configuration.peerMemory)
+      }
+    }
+  }
   /// Counters since the start.
   public internal(set) var statistics = EndpointStatistics()
 
@@ -113,6 +125,7 @@ public final class Endpoint {
   public func removePath(_ id: PathID, at now: Instant) {
     note(now)
     paths.removeAll { $0.id == id }
+    peerMemory.forget(id)
     forEachConnection { $0.pathRemoved(id, now: now) }
     finishCall()
   }
@@ -231,8 +244,8 @@ public final class Endpoint {
   // MARK: Connections and subflows
 
   func makeConnection(
-    listener: ListenerID?, isInitiator: Bool, options: ConnectionOptions, tuple: FourTuple, path: PathID,
-    key: Key? = nil
+    listener: ListenerID?, isInitiator: Bool, options: ConnectionOptions, version: MPTCPVersion = .v1, tuple: FourTuple,
+    path: PathID, key: Key? = nil
   ) -> Connection? {
     guard connectionCount < configuration.maximumConnectionCount else { return nil }
     let slot: Int32
@@ -247,7 +260,8 @@ public final class Endpoint {
     let id = ConnectionID(UInt64(connectionGenerations[Int(slot)]) << 32 | UInt64(UInt32(bitPattern: slot)))
     let connection = Connection(
       endpoint: self, id: id, slot: slot, listener: listener, isInitiator: isInitiator, options: options,
-      key: key ?? (options.multipath == .enabled ? uniqueKey() : Key(0)), tuple: tuple, path: path)
+      version: version, key: key ?? (options.multipath == .disabled ? Key(0) : uniqueKey(version)), tuple: tuple,
+      path: path)
     if connection.multipath == .offered {
       // Tokens are unique on the host (RFC 8684 §3.1).
       _ = tokens.insert(connection.localToken, slot)
@@ -259,11 +273,20 @@ public final class Endpoint {
 
   /// A key whose token no other connection has.
   /// Requirement 8684-3.1-15, 8684-3.1-17
-  private func uniqueKey() -> Key {
+  private func uniqueKey(_ version: MPTCPVersion) -> Key {
     while true {
       let key = Key(random())
-      if tokens[key.token(.v1)] == nil { return key }
+      if tokens[key.token(version)] == nil { return key }
     }
+  }
+
+  /// Has `connection`, which has not been answered yet, go on with another version. Its key stays, where its token under
+  /// that version is free: answers that are under way name it.
+  func change(_ connection: Connection, to version: MPTCPVersion, withNewKey: Bool = false) {
+    retireToken(of: connection)
+    let isFree = !withNewKey && tokens[connection.localKey.token(version)] == nil
+    connection.take(version, isFree ? connection.localKey : uniqueKey(version))
+    _ = tokens.insert(connection.localToken, connection.slot)
   }
 
   func makeSubflow(

@@ -79,7 +79,9 @@ extension Subflow {
   private func deliver(_ slice: ByteSlice, at offset: Int, now: Instant) {
     if unmappedByteCount > 0 {
       hold(slice, now: now)
-      if state != .closed, let next = receivedMappings.first, next.subflowOffset < receiveNext {
+      // In version 0 a mapping of the bytes that wait may still come behind one of later bytes (RFC 6824 §3.3.1).
+      let edge = connection.version == .v0 ? receiveNext - unmappedByteCount + 1 : receiveNext
+      if state != .closed, let next = receivedMappings.first, next.subflowOffset < edge {
         deliverUnmapped(now: now)
       }
       return
@@ -96,7 +98,7 @@ extension Subflow {
         switch connection.missingMapping(at: offset, on: self, now: now) {
         case .isTCP: continue
         case .isHeld:
-          guard let next = receivedMappings.first, next.subflowOffset < receiveNext else {
+          guard let next = receivedMappings.first, next.subflowOffset < receiveNext, connection.version == .v1 else {
             hold(slice, now: now)
             return
           }

@@ -83,7 +83,7 @@ extension Subflow {
 
   /// When the application no longer wants to wait for an answer to its SYN.
   private var connectDeadline: Instant {
-    isInitial && isInitiator ? synSentAt + connection.options.connectTimeout : .distantFuture
+    isInitial && isInitiator ? connection.openedAt + connection.options.connectTimeout : .distantFuture
   }
 
   func retransmitSyn(now: Instant) {

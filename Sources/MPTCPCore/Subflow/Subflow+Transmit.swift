@@ -121,12 +121,12 @@ extension Subflow {
     (mustAcknowledge, acknowledgmentDeadline, unacknowledgedReceivedByteCount) = due
   }
 
-  /// RST that ends this subflow; `reason` travels in MP_TCPRST (RFC 8684 §3.6).
+  /// RST that ends this subflow; `reason` travels in MP_TCPRST (RFC 8684 §3.6), which version 0 does not have.
   /// Requirement 8684-3.6-01
   func emitReset(reason: ResetReason?, isTransient: Bool, with extra: MultipathOption? = nil, now: Instant) {
     var options = TCPOptionBlock()
     if let extra { _ = options.append(.multipath(extra)) }
-    if let reason, connection.mayUseMultipathOptions || join != nil {
+    if let reason, connection.version == .v1, connection.mayUseMultipathOptions || join != nil {
       _ = options.append(.multipath(.reset(MPTCPReset(transient: isTransient, reason: reason))))
     }
     endpoint.statistics.sentResets += 1

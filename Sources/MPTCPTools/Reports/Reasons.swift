@@ -40,6 +40,7 @@
       case .infiniteMapping: "the peer wants it so"
       case .peerSignalledFailure: "the peer says that the data was changed on the way"
       case .synsLost: "nobody answered with Multipath TCP"
+      case .withheld: "Multipath TCP has failed there before"
       }
     }
   }

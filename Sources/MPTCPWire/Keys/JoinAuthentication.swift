@@ -34,11 +34,12 @@ public enum JoinAuthentication {
     return JoinHMAC(left160: hmac)
   }
 
-  /// The right 64 bits of the HMAC-SHA256 with key `senderKey`‖`receiverKey` over ID, address and port (0 where there
-  /// is none), as a version 1 ADD_ADDR carries it (RFC 8684 §3.4.1). "Sender" is whoever announces the address.
+  /// The right 64 bits of the HMAC with key `senderKey`‖`receiverKey` over ID, address and port (0 where there is none), as
+  /// a version 1 ADD_ADDR carries it (RFC 8684 §3.4.1): HMAC-SHA256, and for the ADD_ADDR2 of version 0 the hash of that
+  /// version, SHA-1. "Sender" is whoever announces the address.
   /// Requirement 8684-3.4.1-11, 8684-3.4.1-12
   public static func addAddressHMAC(
-    senderKey: Key, receiverKey: Key, addressID: AddressID, address: IPAddress, port: Port?
+    version: MPTCPVersion = .v1, senderKey: Key, receiverKey: Key, addressID: AddressID, address: IPAddress, port: Port?
   ) -> UInt64 {
     withUnsafeTemporaryAllocation(byteCount: 19, alignment: 8) { buffer in
       guard let base = buffer.baseAddress else { return 0 }
@@ -47,8 +48,10 @@ public enum JoinAuthentication {
       writer.put(address)
       writer.put16(port?.rawValue ?? 0)
       let message = UnsafeRawBufferPointer(rebasing: buffer[..<writer.offset])
-      return authenticationCode(SHA256(), SHA256(), senderKey, receiverKey, message) { octets in
-        octets.be64(octets.byteCount - 8)
+      func right64(_ octets: RawSpan) -> UInt64 { octets.be64(octets.byteCount - 8) }
+      return switch version {
+      case .v0: authenticationCode(Insecure.SHA1(), Insecure.SHA1(), senderKey, receiverKey, message, right64)
+      case .v1: authenticationCode(SHA256(), SHA256(), senderKey, receiverKey, message, right64)
       }
     }
   }

@@ -6,10 +6,11 @@ import Testing
 extension ScriptedConnection {
   /// The engine accepted it, and ten octets have come and been read: both sides may join, and nothing is left to take.
   static func established(
-    by script: Script, checksum: Bool = false, options: ConnectionOptions = lonely
+    by script: Script, checksum: Bool = false, options: ConnectionOptions = lonely, version: MPTCPVersion = .v1
   ) throws -> ScriptedConnection {
     let connection = try #require(
-      try accepted(by: script, options: options, flags: checksum ? [.hmac, .checksumRequired] : .hmac))
+      try accepted(
+        by: script, options: options, flags: checksum ? [.hmac, .checksumRequired] : .hmac, version: version))
     connection.send(octets(10), at: 1)
     _ = try script.endpoint.read(from: connection.id, upTo: 100, at: script.now)
     _ = script.takeAll()

@@ -19,7 +19,7 @@ import Testing
     case everything
   }
 
-  private func isStripped(_ place: Place, side: Int, _ packet: WirePacket) -> Bool {
+  static func isStripped(_ place: Place, side: Int, _ packet: WirePacket) -> Bool {
     let isHandshake = packet.isSyn || packet.isSynAck || (packet.capable != nil && packet.payload.isEmpty)
     return switch place {
     case .syn: packet.isSyn
@@ -42,7 +42,7 @@ import Testing
     let auditor = WireAuditor()
     pair.middlebox { side, packet in
       auditor.look(at: packet, from: side, isPlain: exchange.fallback(side) != nil)
-      if self.isStripped(place, side: side, packet) { packet.strip() }
+      if Self.isStripped(place, side: side, packet) { packet.strip() }
       return true
     }
     exchange.expectWhole()

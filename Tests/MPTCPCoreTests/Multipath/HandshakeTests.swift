@@ -222,9 +222,11 @@ import Testing
     #expect(script.connectionEvents.contains(.established(isMultipath: false)))
   }
 
-  @Test func aVersion0SynIsAnsweredAsTCP() throws {
+  @Test func aListenerForVersion1AloneAnswersAVersion0SynAsTCP() throws {
     let script = Script()
-    _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
+    var listen = ListenerOptions()
+    listen.versions = .v1
+    _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), options: listen, at: script.now)
     let subflow = ScriptedSubflow(
       script, path: 0, local: TransportAddress(Pair.address(0, 1, .v4), 4000),
       remote: TransportAddress(Pair.address(0, 0, .v4), 80))

@@ -44,6 +44,11 @@ final class HostileRun {
     family = random.chance(50) ? .v4 : .v6
     let pathCount = random.chance(75) ? 2 : 1
     let isMultipath = random.chance(80)
+    // Drawn apart, so that a seed's links and events are what they were before there were versions.
+    var versions = SeededGenerator(seed: ~UInt64(seed))
+    let mode: MultipathMode =
+      isMultipath ? [.enabled, .enabled, .version0, .version1Then0][versions.pick(0...3)] : .disabled
+    let accepted: MultipathVersions = [[.v0, .v1], [.v0, .v1], .v0, .v1][versions.pick(0...3)]
     var configurations: [LinkConfiguration] = []
     let isHarsh = random.chance(30)
     for _ in 0..<(2 * pathCount) { configurations.append(Self.link(&random, isHarsh: isHarsh)) }
@@ -59,7 +64,7 @@ final class HostileRun {
     let schedulers = Scheduler.allNames
     for side in 0..<2 {
       var option = ConnectionOptions()
-      option.multipath = isMultipath ? .enabled : .disabled
+      option.multipath = mode
       option.checksum = random.chance(30)
       option.noDelay = random.chance(40)
       option.explicitCongestionNotification = random.chance(30)
@@ -91,13 +96,14 @@ final class HostileRun {
       }
       linkEvents.sort { $0.at < $1.at }
     }
-    story += "\(family) paths \(pathCount) multipath \(isMultipath) offload \(offload) mtu \(mtu)\n"
+    story += "\(family) paths \(pathCount) multipath \(mode) of \(accepted.rawValue) offload \(offload) mtu \(mtu)\n"
     for configuration in configurations { story += "\(configuration)\n" }
     story += "\(linkEvents)\n"
     self.random = random
     for endpoint in pair.endpoints { endpoint.inspect() }
     var listen = ListenerOptions()
     listen.connection = options[1]
+    listen.versions = accepted
     _ = try pair.endpoints[1].listen(
       on: TransportAddress(family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: pair.now)
     applications[0].id = try pair.endpoints[0].connect(

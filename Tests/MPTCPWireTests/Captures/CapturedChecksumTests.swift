@@ -1,3 +1,4 @@
+import PacketFactory
 import Testing
 
 @testable import MPTCPWire

@@ -1,4 +1,5 @@
 import Foundation
+import PacketFactory
 import Testing
 
 @testable import MPTCPWire

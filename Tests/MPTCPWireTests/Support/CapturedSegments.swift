@@ -1,3 +1,5 @@
+import PacketFactory
+
 @testable import MPTCPWire
 
 /// A TCP segment of a capture, as far as it was captured.

@@ -1,10 +1,10 @@
 import Foundation
 
 /// The folder of captures that the tests are held against: `MPTCP_CAPTURES`, or `../shared/captures` beside the package.
-enum Captures {
-  static let folder: String? = {
+package enum Captures {
+  package static let folder: String? = {
     let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     let beside = package.deletingLastPathComponent().appendingPathComponent("shared/captures").path
     let candidates = [ProcessInfo.processInfo.environment["MPTCP_CAPTURES"], beside].compactMap { $0 }
     if let folder = candidates.first(where: { FileManager.default.fileExists(atPath: $0) }) { return folder }
@@ -13,7 +13,7 @@ enum Captures {
   }()
 
   /// The captures' paths below the folder, in order.
-  static let names: [String] = {
+  package static let names: [String] = {
     guard let folder else { return [] }
     return ["kernel", "real"].flatMap { part in
       let files = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/" + part)) ?? []
@@ -21,10 +21,10 @@ enum Captures {
     }
   }()
 
-  static func path(_ name: String) -> String { (folder ?? ".") + "/" + name }
+  package static func path(_ name: String) -> String { (folder ?? ".") + "/" + name }
 
   /// tshark, if it is installed.
-  static let tshark: String? = {
+  package static let tshark: String? = {
     let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin").split(separator: ":")
     let found = folders.map { $0 + "/tshark" }.first { FileManager.default.isExecutableFile(atPath: $0) }
     if found == nil { print("No tshark: the comparison with it is skipped.") }
@@ -33,23 +33,23 @@ enum Captures {
 }
 
 /// A pcap or pcapng file, read whole.
-struct CaptureFile {
-  struct Packet {
+package struct CaptureFile {
+  package struct Packet {
     /// The frame's number, from 1.
-    var number: Int
+    package var number: Int
     /// LINKTYPE of the interface.
-    var linkType: UInt32
+    package var linkType: UInt32
     /// Where in the file the captured octets are.
-    var range: Range<Int>
+    package var range: Range<Int>
   }
 
-  enum Failure: Error { case notACapture, cut(at: Int) }
+  package enum Failure: Error { case notACapture, cut(at: Int) }
 
-  let octets: [UInt8]
-  private(set) var packets: [Packet] = []
+  package let octets: [UInt8]
+  package private(set) var packets: [Packet] = []
   private var isLittle = true
 
-  init(path: String) throws {
+  package init(path: String) throws {
     octets = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     guard octets.count >= 12 else { throw Failure.notACapture }
     switch (octets[0], octets[1], octets[2], octets[3]) {
@@ -112,7 +112,7 @@ struct CaptureFile {
   }
 
   /// The octets of the IP packet inside `packet`; `nil` for frames that carry none.
-  func ipRange(_ packet: Packet) -> Range<Int>? {
+  package func ipRange(_ packet: Packet) -> Range<Int>? {
     let frame = octets[packet.range]
     let start = frame.startIndex
     func type(at offset: Int) -> UInt16? {
