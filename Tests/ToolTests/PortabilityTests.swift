@@ -9,7 +9,8 @@ struct PortabilityTests {
   /// The manifest lists these for Linux alone.
   private static let linuxOnly = [
     "Sources/CLinux", "Sources/MPTCPStack", "Sources/Multipath", "Sources/mptcp", "Sources/KernelPeer",
-    "Sources/StackPeer", "Tests/MPTCPStackTests", "Tests/MultipathTests", "Tests/InteropTests",
+    "Sources/StackPeer", "Sources/MPTCPLab", "Tests/MPTCPStackTests", "Tests/MultipathTests", "Tests/MPTCPLabTests",
+    "Tests/InteropTests",
   ]
 
   private func folders() throws -> [String] {
