@@ -144,7 +144,8 @@ class CongestionController {
     guard let rtt = smoothedRTT?.count, rtt > 0 else { return .max }
     // Proportional rate reduction says how much may leave; its window follows what is in flight down to nothing, and a
     // rate made of that would keep it there.
-    let isReducing = windows[slot].phase == .recovery
+    // (A threshold that an algorithm of its own recovery never sets is no rate either.)
+    let isReducing = windows[slot].phase == .recovery && !governsRecovery
     let window = max(
       windows[slot].congestionWindowByteCount, isReducing ? windows[slot].slowStartThresholdByteCount : 0)
     // Half a threshold is Linux's limit as well: the last doubling is not driven at twice the rate.

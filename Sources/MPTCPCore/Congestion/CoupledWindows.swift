@@ -29,19 +29,32 @@ extension CongestionController {
   }
 
   /// Compares all windows with that of `slot` by rate; nil while the subflow's round-trip time is not known.
-  final func relativeWindows(_ slot: Int) -> RelativeWindows? {
+  ///
+  /// - Parameter time: the round-trip time, in microseconds, at which they are compared; the subflow's own where nil.
+  final func relativeWindows(_ slot: Int, at time: Int? = nil) -> RelativeWindows? {
     guard windows[slot].isCounted else { return nil }
-    let time = windows[slot].microseconds
-    var relative = RelativeWindows(own: windows[slot].effectiveByteCount << Self.relativeShift)
+    let time = time ?? windows[slot].microseconds
+    var relative = RelativeWindows(own: share(of: slot, at: time))
     for index in windows.indices where windows[index].isCounted {
-      let share = min(
-        scaled(
-          windows[index].effectiveByteCount << Self.relativeShift, by: time, over: windows[index].microseconds),
-        Self.largestSum)
+      let share = share(of: index, at: time)
       relative.sum = min(relative.sum + share, Self.largestSum)
       relative.largest = max(relative.largest, share)
     }
     return relative
+  }
+
+  private func share(of slot: Int, at time: Int) -> Int {
+    min(
+      scaled(windows[slot].effectiveByteCount << Self.relativeShift, by: time, over: windows[slot].microseconds),
+      Self.largestSum)
+  }
+
+  /// The least round-trip time of all, in microseconds. At it no relative window is above its window: of 2⁴⁰ octets there
+  /// would have to be a thousand before their sum saturates.
+  final var leastMicroseconds: Int {
+    var least = Int.max
+    for index in windows.indices where windows[index].isCounted { least = min(least, windows[index].microseconds) }
+    return least
   }
 }
 

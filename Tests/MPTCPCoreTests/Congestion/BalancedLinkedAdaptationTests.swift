@@ -35,6 +35,20 @@ import Testing
     #expect(controller.windows[first].slowStartThresholdByteCount == 3_000)
   }
 
+  @Test func `many fast paths leave a slow one its share, however much faster they are`() {
+    // Four paths of 2³⁰ octets in a microsecond, one of as many in 1,000 s: y is nothing beside m, and m/S = 1/4.
+    // 2³⁰ · 1,000/2³⁰ · 1/(10·4²) = 6.25 octets.
+    let controller = BalancedLinkedAdaptation()
+    let slow = controller.addAvoiding(segments: 1, milliseconds: 1)
+    controller.setAvoiding(slow, byteCount: 1 << 30, rtt: .seconds(1_000))
+    for _ in 0..<4 {
+      let fast = controller.addAvoiding(segments: 1, milliseconds: 1)
+      controller.setAvoiding(fast, byteCount: 1 << 30, rtt: .microseconds(1))
+    }
+    controller.acknowledge(slow, 1 << 30)
+    #expect(controller.window(slow) == (1 << 30) + 6)
+  }
+
   @Test func `between one and three halves the decrease is alpha's`() {
     // x = 0.5 and 37.5/60 = 0.625: α = 1.25; 10,000 · (1 − 1.25/2) = 3,750.
     let controller = BalancedLinkedAdaptation()

@@ -173,6 +173,7 @@ extension BBRModel {
 
   mutating func checkProbeRTT(at: Instant) {
     if state != .probeRTT, isProbeRTTDue, !isIdleRestart {
+      endCycle()
       saveWindow()
       enter(.probeRTT, pacingGain: 100, windowGain: Self.probeRTTWindowGain)
       probeRTTEnd = nil
@@ -181,6 +182,16 @@ extension BBRModel {
     }
     if state == .probeRTT { handleProbeRTT(at: at) }
     if sample.delivered > 0 { isIdleRestart = false }
+  }
+
+  /// A probe for bandwidth that ProbeRTT cuts off, or whose last samples it does, was a cycle of the filter too.
+  ///
+  /// The draft leaves the filter alone here, for its time goes on a round after ProbeBW_UP alone (§5.5.6). Where a path
+  /// has lost most of its rate and drops nothing, rounds last so long that ProbeRTT comes before the end of every
+  /// ProbeBW_UP: the old rate would never be forgotten, half of what it fills would never drain the queue, and the least
+  /// round-trip time, and the window with it, would grow without end.
+  private mutating func endCycle() {
+    if isInProbeBandwidth, ackPhase != .none, !sample.isApplicationLimited { advanceBandwidthFilter() }
   }
 
   private mutating func handleProbeRTT(at: Instant) {

@@ -86,20 +86,42 @@ private final class ModelledPath {
     #expect(path.model.maximumBandwidth > 980_000 && path.model.maximumBandwidth <= 1_000_000)
     // Startup's queue is no larger than another 100 segments and the batches' allowance.
     #expect(path.inFlightByteCount < 230_000)
-    #expect(path.run(seconds: 2) { $0.state == .probeDown })
+    // No queue is left for ProbeBW_DOWN to drain either, so the same acknowledgement goes through it to cruise:
+    // UpdateProbeBWCyclePhase follows CheckDrainDone (§5.2.3).
+    let drained = path.model.drainStartRound
+    #expect(path.run(seconds: 2) { $0.state != .drain })
+    #expect(path.model.state == .probeCruise)
+    #expect(path.model.ackPhase == .probeStopping)
+    #expect(path.model.roundCount <= drained + 3)
     #expect(path.inFlightByteCount <= path.model.filling(path.model.bandwidth) + 1_000)
   }
 
+  @Test func `Drain ends after three rounds when the queue does not, and ProbeBW goes down`() {
+    // §5.3.2; appendix "Exiting DRAIN Based on Time". Half of what was found is more than the path has by then: the
+    // segments that Startup's last round sends are on the slower line, and their queue does not shrink.
+    let path = ModelledPath()
+    #expect(path.run(seconds: 5) { $0.fullBandwidthCount == 2 })
+    path.rate = 400_000
+    #expect(path.run(seconds: 5) { $0.state == .drain })
+    let entered = path.model.roundCount
+    #expect(path.run(seconds: 5) { $0.state != .drain })
+    #expect(path.model.roundCount == entered + 4)
+    #expect(path.model.state == .probeDown)
+    #expect(path.inFlightByteCount > path.model.filling(path.model.maximumBandwidth))
+  }
+
   @Test func `ProbeBW goes down, cruises, refills and probes in turn`() {
-    // §5.3.3
+    // §5.3.3. The first cycle goes through ProbeBW_DOWN within the acknowledgement that ends Drain. Two seconds and more
+    // of cruise, a round of refilling, three without growth and a second for their queue are a cycle: three in 14 s.
+    // ProbeRTT falls into the second half of some: what follows it is cruise.
     let path = ModelledPath()
     var seen: [BBRModel.State] = []
     path.run(seconds: 14) {
-      if seen.last != $0.state { seen.append($0.state) }
+      if $0.state != .probeRTT, seen.last != $0.state { seen.append($0.state) }
       return false
     }
-    let cycle: [BBRModel.State] = [.probeDown, .probeCruise, .probeRefill, .probeUp]
-    #expect(Array(seen.prefix(7)) == [.startup, .drain] + cycle + [.probeDown])
+    let cycle: [BBRModel.State] = [.probeCruise, .probeRefill, .probeUp, .probeDown]
+    #expect(seen == [.startup, .drain] + cycle + cycle + cycle)
     // Each state has the gains of the table in §5.6.1.
     for (state, pacing, window) in [
       (BBRModel.State.probeDown, 90, 200), (.probeCruise, 100, 200), (.probeRefill, 100, 200), (.probeUp, 125, 225),
@@ -131,13 +153,38 @@ private final class ModelledPath {
   }
 
   @Test func `a path that gains rate is found again, and one that loses it is unlearned`() {
-    // Appendix "Increasing Bandwidth 10x", "Decreasing Bandwidth 10x"
+    // Appendix "Increasing Bandwidth 10x", "Decreasing Bandwidth 10x"; without the losses of the latter, which make it
+    // easier: the queue is endless, its round trips last seconds, and ProbeRTT comes before any probe is over.
     let path = ModelledPath()
     path.run(seconds: 6)
     path.rate = 10_000_000
     #expect(path.run(seconds: 30) { $0.maximumBandwidth > 9_000_000 })
     path.rate = 1_000_000
     #expect(path.run(seconds: 40) { $0.maximumBandwidth < 1_100_000 })
+    // The queue goes as well: each ProbeRTT, at half of what is thought to fill the path, halves the round-trip time.
+    #expect(path.run(seconds: 60) { $0.minimumRTT < .milliseconds(110) })
+    path.run(seconds: 10)
+    #expect(path.inFlightByteCount < 260_000)
+  }
+
+  @Test func `a probe that is cut off by ProbeRTT was a cycle for the filter, an idle one was not`() {
+    // §5.5.6, and beyond it
+    for (state, phase, isLimited, maximum) in [
+      (BBRModel.State.probeUp, BBRModel.AckPhase.probeFeedback, false, 300), (.probeRefill, .refilling, false, 300),
+      (.probeDown, .probeStopping, false, 300), (.probeCruise, .none, false, 500),
+      (.probeUp, .probeFeedback, true, 500),
+    ] {
+      var model = BBRModel(window: 10_000, segment: 1_000, seed: 1, at: .zero)
+      model.previousCycleBandwidth = 500
+      model.currentCycleBandwidth = 300
+      model.state = state
+      model.ackPhase = phase
+      model.sample.isApplicationLimited = isLimited
+      model.isProbeRTTDue = true
+      model.checkProbeRTT(at: .zero + .seconds(6))
+      #expect(model.state == .probeRTT)
+      #expect(model.maximumBandwidth == maximum)
+    }
   }
 
   @Test func `the bandwidth of two probing cycles counts`() {
@@ -263,6 +310,16 @@ private final class ModelledPath {
     }
     #expect(waits[0] != waits[1])
     #expect(waits[0] == waits[2])
+  }
+
+  @Test func `a loss before any round-trip time is known does not stop it`() {
+    let controller = BBR(seed: 1)
+    let slot = controller.addWindow(maximumSegmentByteCount: 1_000, at: .zero)
+    controller.congestionEvent(slot, inFlight: 10_000, at: .zero)
+    #expect(controller.pacingRate(slot, smoothedRTT: nil) == .max)
+    // The model paces with the first sample; until then the window in a round-trip time, doubled as in slow start:
+    // 10,000 octets / 10 ms · 2.
+    #expect(controller.pacingRate(slot, smoothedRTT: .milliseconds(10)) == 2_000_000)
   }
 
   @Test func `windows and rates stay in bounds whatever happens`() {
