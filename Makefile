@@ -13,7 +13,7 @@ SOURCES := Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sou
 export SWIFT
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-fuzz test-interop fuzz sanitize tools tools-mptcp tools-mptcp-peer tools-stack-peer bench \
+.PHONY: demo test test-fast test-conformance test-fuzz test-interop fuzz sanitize tools tools-mptcp tools-mptcp-peer tools-stack-peer bench \
 	conformance setup setup-tests setup-bench format lint
 
 # The output is the demonstration's alone: make demo DEMO=--json | jq .
@@ -21,7 +21,7 @@ demo:
 	@$(MAKE) --no-print-directory setup tools-mptcp >&2
 	@.build/release/mptcp demo $(DEMO)
 
-test: setup-tests lint tools test-fast test-fuzz test-interop
+test: setup-tests lint tools test-fast test-conformance test-fuzz test-interop
 
 # The tests that live in real time: beside hundreds that only compute they would wait for a thread for a minute.
 TIMED := (MPTCPStack|Multipath|Tool)Tests[.]
@@ -60,6 +60,11 @@ tools-mptcp tools-mptcp-peer tools-stack-peer: tools-%:
 conformance:
 	$(SWIFT) build --product Conformance
 	$$($(SWIFT) build --show-bin-path)/Conformance
+
+# The same without writing: it fails too where the page is not what the annotations say.
+test-conformance:
+	$(SWIFT) build --product Conformance
+	$$($(SWIFT) build --show-bin-path)/Conformance --check
 
 bench: setup-bench tools
 	scripts/bench $(BENCH)
