@@ -43,7 +43,7 @@ extension InteropSuite {
       case _ where first.hasPrefix("-") && words.count <= 2:
         // An option in running text.
         let first = first.prefix { $0 != "=" }
-        expect(String(first), in: try await help("nc") + help("demo") + help("lab run"), passage)
+        expect(String(first), in: try await help("nc") + help("demo") + help("lab run") + help("sim"), passage)
       case _ where first.hasPrefix("scripts/"):
         let script = Machine.root.appending(path: first).path
         #expect(access(script, X_OK) == 0, "\(passage)")
@@ -77,7 +77,9 @@ extension InteropSuite {
         for block in try Documents.blocks(in: file) {
           switch file {
           case "README.md", "CONTRIBUTING.md":
-            #expect(block.commands.allSatisfy { $0.hasPrefix("make ") } || isNetcat(block) || isLab(block), "\(block)")
+            #expect(
+              block.commands.allSatisfy { $0.hasPrefix("make ") } || isNetcat(block) || isLab(block)
+                || isSimulation(block), "\(block)")
           case "docs/real-networks.md", "docs/permissions.md", "docs/lab.md": continue
           case _: Issue.record("no test runs \(block)")
           }
@@ -93,7 +95,27 @@ extension InteropSuite {
       block.commands.count == 1 && block.text.hasPrefix(".build/release/mptcp lab run docs/labs/")
     }
 
+    private func isSimulation(_ block: Documents.Passage) -> Bool {
+      block.commands.count == 1 && block.text.hasPrefix(".build/release/mptcp sim Scenarios/")
+    }
+
     // MARK: What works
+
+    @Test("The README's simulation runs and draws its picture", .timeLimit(.minutes(5)))
+    func simulations() async throws {
+      let blocks = try Documents.blocks(in: "README.md").filter(isSimulation)
+      #expect(blocks.count == 1)
+      for block in blocks {
+        let scratch = try Scratch()
+        let command = block.text.replacing(".build/release/mptcp", with: Machine.mptcp)
+          .replacing("Scenarios/", with: "\(Machine.root.path)/Scenarios/")
+        let outcome = try await ChildProcess(["sh", "-c", "cd '\(scratch.folder)'; \(command)"]).finish(within: 60)
+        #expect(outcome.status == 0, "\(block): \(outcome.summary)")
+        #expect(outcome.output.contains("complete") && outcome.output.contains("wifi"), "\(outcome.summary)")
+        let picture = try String(contentsOfFile: "\(scratch.folder)/wifi-lte.svg", encoding: .utf8)
+        #expect(picture.hasPrefix("<svg ") && picture.contains("</svg>"))
+      }
+    }
 
     @Test("The README's netcats listen, connect, and use both paths", .timeLimit(.minutes(10)))
     func netcats() async throws {
