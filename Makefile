@@ -1,6 +1,7 @@
 # make demo     the demonstration: two paths, one dies, every byte arrives
 # make test     everything: style, the fast suite, the interop suite against this machine's kernel
 # make fuzz     libFuzzer on the parsers, on one endpoint and on a pair, FUZZ_SECONDS each (an hour), FUZZ=packet for one
+# make mutants  breaks one rule of the engine at a time, MUTANTS=name for one, and sees that the suite notices
 # make sanitize the fast suite with the address sanitizer and with the thread sanitizer
 # make bench    goodput and connection rates beside the kernel's
 # make conformance  writes docs/conformance.md: each rule of the specifications with its code and its tests
@@ -13,8 +14,8 @@ SOURCES := Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sou
 export SWIFT
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-conformance test-fuzz test-interop fuzz sanitize tools tools-mptcp tools-mptcp-peer tools-stack-peer bench \
-	conformance setup setup-tests setup-bench format lint
+.PHONY: demo test test-fast test-conformance test-fuzz test-interop fuzz mutants sanitize tools tools-mptcp \
+	tools-mptcp-peer tools-stack-peer bench conformance setup setup-tests setup-bench format lint
 
 # The output is the demonstration's alone: make demo DEMO=--json | jq .
 demo:
@@ -40,6 +41,10 @@ test-fuzz:
 
 fuzz:
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} scripts/fuzz $(FUZZ)
+
+# In a copy of the sources; each builds and tests anew, so not a part of `make test`.
+mutants:
+	scripts/mutants $(MUTANTS)
 
 # Each in a build of its own; slow, so not a part of `make test`.
 sanitize:

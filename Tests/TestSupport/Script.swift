@@ -13,10 +13,10 @@ package final class Script {
 
   package init(
     paths: Int = 2, family: IPAddress.Family = .v4, configuration: EndpointConfiguration = EndpointConfiguration(),
-    seed: UInt64 = 1, reach: (_ path: Int) -> [IPPrefix]? = { _ in nil }
+    seed: UInt64 = 1, entropy: (any EntropySource)? = nil, reach: (_ path: Int) -> [IPPrefix]? = { _ in nil }
   ) {
     self.family = family
-    endpoint = Endpoint(configuration: configuration, entropy: SeededEntropy(seed: seed), at: now)
+    endpoint = Endpoint(configuration: configuration, entropy: entropy ?? SeededEntropy(seed: seed), at: now)
     for path in 0..<paths {
       _ = endpoint.addPath(
         PathConfiguration(

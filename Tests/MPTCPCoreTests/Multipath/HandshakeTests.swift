@@ -322,6 +322,35 @@ import Testing
     #expect(tokens.count == 200)
   }
 
+  /// A key whose token another connection of the host has is drawn again (RFC 8684 §3.1).
+  // Requirement 8684-3.1-15, 8684-3.1-17
+  @Test func aKeyWhoseTokenIsTakenIsNotUsed() throws {
+    let script = Script(entropy: Stutter())
+    _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
+    var keys = Set<Key>()
+    for port in 1...20 as ClosedRange<UInt16> {
+      let subflow = ScriptedSubflow(
+        script, path: 0, local: TransportAddress(Pair.address(0, 1, .v4), Port(4000 + port)),
+        remote: TransportAddress(Pair.address(0, 0, .v4), 80))
+      subflow.send(.syn, [.capable(MPCapable())])
+      keys.insert(try #require(subflow.take(where: \.isSynAck)?.capable?.senderKey))
+    }
+    #expect(keys.count == 20)
+  }
+
+  /// Entropy that gives each number many times over.
+  private struct Stutter: EntropySource {
+    private var numbers = SeededEntropy(seed: 3)
+    private var current: UInt64 = 0
+    private var drawn = 0
+
+    mutating func next() -> UInt64 {
+      if drawn.isMultiple(of: 30) { current = numbers.next() }
+      drawn += 1
+      return current
+    }
+  }
+
   // Requirement 8684-7.2-02, 9293-3.1-08
   @Test func malformedOptionsAreCountedAndHarmNothing() throws {
     let script = Script()

@@ -61,6 +61,50 @@ import Testing
     #expect(end == 1 + 65_535)
   }
 
+  /// A smaller window on another subflow, later and with the same DATA_ACK, takes nothing back (RFC 8684 §3.3.4).
+  // Requirement 8684-3.3.4-01
+  @Test func aSmallerWindowOnAnotherSubflowTakesNothingBack() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(1), at: 1, ack: 1)
+    let second = try #require(connection.join())
+    second.window = 65_535
+    second.send(.ack, [connection.dataAck(1)])
+    connection.initial.window = 1000
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(200_000)), to: connection.id, at: script.now)
+    var end = 1
+    for _ in 0..<80 {
+      for packet in script.takeAll() {
+        (packet.path == 0 ? connection.initial : second).note(packet)
+        if let at = connection.mapped(by: packet) { end = max(end, at + packet.payload.count) }
+      }
+      // The last word on the connection's window is the small one.
+      second.send(.ack, [.priority(MPPriority(backup: false))])
+      connection.initial.send(.ack, [connection.dataAck(1)])
+      script.pass(.milliseconds(1))
+    }
+    #expect(end == 1 + 65_535)
+  }
+
+  /// A mapping never changes: a retransmission of a part is declared as the whole was (RFC 8684 §3.3.1).
+  // Requirement 8684-3.3.1-03
+  @Test func aRetransmissionOfAPartDeclaresTheMappingAsBefore() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(1), at: 1, ack: 1)
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(1000)), to: connection.id, at: script.now)
+    let first = try #require(script.take { !$0.payload.isEmpty })
+    // Of the segment the peer has the front, and the rest is lost.
+    connection.initial.send(.ack, ack: 1 + 400, [connection.dataAck(1)])
+    script.pass(.seconds(2))
+    let again = try #require(script.take { $0.payload.count == 600 })
+    #expect(connection.initial.offset(of: again) == 1 + 400)
+    #expect(first.dss?.mapping?.length == 1000)
+    #expect(again.dss?.mapping == first.dss?.mapping)
+  }
+
   /// What was sent on a subflow goes again there with the same octets, whatever came over another one meanwhile
   /// (§3.3.2, §3.3.6).
   // Requirement 8684-3.3.2-07, 8684-3.3.6-01, 8684-3.3.6-02

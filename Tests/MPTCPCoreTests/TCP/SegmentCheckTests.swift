@@ -220,6 +220,18 @@ import Testing
     #expect(puppet.read() == [7])
   }
 
+  // Requirement 9293-3.4-02
+  @Test func dataIsTakenUpToTheEdgeOfTheWindowAndNotAnOctetMore() throws {
+    var options = Puppet.plain
+    options.receiveBufferByteCount = 20_000
+    let puppet = try Puppet(options: options)
+    #expect(puppet.open())
+    _ = puppet.take()
+    for _ in 0..<19 { puppet.sendNext([UInt8](repeating: 1, count: 1000)) }
+    puppet.send(payload: [UInt8](repeating: 1, count: 1460))
+    #expect(puppet.read().count == 20_000)
+  }
+
   // Requirement 9293-3.10.7-05, 9293-3.10.7-11
   // Requirement 9293-3.10.7-07
   @Test func overlappingAndRepeatedSegmentsGiveEachByteOnce() throws {
