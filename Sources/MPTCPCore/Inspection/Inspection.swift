@@ -129,10 +129,12 @@ extension Endpoint {
     guard id.slot < connectionSlots.count, let connection = connectionSlots[id.slot], connection.id == id else {
       return nil
     }
+    // A connection that was ended by force has no end left to wait for; that is not the peer's acknowledgment.
+    let isWhole = connection.closeReason == nil || connection.closeReason == .finished
     return ConnectionProgress(
       isMultipath: connection.isMultipath, localToken: connection.localToken, remoteToken: connection.remoteToken,
       acknowledged: connection.sendUnacknowledged, sent: connection.sendNext, received: connection.receiveNext,
-      isEndAcknowledged: connection.isDataFinAcknowledged, hasTakenEnd: connection.isRemoteFinished)
+      isEndAcknowledged: connection.isDataFinAcknowledged && isWhole, hasTakenEnd: connection.isRemoteFinished)
   }
 
   /// The connection whose subflow has these ends.

@@ -7,6 +7,12 @@ extension Scenario {
   public struct Options: Hashable, Sendable {
     /// Whether to ask for Multipath TCP.
     public var multipath = true
+    /// Which version a client asks for; see ``versions``.
+    public var version = "1"
+    /// The versions that a server answers with.
+    public var acceptedVersions = [0, 1]
+    /// How a connection is ended at once: "reset" (RFC 8684 §3.5, option R) or "acknowledged" (option A).
+    public var fastClose = "reset"
     /// The name of the congestion control; see ``congestionControls``.
     public var congestionControl = "cubic"
     /// The name of the scheduler; see ``schedulers``.
@@ -37,6 +43,11 @@ extension Scenario {
     public static let congestionControls: [(name: String, algorithm: CongestionAlgorithm)] =
       CongestionAlgorithm.builtIn.map { ($0.name, $0) }
 
+    /// The versions by name; "1-then-0" tries again with version 0 where version 1 is ignored.
+    static let versions: [(name: String, mode: MultipathMode)] = [
+      ("1", .enabled), ("0", .version0), ("1-then-0", .version1Then0),
+    ]
+
     /// The policies by name.
     public static let policies: [(name: String, policy: Policy)] = [
       ("full-mesh", .fullMesh()), ("passive", .passive),
@@ -45,12 +56,36 @@ extension Scenario {
 }
 
 extension Scenario.Options {
+  /// ``acceptedVersions`` in the engine's form.
+  var listenerVersions: MultipathVersions {
+    var versions: MultipathVersions = []
+    if acceptedVersions.contains(0) { versions.insert(.v0) }
+    if acceptedVersions.contains(1) { versions.insert(.v1) }
+    return versions
+  }
+
+  /// ``fastClose`` in the engine's form; nil for a word that is none.
+  var fastCloseForm: FastCloseForm? {
+    switch fastClose {
+    case "reset": .reset
+    case "acknowledged": .acknowledged
+    default: nil
+    }
+  }
+
   /// The engine's form.
   ///
   /// - Parameter place: where the options stand in the scenario, for the error.
   func connectionOptions(at place: String) throws(ScenarioError) -> ConnectionOptions {
     var options = ConnectionOptions()
-    options.multipath = multipath ? .enabled : .disabled
+    guard let mode = Self.versions.first(where: { $0.name == version })?.mode else {
+      throw Self.unknown(place, "version", version, Self.versions.map(\.name))
+    }
+    options.multipath = multipath ? mode : .disabled
+    guard fastCloseForm != nil else { throw Self.unknown(place, "fastClose", fastClose, ["reset", "acknowledged"]) }
+    for version in acceptedVersions where !(0...1).contains(version) {
+      throw ScenarioError("\(place).acceptedVersions", "\(version): expected 0 and 1, or one of them")
+    }
     guard let algorithm = Self.congestionControls.first(where: { $0.name == congestionControl })?.algorithm else {
       throw Self.unknown(place, "congestionControl", congestionControl, Self.congestionControls.map(\.name))
     }
@@ -81,7 +116,8 @@ extension Scenario.Options {
 
 extension Scenario.Options: Codable {
   private static let names = [
-    "multipath", "congestionControl", "scheduler", "policy", "checksum", "noDelay", "ecn", "refusesJoins",
+    "multipath", "version", "acceptedVersions", "fastClose", "congestionControl", "scheduler", "policy", "checksum",
+    "noDelay", "ecn", "refusesJoins",
     "sendBuffer", "receiveBuffer", "keepAlive", "userTimeout",
   ]
 
@@ -89,6 +125,9 @@ extension Scenario.Options: Codable {
   public init(from decoder: any Decoder) throws {
     let reader = try ObjectReader(decoder, Self.names)
     try reader.read("multipath", into: &multipath)
+    try reader.read("version", into: &version)
+    try reader.read("acceptedVersions", into: &acceptedVersions)
+    try reader.read("fastClose", into: &fastClose)
     try reader.read("congestionControl", into: &congestionControl)
     try reader.read("scheduler", into: &scheduler)
     try reader.read("policy", into: &policy)
@@ -107,6 +146,9 @@ extension Scenario.Options: Codable {
     let usual = Self()
     var writer = ObjectWriter(encoder)
     try writer.write("multipath", multipath, unless: usual.multipath)
+    try writer.write("version", version, unless: usual.version)
+    try writer.write("acceptedVersions", acceptedVersions, unless: usual.acceptedVersions)
+    try writer.write("fastClose", fastClose, unless: usual.fastClose)
     try writer.write("congestionControl", congestionControl, unless: usual.congestionControl)
     try writer.write("scheduler", scheduler, unless: usual.scheduler)
     try writer.write("policy", policy, unless: usual.policy)

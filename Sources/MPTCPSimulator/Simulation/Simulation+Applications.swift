@@ -33,6 +33,7 @@ extension Simulation {
     let host = hosts[transfer.server]
     var options = ListenerOptions()
     options.connection = transfer.serverOptions
+    options.versions = scenario.transfers[index].serverOptions.listenerVersions
     options.backlog = .max
     let wildcard: IPAddress = transfer.address.address.family == .v4 ? .anyV4 : .anyV6
     // The plan has made sure that the port is free.
@@ -177,7 +178,9 @@ extension Simulation {
       if talkers[index].closeReason != nil {
         release(index)
       } else if talkers[index].isEstablished, talkers[index].sent + talkers[index].received >= byteCount {
-        endpoint.abort(id, at: now)
+        let transfer = scenario.transfers[talkers[index].transfer]
+        let options = talkers[index].isClient ? transfer.clientOptions : transfer.serverOptions
+        endpoint.abort(id, form: options.fastCloseForm ?? .reset, at: now)
         end(index)
       }
     }

@@ -1,0 +1,79 @@
+import MPTCPCore
+
+/// What many scenarios ran into, as plain numbers that can be added.
+public struct ExplorationCounts: Sendable {
+  /// How often something happened, and in how many schedules.
+  public struct Tally: Hashable, Sendable {
+    /// How often.
+    public var hitCount = 0
+    /// In how many schedules.
+    public var scheduleCount = 0
+  }
+
+  /// How many schedules were run.
+  public var scheduleCount = 0
+  /// How many of them broke a rule.
+  public var failureCount = 0
+  /// The wire packets that hosts sent.
+  public var packetCount = 0
+  /// The instants at which the rules were checked.
+  public var stepCount = 0
+  /// The bytes that applications read.
+  public var byteCount = 0
+  /// The connections that were opened.
+  public var connectionCount = 0
+  /// The connections of which both applications got all their bytes.
+  public var wholeConnectionCount = 0
+  /// The connections that became plain TCP.
+  public var fallbackCount = 0
+  /// The schedules in which a connection had a second subflow.
+  public var joinedScheduleCount = 0
+  /// The schedules in which two paths carried data: each at least ``dataByteCount`` bytes in one direction.
+  public var sharedScheduleCount = 0
+  /// The fewest kinds of fault that a schedule asked for.
+  public var fewestFaultKinds = Int.max
+  private var faults = [Tally](repeating: Tally(), count: FaultKind.allCases.count)
+  /// How often each machine of the engine went from one state to another.
+  package var transitions = TransitionCounters()
+
+  /// What a path has carried that carried data, and not only handshakes.
+  public static let dataByteCount = 5000
+
+  /// Nothing was run.
+  public init() {}
+
+  /// How often there was a kind of fault.
+  public subscript(kind: FaultKind) -> Tally { faults[kind.rawValue] }
+
+  /// Counts what happened in one schedule.
+  mutating func note(_ kind: FaultKind, _ count: Int) {
+    guard count > 0 else { return }
+    faults[kind.rawValue].hitCount += count
+    faults[kind.rawValue].scheduleCount += 1
+  }
+
+  /// Adds what others counted.
+  public mutating func add(_ other: ExplorationCounts) {
+    scheduleCount += other.scheduleCount
+    failureCount += other.failureCount
+    packetCount += other.packetCount
+    stepCount += other.stepCount
+    byteCount += other.byteCount
+    connectionCount += other.connectionCount
+    wholeConnectionCount += other.wholeConnectionCount
+    fallbackCount += other.fallbackCount
+    joinedScheduleCount += other.joinedScheduleCount
+    sharedScheduleCount += other.sharedScheduleCount
+    fewestFaultKinds = min(fewestFaultKinds, other.fewestFaultKinds)
+    for index in faults.indices {
+      faults[index].hitCount += other.faults[index].hitCount
+      faults[index].scheduleCount += other.faults[index].scheduleCount
+    }
+    transitions.add(other.transitions)
+  }
+
+  /// Calls `body` for each transition that happened, in the order of machines and states.
+  public func forEachTransition(_ body: (_ machine: String, _ from: String, _ to: String, _ count: Int) -> Void) {
+    transitions.forEach { body("\($0)", $1, $2, $3) }
+  }
+}

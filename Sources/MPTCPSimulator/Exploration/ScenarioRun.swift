@@ -1,0 +1,107 @@
+import MPTCPLink
+import MPTCPWire
+
+/// One scenario with every rule checked after every step, and at the end that nothing is left of it.
+public struct ScenarioRun: Sendable {
+  /// What was counted.
+  public private(set) var counts = ExplorationCounts()
+  /// The rule that was broken; nil if none.
+  public private(set) var failure: String?
+
+  /// Runs a scenario to its end. That connections are not over at the end of its duration is a failure, too.
+  ///
+  /// - Parameter prepare: may look at the simulation before its first step, and set its observer.
+  /// - Throws: what is wrong with the scenario.
+  public init(_ scenario: Scenario, prepare: (Simulation) -> Void = { _ in }) throws(ScenarioError) {
+    let simulation = try Simulation(scenario)
+    simulation.checkInvariants()
+    prepare(simulation)
+    simulation.run()
+    if !simulation.isFinished { simulation.fail(Self.unfinished(simulation)) }
+    count(simulation)
+    simulation.settle()
+    simulation.checkRest()
+    failure = simulation.failure
+    counts.fewestFaultKinds = ScenarioGenerator.faults(of: scenario).count
+    counts.failureCount = failure == nil ? 0 : 1
+    counts.transitions = simulation.transitions
+  }
+
+  private static func unfinished(_ simulation: Simulation) -> String {
+    var text = "not over in time:"
+    for (index, talker) in simulation.talkers.enumerated() where !talker.isOver {
+      text += " \(simulation.name(of: index)) sent \(talker.sent) of \(talker.sendByteCount), "
+      text += "received \(talker.received) of \(talker.receiveByteCount);"
+    }
+    for host in simulation.hosts where host.endpoint.connectionCount > 0 {
+      text += " \(host.name) has \(host.endpoint.connectionCount) connections"
+    }
+    return text
+  }
+
+  private mutating func count(_ simulation: Simulation) {
+    counts.scheduleCount = 1
+    counts.packetCount = simulation.packetCount
+    counts.stepCount = simulation.stepCount
+    var hasJoined = false
+    for index in stride(from: 0, to: simulation.talkers.count, by: 2) {
+      let (client, server) = (simulation.talkers[index], simulation.talkers[index + 1])
+      counts.connectionCount += 1
+      counts.byteCount += client.received + server.received
+      if client.received == client.receiveByteCount, server.received == server.receiveByteCount {
+        counts.wholeConnectionCount += 1
+      }
+      let isPlain = client.isEstablished && !client.isMultipath
+      if isPlain || client.fallback != nil || server.fallback != nil { counts.fallbackCount += 1 }
+      if client.subflowCount > 1 { hasJoined = true }
+    }
+    if hasJoined { counts.joinedScheduleCount = 1 }
+    let isCarrier = simulation.paths.filter {
+      $0.delivered.contains { $0.byteCount >= ExplorationCounts.dataByteCount }
+    }
+    if isCarrier.count > 1 { counts.sharedScheduleCount = 1 }
+    countLinks(simulation)
+    countChanges(simulation)
+  }
+
+  private mutating func countLinks(_ simulation: Simulation) {
+    var found = [Int](repeating: 0, count: FaultKind.allCases.count)
+    func add(_ kind: FaultKind, _ count: Int) { found[kind.rawValue] += count }
+    for wire in simulation.wires {
+      let counters = wire.link.counters
+      add(.loss, counters.dropped(.randomLoss).packetCount)
+      add(.burstLoss, counters.dropped(.burstLoss).packetCount)
+      add(.queueFull, counters.dropped(.queueFull).packetCount)
+      add(.controlledDelay, counters.dropped(.controlledDelay).packetCount)
+      add(.linkDown, counters.dropped(.linkDown).packetCount)
+      add(.congestionMark, counters.marked.packetCount)
+      add(.reordering, counters.heldBack.packetCount)
+      add(.duplication, counters.duplicated.packetCount)
+      add(.corruption, counters.corrupted.packetCount)
+      let configuration = wire.link.configuration
+      if configuration.jitter > .zero { add(.jitter, counters.delivered.packetCount) }
+      for event in configuration.schedule where Simulation.start + event.after <= simulation.now {
+        if case .rate = event.change { add(.rateChange, 1) }
+      }
+    }
+    for path in simulation.paths { add(.pathDown, path.dropped.packetCount) }
+    for kind in FaultKind.allCases { counts.note(kind, found[kind.rawValue]) }
+  }
+
+  private mutating func countChanges(_ simulation: Simulation) {
+    var (removed, added, down, paused) = (0, 0, 0, 0)
+    // The last change stands first, and those that have happened are taken away.
+    for (_, change) in simulation.plan.changes[simulation.changes.count...] {
+      switch change {
+      case .path: break
+      case .interface(_, _, let isUp): if !isUp { down += 1 }
+      case .presence(_, _, let isThere): if isThere { added += 1 } else { removed += 1 }
+      case .pause: paused += 1
+      }
+    }
+    counts.note(.interfaceDown, down)
+    counts.note(.addressRemoved, removed)
+    counts.note(.addressAdded, added)
+    counts.note(.hostPause, paused)
+  }
+}

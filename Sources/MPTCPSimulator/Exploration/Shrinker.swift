@@ -1,0 +1,181 @@
+import MPTCPLink
+import MPTCPWire
+
+/// Makes a scenario that breaks a rule smaller for as long as it breaks the same rule.
+///
+/// It leaves out events, transfers, paths, properties of links, options and what applications do, and halves sizes; what
+/// still fails is kept, and it begins again until nothing can go, or it has run for as often as it may.
+public struct Shrinker {
+  /// The most scenarios that are tried.
+  public var runLimit: Int
+  /// How many were tried so far.
+  public private(set) var runCount = 0
+  private let prepare: (Simulation) -> Void
+
+  /// - Parameter prepare: is called with each simulation before its first step.
+  public init(runLimit: Int = 400, prepare: @escaping (Simulation) -> Void = { _ in }) {
+    self.runLimit = runLimit
+    self.prepare = prepare
+  }
+
+  /// A small scenario that fails as this one does, and what is told of it.
+  public mutating func shrink(_ scenario: Scenario, problem: String) -> (scenario: Scenario, problem: String) {
+    var best = (scenario: scenario, problem: problem)
+    let rule = Self.rule(problem)
+    var hasShrunk = true
+    while hasShrunk {
+      hasShrunk = false
+      // Steps are taken by their number, so that the ones after a success go on where it was.
+      var number = 0
+      while let candidate = Self.steps(of: best.scenario, number) {
+        number += 1
+        guard candidate != best.scenario else { continue }
+        guard runCount < runLimit else { return best }
+        runCount += 1
+        guard let found = try? ScenarioRun(candidate, prepare: prepare).failure, Self.rule(found) == rule else {
+          continue
+        }
+        best = (candidate, found)
+        hasShrunk = true
+        number -= 1
+      }
+    }
+    return best
+  }
+
+  /// A failure without its numbers: the same rule is broken where only these differ.
+  static func rule(_ problem: String) -> String { String(problem.filter { !$0.isNumber }) }
+
+  // MARK: Steps
+
+  private static func steps(of scenario: Scenario, _ number: Int) -> Scenario? {
+    let all = removals(scenario) + simplifications(scenario) + links(scenario)
+    return number < all.count ? all[number] : nil
+  }
+
+  private static func changed(_ scenario: Scenario, _ change: (inout Scenario) -> Void) -> Scenario {
+    var result = scenario
+    change(&result)
+    return result
+  }
+
+  private static func removals(_ scenario: Scenario) -> [Scenario] {
+    var all = [changed(scenario) { $0.events = [] }]
+    for index in scenario.events.indices {
+      // What went down comes back: alone, neither of the two leaves.
+      let pair = scenario.events.indices.last {
+        $0 != index && mends(scenario.events[$0].change, scenario.events[index].change)
+      }
+      let isMending = scenario.events.contains { mends(scenario.events[index].change, $0.change) }
+      guard !isMending else { continue }
+      all.append(
+        changed(scenario) {
+          if let pair { $0.events.remove(at: max(pair, index)) }
+          $0.events.remove(at: pair.map { min($0, index) } ?? index)
+        })
+    }
+    for index in scenario.transfers.indices { all.append(changed(scenario) { $0.transfers.remove(at: index) }) }
+    for index in scenario.paths.indices { all.append(changed(scenario) { $0.paths.remove(at: index) }) }
+    return all
+  }
+
+  private static func mends(_ change: Scenario.Change, _ other: Scenario.Change) -> Bool {
+    switch (change, other) {
+    case (.pathUp(let name), .pathDown(let broken)): name == broken
+    case (.interfaceUp(let name), .interfaceDown(let broken)): name == broken
+    case (.interfaceAdded(let name), .interfaceRemoved(let broken)): name == broken
+    default: false
+    }
+  }
+
+  private static func simplifications(_ scenario: Scenario) -> [Scenario] {
+    var all: [Scenario] = []
+    for index in scenario.transfers.indices {
+      func add(_ change: (inout Scenario.Transfer) -> Void) {
+        all.append(changed(scenario) { change(&$0.transfers[index]) })
+      }
+      add { $0.connectionCount = 1 }
+      add { $0.rounds = nil }
+      add { $0.uploadByteCount = 0 }
+      add { $0.downloadByteCount = 0 }
+      add { $0.uploadByteCount /= 2 }
+      add { $0.downloadByteCount /= 2 }
+      add { $0.start = .zero }
+      add { $0.clientApplication = Scenario.Application() }
+      add { $0.serverApplication = Scenario.Application() }
+      let usual = Scenario.Options()
+      for isClient in [true, false] {
+        func set<Value>(_ path: WritableKeyPath<Scenario.Options, Value>) {
+          add { transfer in
+            if isClient {
+              transfer.clientOptions[keyPath: path] = usual[keyPath: path]
+            } else {
+              transfer.serverOptions[keyPath: path] = usual[keyPath: path]
+            }
+          }
+        }
+        set(\.version)
+        set(\.acceptedVersions)
+        set(\.fastClose)
+        set(\.congestionControl)
+        set(\.scheduler)
+        set(\.policy)
+        set(\.checksum)
+        set(\.noDelay)
+        set(\.explicitCongestionNotification)
+        set(\.refusesJoinsToInitialAddress)
+        set(\.sendBufferByteCount)
+        set(\.receiveBufferByteCount)
+      }
+    }
+    all.append(changed(scenario) { $0.hosts = [] })
+    for index in scenario.hosts.indices {
+      all.append(changed(scenario) { $0.hosts[index] = Scenario.Host(name: $0.hosts[index].name) })
+      for place in scenario.hosts[index].interfaces.indices {
+        all.append(
+          changed(scenario) {
+            $0.hosts[index].interfaces[place] = Scenario.Interface(name: $0.hosts[index].interfaces[place].name)
+          })
+      }
+    }
+    return all
+  }
+
+  private static func links(_ scenario: Scenario) -> [Scenario] {
+    var all: [Scenario] = []
+    for index in scenario.paths.indices {
+      for side in [\Scenario.DuplexLink.there, \Scenario.DuplexLink.back] {
+        guard let link = scenario.paths[index].link?[keyPath: side] else { continue }
+        func add(_ change: (inout LinkConfiguration) -> Void) {
+          var link = link
+          change(&link)
+          all.append(changed(scenario) { $0.paths[index].link?[keyPath: side] = link })
+        }
+        let perfect = LinkConfiguration(bitsPerSecond: link.bitsPerSecond, delay: link.delay)
+        add { $0 = perfect }
+        add { $0.schedule = [] }
+        for event in link.schedule.indices where link.schedule[event].isRate { add { $0.schedule.remove(at: event) } }
+        add { $0.lossRate = .never }
+        add { $0.burstLoss = nil }
+        add { $0.corruptionRate = .never }
+        add { $0.duplicationRate = .never }
+        add { $0.reorderRate = .never }
+        add { $0.jitter = .zero }
+        add { $0.jitterReorders = false }
+        add { $0.queueDiscipline = .tailDrop }
+        add { $0.queueByteCount = nil }
+        add { $0.markingByteCount = nil }
+      }
+    }
+    return all
+  }
+}
+
+extension LinkEvent {
+  fileprivate var isRate: Bool {
+    switch change {
+    case .rate: true
+    case .down, .up, .delay, .loss: false
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import Foundation
+import MPTCPWire
+import Testing
+
+@testable import MPTCPCore
+@testable import MPTCPSimulator
+
+@Suite("Random scenarios are explored, and those that break a rule are made small")
+struct ExplorationTests {
+  private let generator = ScenarioGenerator(seed: 7)
+
+  @Test("A seed and a number give the same scenario each time, and another number another one")
+  func generatorIsDeterministic() {
+    for number in 0..<50 { #expect(generator.scenario(number) == ScenarioGenerator(seed: 7).scenario(number)) }
+    #expect(generator.scenario(1) != generator.scenario(2))
+    #expect(generator.scenario(1) != ScenarioGenerator(seed: 8).scenario(1))
+  }
+
+  @Test("Each scenario has two paths or more, three kinds of fault or more, and 200 KB or more to send")
+  func leastOfAll() {
+    for number in 0..<500 {
+      let scenario = generator.scenario(number)
+      #expect(scenario.paths.count >= 2)
+      #expect(ScenarioGenerator.faults(of: scenario).count >= 3, "number \(number)")
+      let byteCount = scenario.transfers.reduce(0) {
+        $0 + ($1.uploadByteCount + $1.downloadByteCount) * ($1.rounds ?? 1) * $1.connectionCount
+      }
+      #expect(byteCount >= 200_000, "number \(number)")
+    }
+  }
+
+  @Test("What is written as JSON is read as the same scenario")
+  func scenariosAreWritten() throws {
+    for number in 0..<200 {
+      let scenario = generator.scenario(number)
+      let data = try JSONEncoder().encode(scenario)
+      #expect(try JSONDecoder().decode(Scenario.self, from: data) == scenario, "number \(number)")
+    }
+  }
+
+  @Test("No rule is broken in 100 schedules, second subflows join and carry data, and every fault is met")
+  func shortExploration() {
+    var exploration = Exploration(generator)
+    exploration.run(0..<100)
+    for failure in exploration.failures { Issue.record("number \(failure.number): \(failure.problem)") }
+    let counts = exploration.counts
+    #expect(counts.scheduleCount == 100)
+    #expect(counts.joinedScheduleCount > 50)
+    #expect(counts.sharedScheduleCount > 45)
+    #expect(counts.fewestFaultKinds >= 3)
+    for kind in FaultKind.allCases { #expect(counts[kind].hitCount > 0, "\(kind)") }
+  }
+
+  @Test("What several explorations counted is added")
+  func countsAreAdded() {
+    var whole = Exploration(generator)
+    whole.run(0..<12)
+    var first = Exploration(generator)
+    first.run(stride(from: 0, to: 12, by: 2))
+    var second = Exploration(generator)
+    second.run(stride(from: 1, to: 12, by: 2))
+    first.add(second)
+    #expect(first.counts.scheduleCount == 12)
+    #expect(first.counts.packetCount == whole.counts.packetCount)
+    #expect(first.counts.stepCount == whole.counts.stepCount)
+    for kind in FaultKind.allCases { #expect(first.counts[kind] == whole.counts[kind], "\(kind)") }
+    var (some, all) = ([String](), [String]())
+    first.counts.forEachTransition { some.append("\($0) \($1) \($2) \($3)") }
+    whole.counts.forEachTransition { all.append("\($0) \($1) \($2) \($3)") }
+    #expect(some == all)
+    #expect(some.count > 10)
+  }
+
+  /// Breaks a rule of the engine's once a client has two subflows: a window moves back.
+  private static func breakWindow(_ simulation: Simulation) {
+    simulation.observer = { simulation in
+      guard let client = simulation.talkers.first, client.subflowCount > 1, let id = client.connection,
+        let connection = simulation.hosts[client.host].endpoint.connection(id)
+      else { return }
+      simulation.observer = nil
+      connection.receiveWindowEdge -= 1
+      connection.endpoint.touch(connection)
+      simulation.check(client.host)
+    }
+  }
+
+  @Test("An engine that breaks a rule is found, its scenario is made small, and what is written fails again")
+  func brokenEngine() throws {
+    var exploration = Exploration(generator)
+    exploration.run(0..<6, prepare: Self.breakWindow)
+    let failure = try #require(exploration.failures.first)
+    #expect(failure.problem.contains("its window moved back"))
+    #expect(exploration.counts.failureCount == exploration.failures.count)
+    var shrinker = Shrinker(runLimit: 120, prepare: Self.breakWindow)
+    let small = shrinker.shrink(failure.scenario, problem: failure.problem)
+    #expect(small.problem.contains("its window moved back"))
+    #expect(shrinker.runCount <= 120)
+    #expect(small.scenario.events.isEmpty)
+    #expect(small.scenario.transfers.count == 1)
+    #expect(ScenarioGenerator.faults(of: small.scenario).count < 3)
+    let written = try JSONEncoder().encode(small.scenario)
+    let read = try JSONDecoder().decode(Scenario.self, from: written)
+    #expect(try ScenarioRun(read, prepare: Self.breakWindow).failure == small.problem)
+    #expect(try ScenarioRun(read).failure == nil)
+  }
+
+  @Test("A shrinker runs no more often than it may")
+  func shrinkerIsBounded() {
+    var shrinker = Shrinker(runLimit: 3) { $0.fail("always") }
+    let scenario = generator.scenario(0)
+    let small = shrinker.shrink(scenario, problem: "always")
+    #expect(shrinker.runCount == 3)
+    #expect(small.problem == "always")
+  }
+
+  @Test("A connection that is not over in time is a failure")
+  func unfinished() throws {
+    var scenario = try SmallScenarios.twoPaths()
+    scenario.duration = .milliseconds(50)
+    #expect(try ScenarioRun(scenario).failure?.contains("not over in time") == true)
+  }
+}
