@@ -104,6 +104,25 @@ struct ExplorationTests {
     #expect(try ScenarioRun(read).failure == nil)
   }
 
+  @Test("A connection that was ended by force, and whose DATA_FIN nobody acknowledged, is not taken for acknowledged")
+  func endedByForce() throws {
+    let scenario = try SmallScenarios.parse(
+      """
+      {
+        "seed": 2996085448060770,
+        "duration": "900s",
+        "sample": "0",
+        "paths": [{"name": "a", "between": ["client.a", "server.a"], "link": "34mbit,5100us"}],
+        "transfers": [{"client": "client", "server": "server", "upload": "14812B", "options": {"keepAlive": "5s"}}],
+        "events": [
+          {"at": "20ms", "hostPaused": "client", "for": "293ms"},
+          {"at": "225ms", "interfaceRemoved": "client.a"}
+        ]
+      }
+      """)
+    #expect(try ScenarioRun(scenario).failure == nil)
+  }
+
   @Test("A shrinker runs no more often than it may")
   func shrinkerIsBounded() {
     var shrinker = Shrinker(runLimit: 3) { $0.fail("always") }
