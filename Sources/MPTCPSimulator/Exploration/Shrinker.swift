@@ -3,8 +3,8 @@ import MPTCPWire
 
 /// Makes a scenario that breaks a rule smaller for as long as it breaks the same rule.
 ///
-/// It leaves out events, transfers, paths, properties of links, options and what applications do, and halves sizes. What
-/// still fails is kept, and it begins again until nothing can go, or it has run for as often as it may.
+/// It leaves out events, transfers, paths, properties of links, options and what applications do, and halves sizes.
+/// What still fails is kept, and it begins again until nothing can go, or it has run for as often as it may.
 public struct Shrinker {
   /// The most scenarios that are tried.
   public var runLimit: Int
