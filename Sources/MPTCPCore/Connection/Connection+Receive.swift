@@ -27,7 +27,11 @@ extension Connection {
       // Another window's worth is taken before anything is dropped; that bounds the memory. (As plain TCP the subflow
       // has acknowledged these bytes: its window is the only one.)
       let limit = receiveWindowEdge + receiveLimit
-      if offset + slice.count > limit { slice = slice.prefix(limit - offset) }
+      if offset + slice.count > limit {
+        slice = slice.prefix(limit - offset)
+        // The subflow has these bytes acknowledged; they come again under other numbers.
+        isLinear = false
+      }
       // Nothing follows a DATA_FIN (RFC 8684 §3.3.3).
       // Requirement 8684-3.3.3-03
       if let fin = remoteFinOffset, offset + slice.count > fin { slice = slice.prefix(fin - offset) }
@@ -168,7 +172,11 @@ extension Connection {
   /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the reason.
   /// On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
   func passesUnmapped(on subflow: Subflow, now: Instant) -> Bool {
-    guard hasOtherUsableSubflow(than: subflow) else { return true }
+    guard hasOtherUsableSubflow(than: subflow) else {
+      // The subflow has them acknowledged, and plain TCP could not ask for them again.
+      isLinear = false
+      return true
+    }
     resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
     return false
   }

@@ -119,6 +119,29 @@ import Testing
   }
 
   // Requirement 8684-3.7-05
+  @Test func bytesThatWereDroppedForWantOfAMappingLeaveNoHoleInPlainTCP() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(10), at: 1)
+    // These lose their mapping on the way; what follows has one, so they never will.
+    connection.initial.send([.ack, .psh], payload: octets(10))
+    connection.send(octets(10), at: 21)
+    _ = script.takeAll()
+    // Our first data is acknowledged without a DATA_ACK: plain TCP could not go on from here.
+    _ = try script.endpoint.write(ByteSlice(octets(5)), to: connection.id, at: script.now)
+    _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+    connection.initial.send(.ack)
+    connection.initial.send([.ack, .psh], payload: octets(7))
+    script.pass(.milliseconds(1))
+    var read = 0
+    while let slice = try? script.endpoint.read(from: connection.id, upTo: 100, at: script.now), !slice.isEmpty {
+      read += slice.count
+    }
+    #expect(read == 10)
+    #expect(script.fallback == nil)
+  }
+
+  // Requirement 8684-3.7-05
   @Test func aPeerThatFellBackWhileAJoinWasUnderWayGetsNoByteTwice() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script)
