@@ -49,7 +49,7 @@ extension InteropSuite {
       Case("nc \(tun) -vp0 \(peer)", "-p 0", "1 to 65535"), Case("nc \(tun) -w2", "no HOST", "HOST PORT"),
       Case("nc \(tun) -w nan \(peer)", "-w nan", "seconds"), Case("nc \(tun) -q never \(peer)", "-q never", "seconds"),
       Case("nc \(tun) -q 1e9 \(peer)", "-q 1e9", "seconds"),
-      Case("nc \(tun) --congestion vegas \(peer)", "--congestion vegas", "cubic, newreno, lia"),
+      Case("nc \(tun) --congestion vegas \(peer)", "--congestion vegas", "newreno, cubic, lia"),
       Case("nc \(tun) --scheduler best \(peer)", "--scheduler best", "lowest-rtt"),
       // What does not go together
       Case("nc \(tun) -k \(peer)", "-k", "-l"), Case("nc \(tun) -l -z -p 5000", "-z", "not with -l"),
