@@ -13,9 +13,13 @@ struct PortabilityTests {
     "Tests/InteropTests",
   ]
 
+  /// The folders of targets: those with sources, so not the one of the mutants.
   private func folders() throws -> [String] {
     try ["Sources", "Tests"].flatMap { top in
       try FileManager.default.contentsOfDirectory(atPath: Self.root.appending(path: top).path).map { "\(top)/\($0)" }
+    }.filter { folder in
+      let files = FileManager.default.enumerator(atPath: Self.root.appending(path: folder).path)
+      return files?.contains { ["swift", "c"].contains(($0 as? NSString)?.pathExtension) } ?? false
     }
   }
 
