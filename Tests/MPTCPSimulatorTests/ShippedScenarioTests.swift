@@ -16,12 +16,18 @@ struct ShippedScenarioTests {
     try SmallScenarios.parse(String(contentsOf: folder.appending(path: name), encoding: .utf8))
   }
 
+  /// What each gave. They run once, for all tests.
+  private static let all = Dictionary(
+    uniqueKeysWithValues: names.map { name in (name, Result { try run(scenario(name)) }) })
+
+  private static func results(_ name: String) throws -> SimulationResults { try #require(all[name]).get() }
+
   @Test("There are some")
   func some() { #expect(Self.names.count >= 3) }
 
   @Test("Each runs to its end, breaks no rule, and can be reported and drawn", arguments: names)
   func runs(name: String) throws {
-    let results = try run(Self.scenario(name))
+    let results = try Self.results(name)
     #expect(results.isFinished)
     for connection in results.connections { #expect(connection.outcome == "complete") }
     let lines = SimulationReport(results).lines
@@ -39,13 +45,13 @@ struct ShippedScenarioTests {
 
   @Test("Two paths carry more than the better one alone")
   func wifiAndLTE() throws {
-    let results = try run(Self.scenario("wifi-lte.json"))
+    let results = try Self.results("wifi-lte.json")
     #expect(results.connections[0].downloadRate > 42e6, "\(results.connections[0].downloadRate)")
   }
 
   @Test("Two coupled subflows take no more of a shared bottleneck than one TCP, and the bottleneck is full")
   func sharedBottleneck() throws {
-    let results = try run(Self.scenario("shared-bottleneck.json"))
+    let results = try Self.results("shared-bottleneck.json")
     let ratio = results.connections[0].uploadRate / results.connections[1].uploadRate
     #expect(ratio > 0.6 && ratio < 1.6, "\(ratio)")
     let last = results.connections.compactMap(\.lastByte).max() ?? 0
@@ -55,7 +61,7 @@ struct ShippedScenarioTests {
 
   @Test("A dead path stalls the stream for less than a second")
   func pathDeath() throws {
-    let results = try run(Self.scenario("path-death.json"))
+    let results = try Self.results("path-death.json")
     #expect(results.connections[0].longestStall < 1, "\(results.connections[0].longestStall)")
     #expect(results.paths[0].dropped.packetCount > 0)
   }

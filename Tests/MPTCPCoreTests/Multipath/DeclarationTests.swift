@@ -92,7 +92,7 @@ import Testing
     var lossy = quick
     lossy.lossRate = .percent(2)
     let pair = Pair([lossy, lossy], seed: seed, offload: false)
-    let exchange = try Exchange(pair, clientSends: 1_500_000, serverSends: 300_000, seed: seed)
+    let exchange = try Exchange(pair, clientSends: 500_000, serverSends: 100_000, seed: seed)
     var witness = Witness()
     var isSilent = false
     pair.middlebox { side, packet in

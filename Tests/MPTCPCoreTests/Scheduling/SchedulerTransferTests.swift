@@ -18,7 +18,7 @@ import Testing
     var options = ConnectionOptions()
     options.checksum = checksum
     options.scheduler = try #require(Scheduler(name: name))
-    try Exchange(pair, clientSends: 3_000_000, serverSends: 300_000, options: options)
+    try Exchange(pair, clientSends: 1_500_000, serverSends: 150_000, options: options)
       .expectWhole(isMultipath: true)
   }
 
