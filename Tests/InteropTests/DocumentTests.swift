@@ -229,7 +229,7 @@ extension InteropSuite {
     @Test("Each lab that is shown runs as printed", .timeLimit(.minutes(5)))
     func labs() async throws {
       let blocks = try Documents.blocks(in: "docs/lab.md") + Documents.blocks(in: "README.md").filter(isLab)
-      #expect(blocks.count == 5)
+      #expect(blocks.count == 6)
       for block in blocks {
         let outcome = try await ChildProcess(
           ["sh", "-c", "cd '\(Machine.root.path)'; exec 2>&1; \(block.text)"]

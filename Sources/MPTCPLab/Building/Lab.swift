@@ -212,20 +212,20 @@ package final class Lab {
 
   /// What was measured so far, in the order of the file.
   package var measured: [(path: String, directions: [DirectionAccount])] {
-    paths.map { ($0.name, $0.carrier.measured) }
+    paths.map { ($0.name, $0.carrier.measured.directions) }
   }
 
   /// Ends the carrying and gives what was measured.
   package func finish() -> [LabReport.Path] {
     for path in paths { path.carrier.stop() }
     return zip(file.paths, paths).map { description, path in
-      var accounts = path.carrier.measured
+      var account = path.carrier.measured
       if path.device == .tun {
         for (side, end) in description.ends.enumerated() {
-          accounts[side].overflowCount += droppedFrameCount(of: path.name, in: end.host)
+          account.directions[side].overflowCount += droppedFrameCount(of: path.name, in: end.host)
         }
       }
-      return LabReport.Path(description, device: path.device, accounts)
+      return LabReport.Path(description, device: path.device, account)
     }
   }
 

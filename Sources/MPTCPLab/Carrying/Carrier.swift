@@ -16,17 +16,19 @@ final class Carrier: Sendable {
 
   private let name: String
   private let links: [LinkConfiguration]
+  private let boxes: [[MiddleboxConfiguration]]
   private let isWanted = Atomic(true)
   /// When the schedules begin; 0 until then.
   private let scheduleOrigin = Atomic<Int64>(0)
   private let event: Descriptor
   private let ended = DispatchSemaphore(value: 0)
-  private let accounts = Mutex<[DirectionAccount]>([DirectionAccount(), DirectionAccount()])
+  private let accounts = Mutex(PathAccount())
 
   /// Begins to carry packets between the ports of a path.
   init(_ path: LabFile.Path, between ports: PortPair, capture: PathCapture?) throws {
     name = path.name
     links = path.ends.map(\.link)
+    boxes = path.ends.map(\.boxes)
     event = Descriptor(try check(clinux_event_create(), "make an event"))
     let poll = Descriptor(try check(clinux_poll_create(), "make an epoll descriptor"))
     try check(clinux_poll_add(poll.number, ports.first.descriptor, CLINUX_READABLE, 0), "watch a device")
@@ -53,18 +55,22 @@ final class Carrier: Sendable {
   }
 
   /// What was measured of both directions, at most 100 ms old while packets come; whole after ``stop()``.
-  var measured: [DirectionAccount] { accounts.withLock { $0 } }
+  var measured: PathAccount { accounts.withLock { $0 } }
 
   private func carry(_ ports: PortPair, _ poll: Descriptor, _ capture: PathCapture?) {
     clinux_precise_sleep()
     // What a link delays has to leave on time; without a link there is only throughput, and the hosts need time too.
-    let isShaped = links.contains { $0 != LinkConfiguration(seed: $0.seed) }
+    let hasBoxes = boxes.contains { !$0.isEmpty }
+    let isShaped = hasBoxes || links.contains { $0 != LinkConfiguration(seed: $0.seed) }
     _ = clinux_urgent_thread(isShaped)
     let waits = Descriptor(clinux_run_delay_open())
     var lastWait = clinux_run_delay(waits.number)
     let start = Instant(nanoseconds: MonotonicClock.now)
-    var forth = Direction(from: ports.first, to: ports.second, side: 0, links[0], capture: capture, at: start)
-    var back = Direction(from: ports.second, to: ports.first, side: 1, links[1], capture: capture, at: start)
+    var forth = Direction(
+      from: ports.first, to: ports.second, side: 0, links[0], hasBoxes: hasBoxes, capture: capture, at: start)
+    var back = Direction(
+      from: ports.second, to: ports.first, side: 1, links[1], hasBoxes: hasBoxes, capture: capture, at: start)
+    var chains = PathBoxes(boxes, at: start)
     var hasSchedule = false
     var nextAccounting = start
     var wait = Nanoseconds.zero
@@ -76,8 +82,9 @@ final class Carrier: Sendable {
         count = max(count, back.take(limit: Self.burst, after: wait))
         wait = .zero
         let now = Instant(nanoseconds: MonotonicClock.now)
+        if hasBoxes { chains.relay(&forth, &back, at: now) }
         if now >= nextAccounting {
-          let current = [forth.closedAccount(), back.closedAccount()]
+          let current = PathAccount([forth.closedAccount(), back.closedAccount()], chains)
           accounts.withLock { $0 = current }
           nextAccounting = now + Self.accounting
         }
@@ -85,6 +92,7 @@ final class Carrier: Sendable {
         var left = Nanoseconds.seconds(1)
         if let deadline = forth.nextDeadline { left = min(left, deadline - now) }
         if let deadline = back.nextDeadline { left = min(left, deadline - now) }
+        if let deadline = chains.nextDeadline { left = min(left, deadline - now) }
         if left < Self.shortestSleep { continue }
         let events = clinux_poll_wait(poll.number, ready.baseAddress, 3, left.count)
         let waited = isShaped ? clinux_run_delay(waits.number) : 0
@@ -96,13 +104,14 @@ final class Carrier: Sendable {
           let origin = scheduleOrigin.load(ordering: .acquiring)
           if origin != 0, !hasSchedule {
             hasSchedule = true
-            forth.begin(links[0].schedule, at: Instant(nanoseconds: origin))
-            back.begin(links[1].schedule, at: Instant(nanoseconds: origin))
+            forth.beginSchedule(at: Instant(nanoseconds: origin))
+            back.beginSchedule(at: Instant(nanoseconds: origin))
+            chains.begin(at: Instant(nanoseconds: origin))
           }
         }
       }
     }
-    let final = [forth.closedAccount(), back.closedAccount()]
+    let final = PathAccount([forth.closedAccount(), back.closedAccount()], chains)
     accounts.withLock { $0 = final }
   }
 }

@@ -21,36 +21,31 @@ struct Direction {
   private var headers = FrameHeaders()
   private var disturbances = Disturbances()
   private(set) var account = DirectionAccount()
-  /// What the link's schedule has still to do, the next at the end.
-  private var coming: [(time: Instant, isUp: Bool)] = []
+  /// Whether boxes stand on the path: then single packets pass, and ``PathBoxes`` takes them from here.
+  private let hasBoxes: Bool
+  /// What the source sent and no box has seen.
+  private(set) var entering: [[UInt8]] = []
+  /// What came out of the link and has boxes before it.
+  private(set) var arriving: [[UInt8]] = []
 
   init(
     from source: DevicePort, to destination: DevicePort, side: Int, _ configuration: LinkConfiguration,
-    capture: PathCapture?,
-    at now: Instant
+    hasBoxes: Bool, capture: PathCapture?, at now: Instant
   ) {
     (self.source, self.destination, self.side, self.capture) = (source, destination, side, capture)
-    var unscheduled = configuration
+    self.hasBoxes = hasBoxes
     // Its times count from the command's beginning.
-    unscheduled.schedule = []
-    link = Link(unscheduled, at: now)
+    link = Link(configuration, at: now, isScheduled: false)
     var plain = LinkConfiguration()
     plain.seed = configuration.seed
-    isTransparent = configuration == plain
+    isTransparent = !hasBoxes && configuration == plain
   }
 
   /// Lets the schedule's time begin.
-  mutating func begin(_ schedule: [LinkEvent], at now: Instant) {
-    coming = schedule.enumerated()
-      .sorted { ($0.element.after, $0.offset) > ($1.element.after, $1.offset) }
-      .map { (now + $0.element.after, $0.element.change == .up) }
-  }
+  mutating func beginSchedule(at now: Instant) { link.beginSchedule(at: now) }
 
   /// When ``deliver()`` has something to do.
-  var nextDeadline: Instant? {
-    guard let event = coming.last?.time else { return link.nextDeadline }
-    return min(link.nextDeadline ?? event, event)
-  }
+  var nextDeadline: Instant? { link.nextDeadline }
 
   /// What was measured until now.
   mutating func closedAccount() -> DirectionAccount {
@@ -113,6 +108,7 @@ struct Direction {
   private mutating func enter(_ frame: DevicePort.Frame, at now: Instant) {
     if source.linkHeaderByteCount > 0 { headers.note(frame.bytes.bytes, byteCount: source.linkHeaderByteCount) }
     let packet = frame.bytes.dropFirst(source.linkHeaderByteCount)
+    if hasBoxes { return noteEntering(frame, packet) }
     if let segment = SuperSegment(frame, linkHeaderByteCount: source.linkHeaderByteCount) {
       return enter(segment, packet, at: now)
     }
@@ -127,6 +123,34 @@ struct Direction {
       link.send(packet.array, at: now)
     }
   }
+
+  /// Boxes want to see what is on the wire: single packets with their checksums.
+  private mutating func noteEntering(_ frame: DevicePort.Frame, _ packet: ByteSlice) {
+    let isSuperSegment = frame.header.gso_type != UInt8(CLINUX_VNET_GSO_NONE) && frame.header.gso_size > 0
+    guard isSuperSegment || frame.header.flags & UInt8(CLINUX_VNET_NEEDS_CHECKSUM) != 0 else {
+      return entering.append(packet.array)
+    }
+    do {
+      let segmentByteCount = isSuperSegment ? Int(frame.header.gso_size) : 0
+      try Segmentation.forEachSegment(of: packet.bytes, segmentByteCount: segmentByteCount) {
+        entering.append(Array($0))
+      }
+    } catch {
+      entering.append(packet.array)
+    }
+  }
+
+  /// Hands over what waits for the boxes: first what the source has sent, then what the link has let through.
+  mutating func takeWaiting() -> (entering: [[UInt8]], arriving: [[UInt8]]) {
+    defer {
+      entering.removeAll(keepingCapacity: true)
+      arriving.removeAll(keepingCapacity: true)
+    }
+    return (entering, arriving)
+  }
+
+  /// Puts a packet that has passed the boxes before the link on the link.
+  mutating func enter(wirePacket bytes: [UInt8], at now: Instant) { link.send(bytes, at: now) }
 
   private mutating func enter(_ segment: SuperSegment, _ packet: ByteSlice, at now: Instant) {
     let count = segment.segmentCount
@@ -158,18 +182,15 @@ struct Direction {
   /// Hands over what has arrived by now.
   mutating func deliver() {
     var now = Instant(nanoseconds: MonotonicClock.now)
-    while let event = coming.last, event.time <= now {
-      coming.removeLast()
-      link.set(isUp: event.isUp, at: event.time)
-    }
     while let arrival = link.nextDeadline, arrival <= now {
       guard let packet = link.receive(at: now) else { break }
       if let piece = packet.run?.content as? SuperSegment.Piece {
         flush()
         hand(over: piece)
+      } else if hasBoxes {
+        arriving.append(packet.bytes)
       } else {
-        if let capture { capture.record(packet.bytes, 1 - side, .inbound, at: now) }
-        coalescer.add(packet.bytes)
+        hand(over: packet.bytes, at: now)
       }
       count(packet, at: now)
       now = Instant(nanoseconds: MonotonicClock.now)
@@ -201,7 +222,14 @@ struct Direction {
       .inbound, at: Instant(nanoseconds: MonotonicClock.now))
   }
 
-  private mutating func flush() {
+  /// Hands a packet to the host, as part of what goes with ``flush()``.
+  mutating func hand(over bytes: [UInt8], at now: Instant) {
+    if let capture { capture.record(bytes, 1 - side, .inbound, at: now) }
+    coalescer.add(bytes)
+  }
+
+  /// Lets go of what was handed over.
+  mutating func flush() {
     coalescer.flush()
     while let packet = coalescer.next() {
       var header = clinux_vnet_header()

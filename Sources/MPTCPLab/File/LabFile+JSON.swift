@@ -94,6 +94,8 @@ private struct Fields {
 
   func has(_ key: String) -> Bool { container.contains(Key(stringValue: key)) }
 
+  func isList(_ key: String) -> Bool { (try? container.nestedUnkeyedContainer(forKey: Key(stringValue: key))) != nil }
+
   func place(_ key: String) -> String { (container.codingPath + [Key(stringValue: key)]).place }
 }
 
@@ -212,7 +214,7 @@ extension LabFile.Device: Decodable {
 
 extension LabFile.Path: Decodable {
   package init(from decoder: any Decoder) throws {
-    let fields = try Fields(decoder, "name", "between", "device", "mtu", "link", "addresses")
+    let fields = try Fields(decoder, "name", "between", "device", "mtu", "link", "boxes", "addresses")
     let hosts: [String] = try fields.required("between")
     guard hosts.count == 2 else {
       throw LabFileError(fields.place("between"), "a path has two ends, such as [\"client\", \"server\"]")
@@ -233,6 +235,13 @@ extension LabFile.Path: Decodable {
       if let link = links[hosts[0]] { first.link = link.configuration }
       if let link = links[hosts[1]] { second.link = link.configuration }
     }
+    if let boxes: [MiddleboxConfiguration] = try fields.optionalList("boxes") {
+      first.boxes = boxes
+    } else if let boxes: [String: [MiddleboxConfiguration]] = try fields.optional("boxes") {
+      try fields.refuseOthers(in: boxes, "boxes", hosts)
+      first.boxes = boxes[hosts[0]] ?? []
+      second.boxes = boxes[hosts[1]] ?? []
+    }
     if let addresses: [String: [AddressText]] = try fields.optional("addresses") {
       try fields.refuseOthers(in: addresses, "addresses", hosts)
       first.addresses = (addresses[hosts[0]] ?? []).map(\.prefix)
@@ -247,6 +256,13 @@ extension Fields {
     guard has(key), (try? required(key) as String) != nil else { return nil }
     let value: Value = try required(key)
     return value
+  }
+
+  /// The value if it is a list; an object has another reading.
+  fileprivate func optionalList<Value: Decodable>(_ key: String) throws -> [Value]? {
+    guard has(key), isList(key) else { return nil }
+    let values: [Value] = try required(key)
+    return values
   }
 
   fileprivate func refuseOthers<Value>(in values: [String: Value], _ key: String, _ hosts: [String]) throws {

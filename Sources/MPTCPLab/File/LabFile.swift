@@ -88,6 +88,8 @@ package struct LabFile: Hashable, Sendable {
     package var addresses: [IPPrefix] = []
     /// What happens to packets that the host sends.
     package var link = LinkConfiguration()
+    /// The middleboxes between the host and the links, in the order in which a packet to the second end meets them.
+    package var boxes: [MiddleboxConfiguration] = []
   }
 
   /// Two devices, one in each of two hosts, and the links between them.

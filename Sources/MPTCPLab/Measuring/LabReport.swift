@@ -36,6 +36,19 @@ package struct LabReport: Codable, Hashable, Sendable {
     /// `tun` or `veth`.
     package var device: String
     package var directions: [Direction]
+    /// Its middleboxes, in the order in which a packet to the second end meets them; absent where there are none.
+    package var boxes: [Box]?
+  }
+
+  /// A middlebox.
+  package struct Box: Codable, Hashable, Sendable {
+    /// The host beside it.
+    package var beside: String
+    package var kind: MiddleboxConfiguration.Kind
+    package var receivedPacketCount: Int
+    package var sentPacketCount: Int
+    /// How often it did what; what it did not do is left out.
+    package var effects: [String: Int]
   }
 
   /// One direction of a path.
@@ -92,13 +105,25 @@ package struct LabReport: Codable, Hashable, Sendable {
 }
 
 extension LabReport.Path {
-  init(_ path: LabFile.Path, device: LabFile.Device, _ accounts: [DirectionAccount]) {
+  init(_ path: LabFile.Path, device: LabFile.Device, _ account: PathAccount) {
     self.init(
       name: path.name, device: device.rawValue,
       directions: [
-        LabReport.Direction(from: path.first, to: path.second.host, accounts[0]),
-        LabReport.Direction(from: path.second, to: path.first.host, accounts[1]),
+        LabReport.Direction(from: path.first, to: path.second.host, account.directions[0]),
+        LabReport.Direction(from: path.second, to: path.first.host, account.directions[1]),
       ])
+    let boxes = zip(path.ends, account.boxes).flatMap { end, counters in
+      zip(end.boxes, counters).map { LabReport.Box($0, beside: end.host, $1) }
+    }
+    if !boxes.isEmpty { self.boxes = boxes }
+  }
+}
+
+extension LabReport.Box {
+  init(_ configuration: MiddleboxConfiguration, beside host: String, _ counters: MiddleboxCounters) {
+    self.init(
+      beside: host, kind: configuration.kind, receivedPacketCount: counters.received, sentPacketCount: counters.sent,
+      effects: Dictionary(uniqueKeysWithValues: counters.nonzero.map { ($0.effect.rawValue, $0.count) }))
   }
 }
 

@@ -64,7 +64,9 @@ public struct Link: Sendable {
   private var corruptionGenerator: SeededGenerator
 
   /// Makes a link that is up and empty at `now`, which is also the origin of its schedule.
-  public init(_ configuration: LinkConfiguration = LinkConfiguration(), at now: Instant) {
+  ///
+  /// - Parameter isScheduled: false for a schedule that begins with ``beginSchedule(at:)``.
+  public init(_ configuration: LinkConfiguration = LinkConfiguration(), at now: Instant, isScheduled: Bool = true) {
     self.configuration = configuration
     self.now = now
     latestArrival = now
@@ -79,10 +81,7 @@ public struct Link: Sendable {
       && configuration.maximumTransmissionUnit == nil
     queue = TailDropQueue(configuration)
     line = Line(bitsPerSecond: configuration.bitsPerSecond, at: now)
-    // Last event first: the next one is taken from the end.
-    coming = configuration.schedule.enumerated()
-      .sorted { ($0.element.after, $0.offset) > ($1.element.after, $1.offset) }
-      .map { (now + $0.element.after, $0.element.change) }
+    coming = isScheduled ? Self.events(of: configuration, from: now) : []
     lossGenerator = SeededGenerator(seed: configuration.seed, stream: 1)
     duplicationGenerator = SeededGenerator(seed: configuration.seed, stream: 2)
     reorderGenerator = SeededGenerator(seed: configuration.seed, stream: 3)
@@ -90,6 +89,22 @@ public struct Link: Sendable {
     corruptionGenerator = SeededGenerator(seed: configuration.seed, stream: 5)
     burst = configuration.burstLoss.map { BurstState($0, SeededGenerator(seed: configuration.seed, stream: 6)) }
     if case .controlledDelay(let setting) = configuration.queueDiscipline { controlledDelay = ControlledDelay(setting) }
+  }
+
+  /// Lets the schedule begin, in place of one that has begun before: its times count from `time`.
+  public mutating func beginSchedule(at time: Instant) {
+    defer { look() }
+    advance(to: time)
+    coming = Self.events(of: configuration, from: time)
+  }
+
+  /// Last event first: the next one is taken from the end.
+  private static func events(
+    of configuration: LinkConfiguration, from origin: Instant
+  ) -> [(time: Instant, change: LinkEvent.Change)] {
+    configuration.schedule.enumerated()
+      .sorted { ($0.element.after, $0.offset) > ($1.element.after, $1.offset) }
+      .map { (origin + $0.element.after, $0.element.change) }
   }
 
   /// Hands the link one wire packet: a whole IP packet that goes out as it is.

@@ -26,7 +26,8 @@ extension LabReport {
     let missing =
       uncapturedPacketCount > 0
       ? ["\(uncapturedPacketCount) packets are missing in the captures: the disk is too slow."] : []
-    return table.lines + missing
+    let boxes = paths.flatMap { path in (path.boxes ?? []).map { "\(path.name): \($0.line)" } }
+    return table.lines + boxes + missing
       + ["\(text(seconds: seconds)); more than 0.5 ms late: \(decimal(lateShare * 100, places: 2)) % of all packets."]
   }
 
@@ -34,6 +35,15 @@ extension LabReport {
   var verdict: String {
     "VOID: \(decimal(lateShare * 100, places: 2)) % of the packets came more than 0.5 ms late (1 % is the limit); the "
       + "machine was too busy, and the figures are its own, not the links'"
+  }
+}
+
+extension LabReport.Box {
+  /// What it did: `strip beside client: optionRemoved 2, of 1200 packets`.
+  fileprivate var line: String {
+    let words = effects.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    return
+      "\(kind.rawValue) beside \(beside): \(words.isEmpty ? "nothing done" : words), of \(receivedPacketCount) packets"
   }
 }
 

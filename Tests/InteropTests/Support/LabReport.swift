@@ -16,6 +16,13 @@ struct LabReport: Decodable {
   struct Path: Decodable {
     var name, device: String
     var directions: [Direction]
+    var boxes: [Box]?
+  }
+
+  struct Box: Decodable {
+    var beside, kind: String
+    var receivedPacketCount: Int
+    var effects: [String: Int]
   }
 
   var paths: [Path]

@@ -44,6 +44,34 @@ struct LabFileTests {
     #expect(lab.paths[0].first.link.seed == 7)
   }
 
+  @Test("Boxes stand beside the first host, or beside those that they are given for")
+  func boxes() throws {
+    let lab = try LabFile(
+      json: Array(
+        #"""
+        {"paths":[
+          {"name":"p","between":["a","b"],"boxes":[{"strip":{"option":"mptcp.join"}},"nat"]},
+          {"name":"q","between":["a","b"],"boxes":{"b":["rewriteSequence"]}}]}
+        """#.utf8))
+    #expect(lab.paths[0].first.boxes.map(\.kind) == [.strip, .nat])
+    #expect(lab.paths[0].second.boxes.isEmpty)
+    #expect(lab.paths[1].first.boxes.isEmpty)
+    #expect(lab.paths[1].second.boxes.map(\.kind) == [.rewriteSequence])
+  }
+
+  @Test(
+    "What is wrong with a box is told with its place",
+    arguments: [
+      (#"["stripp"]"#, "paths[0].boxes[0]"), (#"{"c":["nat"]}"#, "paths[0].boxes.c"),
+      (#"[{"cut":{"byteCount":0}}]"#, "paths[0].boxes[0].cut"), (#""nat""#, "paths[0].boxes"),
+    ])
+  func wrongBoxes(text: String, place: String) {
+    let error = #expect(throws: LabFileError.self) {
+      try LabFile(json: Array(#"{"paths":[{"name":"p","between":["a","b"],"boxes":\#(text)}]}"#.utf8))
+    }
+    #expect(error?.place.hasPrefix(place) == true, "\(String(describing: error))")
+  }
+
   @Test("Hosts that only paths name exist too, in the order of the paths")
   func impliedHosts() throws {
     let text = #"{"hosts":["z"],"paths":[{"name":"p","between":["b","a"]},{"name":"q","between":["a","z"]}]}"#

@@ -51,7 +51,7 @@ struct DirectionAccountTests {
           lateness: place < late ? .milliseconds(1) : .zero, spacing: .zero)
       }
       account.overflowCount = overflow
-      let paths = [LabReport.Path(path, device: .tun, [account, DirectionAccount()])]
+      let paths = [LabReport.Path(path, device: .tun, PathAccount([account, DirectionAccount()]))]
       return LabReport(paths: paths, seconds: 1, exitStatus: 0)
     }
     #expect(!report(late: 10).isVoid)
@@ -71,7 +71,7 @@ struct DirectionAccountTests {
       account.noteSent(at: instant(Int64(time)))
       account.noteDelivered(byteCount: 62_500, at: instant(Int64(time)))
     }
-    let direction = LabReport.Path(path, device: .tun, [account, DirectionAccount()]).directions[0]
+    let direction = LabReport.Path(path, device: .tun, PathAccount([account, DirectionAccount()])).directions[0]
     #expect(direction.offeredBitsPerSecond == 500_000)
     #expect(direction.carriedBitsPerSecond == 500_000)
     #expect(direction.link == "")

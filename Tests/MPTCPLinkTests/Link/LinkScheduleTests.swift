@@ -12,6 +12,19 @@ import Testing
     #expect(link.counters.dropped(.linkDown).packetCount == 10)
   }
 
+  @Test func aScheduleCanBeginLaterThanItsLink() {
+    let schedule = [
+      LinkEvent(after: .milliseconds(10), .delay(.milliseconds(5))), LinkEvent(after: .milliseconds(20), .down),
+    ]
+    var link = Link(LinkConfiguration(schedule: schedule), at: .zero, isScheduled: false)
+    link.send(numbered(0), at: milliseconds(500))
+    link.beginSchedule(at: milliseconds(1000))
+    for number in 1...3 { link.send(numbered(number), at: milliseconds(995 + 10 * Int64(number))) }
+    let expected: [[Int64]] = [[0, 500], [1, 1005], [2, 1020]]
+    #expect(link.drain().map { [Int64($0.number), $0.arrival.nanoseconds / 1_000_000] } == expected)
+    #expect(link.counters.dropped(.linkDown).packetCount == 1)
+  }
+
   @Test func goingDownLosesWhatHasNotArrived() {
     var link = Link(LinkConfiguration(bitsPerSecond: 12_000_000, delay: .milliseconds(2)), at: .zero)
     for number in 0..<8 { link.send(numbered(number), at: .zero) }
