@@ -82,6 +82,15 @@ extension InteropSuite {
       Case("demo --file", "--file", "see mptcp help demo"), Case("demo --pcap", "--pcap", "see mptcp help demo"),
       Case("demo --picture", "--picture", "see mptcp help demo"),
       Case("demo --json=1", "--json", "see mptcp help demo"),
+      // Simulations
+      Case("sim", "no scenario", "--explore 1000"), Case("sim --frobnicate", "--frobnicate", "see mptcp help sim"),
+      Case("sim --explore 0", "--explore 0", "1000"), Case("sim --explore many", "--explore", "see mptcp help sim"),
+      Case("sim --explore 1 --from=-1", "--from -1", "0 or more"),
+      Case("sim --explore 1 --jobs 0", "--jobs 0", "leave --jobs out"),
+      Case("sim --explore 1 --output /nonexistent", "'/nonexistent'", "one that exists"),
+      Case("sim --explore 1 x.json", "the scenario", "leave one of them out"),
+      Case("sim --explore 1 --plot x.svg", "--plot", "leave one of them out"),
+      Case("sim x.json --from 3", "--from", "--explore 1000"), Case("sim x.json --jobs 3", "--jobs", "--explore 1000"),
     ]
 
     @Test("A wrong argument is one line that names it and a way out, and status 64", .timeLimit(.minutes(10)))

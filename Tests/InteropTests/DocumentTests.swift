@@ -79,7 +79,7 @@ extension InteropSuite {
           case "README.md", "CONTRIBUTING.md":
             #expect(
               block.commands.allSatisfy { $0.hasPrefix("make ") } || isNetcat(block) || isLab(block)
-                || isSimulation(block), "\(block)")
+                || isSimulation(block) || isExploration(block), "\(block)")
           case "docs/real-networks.md", "docs/permissions.md", "docs/lab.md": continue
           case _: Issue.record("no test runs \(block)")
           }
@@ -99,7 +99,27 @@ extension InteropSuite {
       block.commands.count == 1 && block.text.hasPrefix(".build/release/mptcp sim Scenarios/")
     }
 
+    private func isExploration(_ block: Documents.Passage) -> Bool {
+      block.commands.count == 1 && block.text.hasPrefix(".build/release/mptcp sim --explore ")
+    }
+
     // MARK: What works
+
+    @Test("The README's random scenarios break no rule", .timeLimit(.minutes(5)))
+    func explorations() async throws {
+      let blocks = try Documents.blocks(in: "README.md").filter(isExploration)
+      #expect(blocks.count == 1)
+      for block in blocks {
+        // The whole of it takes a while where nothing is optimised.
+        let command = block.text.replacing(".build/release/mptcp", with: Machine.mptcp)
+          .replacing("--explore 1000", with: "--explore 40")
+        let outcome = try await ChildProcess(["sh", "-c", command]).finish(within: 120)
+        #expect(outcome.status == 0, "\(block): \(outcome.summary)")
+        #expect(outcome.output.contains("40 schedules") && outcome.output.contains("no rule was broken"))
+        #expect(outcome.output.contains("schedules a second on one core"), "\(outcome.summary)")
+        #expect(outcome.output.contains("subflow: synSent → established"), "\(outcome.summary)")
+      }
+    }
 
     @Test("The README's simulation runs and draws its picture", .timeLimit(.minutes(5)))
     func simulations() async throws {

@@ -40,7 +40,8 @@ final class Connection {
     didSet {
       guard phase != oldValue else { return }
       endpoint.inspection?.note(
-        .connection, from: oldValue.number, to: phase.number, isRight: oldValue.leads(to: phase))
+        .connection, from: oldValue.number, to: phase.number,
+        isRight: Phase.leads(from: oldValue.number, to: phase.number))
     }
   }
   /// Where the streams stand; ``advance(_:)`` alone moves it.
@@ -59,7 +60,8 @@ final class Connection {
   var multipath: Multipath {
     didSet {
       endpoint.inspection?.note(
-        .multipath, from: oldValue.number, to: multipath.number, isRight: oldValue.leads(to: multipath))
+        .multipath, from: oldValue.number, to: multipath.number,
+        isRight: Multipath.leads(from: oldValue.number, to: multipath.number))
     }
   }
   /// The version that is offered, or negotiated; it says nothing once the connection is plain TCP.
@@ -247,7 +249,12 @@ final class Connection {
   var mayUseMultipathOptions: Bool { isMultipath }
 
   /// The only place where the data-level state changes.
-  func advance(_ signal: DataState.Signal) { dataState = dataState.after(signal) }
+  func advance(_ signal: DataState.Signal) {
+    let before = dataState
+    dataState = before.after(signal)
+    guard dataState != before else { return }
+    endpoint.inspection?.note(.streams, from: before.number, to: dataState.number, isRight: true)
+  }
 
   /// Our DATA_FIN, or the FIN of plain TCP, has been sent.
   var isDataFinSent: Bool { dataState.isEndSent }

@@ -11,6 +11,8 @@ package struct TransitionCounters: Sendable {
     case multipath
     /// What the application, or the engine, has done with a connection.
     case connection
+    /// Where a connection's two streams stand (RFC 8684 §3.3.3).
+    case streams
 
     /// The names of the machine's states.
     package var states: [String] {
@@ -22,6 +24,22 @@ package struct TransitionCounters: Sendable {
         ]
       case .multipath: ["off", "offered", "keyed", "confirmed", "fellBack"]
       case .connection: ["opening", "open", "closed"]
+      case .streams:
+        [
+          "established", "finWait1", "finWait2", "closeWait", "closing", "lastAck", "timeWait", "fastCloseWait",
+          "closed",
+        ]
+      }
+    }
+
+    /// Whether the machine has an arrow from one state to another, by their places in ``states``. Those of the RFC's
+    /// figures that the engine has no use for are missing: see the `leads(to:)` of each machine's states.
+    package func leads(from: Int, to: Int) -> Bool {
+      switch self {
+      case .subflow: SubflowState.inOrder[from].leads(to: SubflowState.inOrder[to])
+      case .multipath: Connection.Multipath.leads(from: from, to: to)
+      case .connection: Connection.Phase.leads(from: from, to: to)
+      case .streams: DataState.allCases[from].leads(to: DataState.allCases[to])
       }
     }
   }
@@ -36,6 +54,22 @@ package struct TransitionCounters: Sendable {
   /// How often `machine` went from one state to another, by their places in ``Machine/states``.
   package subscript(machine: Machine, from: Int, to: Int) -> Int {
     counts[(machine.rawValue * Self.width + from) * Self.width + to]
+  }
+
+  /// Calls `body` for each transition that a machine has, in the order of machines and states, however often it happened;
+  /// and for one that no machine has, where it did.
+  package func forEachPossible(
+    _ body: (_ machine: Machine, _ from: String, _ to: String, _ count: Int, _ isPossible: Bool) -> Void
+  ) {
+    for machine in Machine.allCases {
+      let states = machine.states
+      for from in states.indices {
+        for to in states.indices {
+          let (count, isPossible) = (self[machine, from, to], machine.leads(from: from, to: to))
+          if count > 0 || isPossible { body(machine, states[from], states[to], count, isPossible) }
+        }
+      }
+    }
   }
 
   /// Calls `body` for each transition that happened, in the order of machines and states.
@@ -55,12 +89,22 @@ package struct TransitionCounters: Sendable {
     for index in counts.indices { counts[index] &+= other.counts[index] }
   }
 
+  /// Counts each transition once that another has counted at all.
+  package mutating func addPresence(of other: TransitionCounters) {
+    for index in counts.indices where other.counts[index] > 0 { counts[index] &+= 1 }
+  }
+
   mutating func note(_ machine: Machine, from: Int, to: Int) {
     counts[(machine.rawValue * Self.width + from) * Self.width + to] &+= 1
   }
 }
 
 extension SubflowState {
+  /// The states in the order of their places in the histogram.
+  static let inOrder: [SubflowState] = [
+    .closed, .synSent, .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait,
+  ]
+
   /// Its place in the histogram.
   var number: Int {
     switch self {
@@ -78,13 +122,14 @@ extension SubflowState {
   }
 
   /// Whether RFC 9293 §3.3.2, figure 5, has an arrow from here to `next`, or one that an RST, an abort or a time-out adds:
-  /// these lead to CLOSED from everywhere. FIN and the last ACK of a handshake may come in one segment.
+  /// these lead to CLOSED from everywhere. A FIN that comes with the last ACK of a handshake, or a close in
+  /// SYN-RECEIVED, takes the engine through ESTABLISHED: the ACK counts first, and the FIN waits for it.
   func leads(to next: SubflowState) -> Bool {
     switch (self, next) {
+    case (.closed, .closed): false
     case (_, .closed): true
     case (.closed, .synSent), (.closed, .synReceived): true
-    case (.synSent, .synReceived), (.synSent, .established): true
-    case (.synReceived, .established), (.synReceived, .finWait1), (.synReceived, .closeWait): true
+    case (.synSent, .synReceived), (.synSent, .established), (.synReceived, .established): true
     case (.established, .finWait1), (.established, .closeWait): true
     case (.finWait1, .finWait2), (.finWait1, .closing), (.finWait1, .timeWait): true
     case (.finWait2, .timeWait), (.closing, .timeWait), (.closeWait, .lastAck): true
@@ -105,8 +150,9 @@ extension Connection.Multipath {
     }
   }
 
-  /// RFC 8684 §3.7: what has become plain TCP stays it.
-  func leads(to next: Connection.Multipath) -> Bool { number < 4 || next.number == 4 }
+  /// RFC 8684 §3.7: what has become plain TCP stays it; and what begins as plain TCP, too. A listener is never in between:
+  /// the third ACK that brings the initiator's key also proves that it has the listener's.
+  static func leads(from: Int, to: Int) -> Bool { (1...3).contains(from) && from < to }
 }
 
 extension Connection.Phase {
@@ -120,5 +166,25 @@ extension Connection.Phase {
   }
 
   /// A connection that is over does not open again.
-  func leads(to next: Connection.Phase) -> Bool { number <= next.number }
+  static func leads(from: Int, to: Int) -> Bool { from < to }
+}
+
+extension DataState {
+  /// Its place in the histogram.
+  var number: Int {
+    switch self {
+    case .established: 0
+    case .finWait1: 1
+    case .finWait2: 2
+    case .closeWait: 3
+    case .closing: 4
+    case .lastAck: 5
+    case .timeWait: 6
+    case .fastCloseWait: 7
+    case .closed: 8
+    }
+  }
+
+  /// Whether a signal leads from here to `next`.
+  func leads(to next: DataState) -> Bool { self != next && Signal.allCases.contains { after($0) == next } }
 }

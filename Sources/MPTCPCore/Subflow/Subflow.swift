@@ -25,6 +25,7 @@ final class Subflow {
   // RFC 9293 §3.3.1
   var state: SubflowState {
     didSet {
+      guard state != oldValue else { return }
       endpoint.inspection?.note(
         .subflow, from: oldValue.number, to: state.number, isRight: oldValue.leads(to: state))
     }

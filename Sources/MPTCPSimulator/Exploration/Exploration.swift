@@ -8,8 +8,10 @@ public struct Exploration: Sendable {
     public var number: Int
     /// The scenario.
     public var scenario: Scenario
-    /// The rule.
+    /// What is told of it.
     public var problem: String
+    /// The rule: what is told without its numbers.
+    public var rule: String { Shrinker.rule(problem) }
   }
 
   /// Where the scenarios come from.

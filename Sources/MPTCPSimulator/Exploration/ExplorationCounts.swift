@@ -22,8 +22,8 @@ public struct ExplorationCounts: Sendable {
   public var byteCount = 0
   /// The connections that were opened.
   public var connectionCount = 0
-  /// The connections of which both applications got all their bytes.
-  public var wholeConnectionCount = 0
+  /// What became of the connections.
+  private var outcomes = [Int](repeating: 0, count: ConnectionOutcome.allCases.count)
   /// The connections that became plain TCP.
   public var fallbackCount = 0
   /// The schedules in which a connection had a second subflow.
@@ -34,7 +34,8 @@ public struct ExplorationCounts: Sendable {
   public var fewestFaultKinds = Int.max
   private var faults = [Tally](repeating: Tally(), count: FaultKind.allCases.count)
   /// How often each machine of the engine went from one state to another.
-  package var transitions = TransitionCounters()
+  package private(set) var transitions = TransitionCounters()
+  private var transitionSchedules = TransitionCounters()
 
   /// What a path has carried that carried data, and not only handshakes.
   public static let dataByteCount = 5000
@@ -44,6 +45,17 @@ public struct ExplorationCounts: Sendable {
 
   /// How often there was a kind of fault.
   public subscript(kind: FaultKind) -> Tally { faults[kind.rawValue] }
+
+  /// How many connections came to an end of a kind.
+  public subscript(outcome: ConnectionOutcome) -> Int { outcomes[outcome.rawValue] }
+
+  mutating func note(_ outcome: ConnectionOutcome) { outcomes[outcome.rawValue] += 1 }
+
+  /// Counts the transitions of one schedule.
+  mutating func note(_ found: TransitionCounters) {
+    transitions.add(found)
+    transitionSchedules.addPresence(of: found)
+  }
 
   /// Counts what happened in one schedule.
   mutating func note(_ kind: FaultKind, _ count: Int) {
@@ -60,7 +72,7 @@ public struct ExplorationCounts: Sendable {
     stepCount += other.stepCount
     byteCount += other.byteCount
     connectionCount += other.connectionCount
-    wholeConnectionCount += other.wholeConnectionCount
+    for index in outcomes.indices { outcomes[index] += other.outcomes[index] }
     fallbackCount += other.fallbackCount
     joinedScheduleCount += other.joinedScheduleCount
     sharedScheduleCount += other.sharedScheduleCount
@@ -70,10 +82,19 @@ public struct ExplorationCounts: Sendable {
       faults[index].scheduleCount += other.faults[index].scheduleCount
     }
     transitions.add(other.transitions)
+    transitionSchedules.add(other.transitionSchedules)
   }
 
-  /// Calls `body` for each transition that happened, in the order of machines and states.
-  public func forEachTransition(_ body: (_ machine: String, _ from: String, _ to: String, _ count: Int) -> Void) {
-    transitions.forEach { body("\($0)", $1, $2, $3) }
+  /// Calls `body` for each transition that a machine of the engine has, in the order of machines and states, whether it
+  /// happened or not.
+  public func forEachTransition(_ body: (_ machine: String, _ from: String, _ to: String, _ tally: Tally) -> Void) {
+    var schedules: [Int] = []
+    transitionSchedules.forEachPossible { _, _, _, count, _ in schedules.append(count) }
+    var index = 0
+    // The same transitions in the same order: one that no machine has is in both, or in neither.
+    transitions.forEachPossible { machine, from, to, count, _ in
+      body("\(machine)", from, to, Tally(hitCount: count, scheduleCount: schedules[index]))
+      index += 1
+    }
   }
 }

@@ -24,7 +24,7 @@ public struct ScenarioRun: Sendable {
     failure = simulation.failure
     counts.fewestFaultKinds = ScenarioGenerator.faults(of: scenario).count
     counts.failureCount = failure == nil ? 0 : 1
-    counts.transitions = simulation.transitions
+    counts.note(simulation.transitions)
   }
 
   private static func unfinished(_ simulation: Simulation) -> String {
@@ -48,9 +48,7 @@ public struct ScenarioRun: Sendable {
       let (client, server) = (simulation.talkers[index], simulation.talkers[index + 1])
       counts.connectionCount += 1
       counts.byteCount += client.received + server.received
-      if client.received == client.receiveByteCount, server.received == server.receiveByteCount {
-        counts.wholeConnectionCount += 1
-      }
+      counts.note(ConnectionOutcome(client: client, server: server))
       let isPlain = client.isEstablished && !client.isMultipath
       if isPlain || client.fallback != nil || server.fallback != nil { counts.fallbackCount += 1 }
       if client.subflowCount > 1 { hasJoined = true }

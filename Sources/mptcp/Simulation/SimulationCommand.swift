@@ -11,18 +11,28 @@ struct SimulationCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sim",
     abstract: "Runs a scenario in virtual time: hosts, links, applications, and what goes wrong.",
+    usage: """
+      mptcp sim SCENARIO [--seed SEED] [--json] [--pcapng FILE] [--trace FILE] [--plot FILE]
+      mptcp sim --explore N [--seed SEED] [--from NUMBER] [--jobs J] [--output DIR] [--json]
+      """,
     discussion: """
       A scenario is a page of JSON; the same scenario with the same seed runs the same, packet for packet. After every \
       step the rules of the protocol are checked: bytes arrive as they were sent, nothing is acknowledged that the \
       receiver does not have, windows do not move back, every connection ends. Some scenarios come with the sources, in \
-      the folder Scenarios: wifi-lte.json, shared-bottleneck.json, path-death.json. Exit status: 0 everything was over \
-      in time and no rule was broken, 3 not everything was over in time, 4 a rule was broken, 64 wrong arguments or a \
-      wrong scenario, 74 a file could not be read or written.
+      the folder Scenarios: wifi-lte.json, shared-bottleneck.json, path-death.json.
+
+      With --explore it runs random scenarios instead, each over two paths or more with three kinds of fault or more. It \
+      prints how often it met what, and how often the engine went from one state to another; what breaks a rule is made \
+      small and written to a file, which mptcp sim runs.
+
+      Exit status: 0 everything was over in time and no rule was broken, 3 not everything was over in time, 4 a rule was \
+      broken (with --explore, everything has to be over, too), 64 wrong arguments or a wrong scenario, 74 a file could \
+      not be read or written.
       """)
 
   @Argument(help: ArgumentHelp("The scenario; - reads the standard input.", valueName: "scenario"))
-  var file: String
-  @Option(help: "Where all chance comes from, in place of the scenario's seed.")
+  var file: String?
+  @Option(help: "Where all chance comes from, in place of the scenario's seed; of random scenarios 1 if not given.")
   var seed: UInt64?
   @Flag(help: "Print the results as one JSON object, samples included.")
   var json = false
@@ -32,13 +42,34 @@ struct SimulationCommand: AsyncParsableCommand {
   var trace: String?
   @Option(help: ArgumentHelp("Write a picture in SVG: rates, round-trip times and windows by path.", valueName: "file"))
   var plot: String?
+  @Option(help: ArgumentHelp("Run so many random scenarios.", valueName: "n"))
+  var explore: Int?
+  @Option(help: ArgumentHelp("The number of the first random scenario; 0 if not given.", valueName: "number"))
+  var from: Int?
+  @Option(help: ArgumentHelp("Run so many at the same time; one on each processor if not given.", valueName: "j"))
+  var jobs: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Where to write what breaks a rule; the working directory if not given.", valueName: "directory"))
+  var output: String?
 
   func run() async throws {
+    if let explore { return try await runExploration(of: explore) }
+    for (option, isGiven) in [("--from", from != nil), ("--jobs", jobs != nil), ("--output", output != nil)] {
+      if isGiven { throw ArgumentProblem("\(option): goes with --explore; leave it out, or give --explore 1000") }
+    }
+    guard let file else {
+      throw ArgumentProblem("no scenario; give one, such as Scenarios/wifi-lte.json, or --explore 1000")
+    }
+    try await runScenario(file)
+  }
+
+  private func runScenario(_ file: String) async throws {
     try refuseSameFiles([("scenario", file), ("--pcapng", pcapng), ("--trace", trace), ("--plot", plot)])
     for (option, path) in [("--pcapng", pcapng), ("--trace", trace), ("--plot", plot)] {
       if let path { try checkWritable(path, option) }
     }
-    var scenario = try read()
+    var scenario = try read(file)
     if let seed { scenario.seed = seed }
     let simulation: Simulation
     do throws(ScenarioError) {
@@ -65,7 +96,7 @@ struct SimulationCommand: AsyncParsableCommand {
     }
   }
 
-  private func read() throws -> Scenario {
+  private func read(_ file: String) throws -> Scenario {
     let text: Data
     do {
       text = try file == "-" ? Self.standardInput() : Data(contentsOf: URL(filePath: file))

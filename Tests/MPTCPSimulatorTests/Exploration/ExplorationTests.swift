@@ -65,8 +65,8 @@ struct ExplorationTests {
     #expect(first.counts.stepCount == whole.counts.stepCount)
     for kind in FaultKind.allCases { #expect(first.counts[kind] == whole.counts[kind], "\(kind)") }
     var (some, all) = ([String](), [String]())
-    first.counts.forEachTransition { some.append("\($0) \($1) \($2) \($3)") }
-    whole.counts.forEachTransition { all.append("\($0) \($1) \($2) \($3)") }
+    first.counts.forEachTransition { some.append("\($0) \($1) \($2) \($3.hitCount) \($3.scheduleCount)") }
+    whole.counts.forEachTransition { all.append("\($0) \($1) \($2) \($3.hitCount) \($3.scheduleCount)") }
     #expect(some == all)
     #expect(some.count > 10)
   }

@@ -1,0 +1,64 @@
+import MPTCPPolicy
+
+/// What became of a connection in a random scenario, as its two applications saw it.
+public enum ConnectionOutcome: Int, CaseIterable, Hashable, Sendable {
+  /// Both got all bytes, and both ends say that it finished.
+  case complete
+  /// Both got all bytes; then one end was cut off before it knew.
+  case completeThenCut
+  /// One application aborted it, as it was meant to.
+  case aborted
+  /// One application left it before it had read everything, as it was meant to.
+  case left
+  /// An RST, or MP_FASTCLOSE, that no application asked for.
+  case reset
+  /// Nothing was acknowledged for longer than the user time-out, or no subflow came back.
+  case timedOut
+  /// The last subflow failed with no path left.
+  case noSubflows
+  /// Nobody answered the SYN.
+  case connectTimedOut
+  /// The SYN was answered with RST.
+  case refused
+  /// It could not be opened: its path, or its address, was away.
+  case notOpened
+  /// A rule of the protocol was broken beyond repair, as far as one end could see.
+  case protocolError
+  /// Anything else.
+  case other
+
+  /// Its name in histograms.
+  public var name: String { "\(self)" }
+}
+
+extension ConnectionOutcome {
+  init(client: Talker, server: Talker) {
+    let isWhole = client.received == client.receiveByteCount && server.received == server.receiveByteCount
+    let reasons = [client.closeReason, server.closeReason].compactMap { $0 }.filter { $0 != .finished }
+    if isWhole {
+      self = reasons.isEmpty ? .complete : .completeThenCut
+      return
+    }
+    switch client.application.ending {
+    case .abort: self = .aborted
+    case .leave: self = .left
+    case .finish, .close:
+      switch server.application.ending {
+      case .abort: self = .aborted
+      case .leave: self = .left
+      case .finish, .close: self = client.refusal == nil ? Self.unintended(reasons) : .notOpened
+      }
+    }
+  }
+
+  /// The first of these that says most.
+  private static func unintended(_ reasons: [CloseReason]) -> ConnectionOutcome {
+    if reasons.contains(.protocolError) { return .protocolError }
+    if reasons.contains(.connectTimedOut) { return .connectTimedOut }
+    if reasons.contains(.refused) { return .refused }
+    if reasons.contains(.resetByPeer) { return .reset }
+    if reasons.contains(.timedOut) { return .timedOut }
+    if reasons.contains(.noSubflows) { return .noSubflows }
+    return .other
+  }
+}
