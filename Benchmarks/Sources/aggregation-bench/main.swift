@@ -1,13 +1,17 @@
-// What two unlike paths give together, in virtual time, by scheduler: the measurement of docs/performance.md.
+// What two unlike paths give together, in virtual time, by scheduler: the measurement of docs/schedulers.md.
 //
 //   aggregation-bench aggregation [SCHEDULER,…] [BUFFERS] [PER-ENVIRONMENT] [PACKETS] [FIRST] [LAST]
-//   aggregation-bench failover [SCHEDULER,…] [PER-ENVIRONMENT]
+//   aggregation-bench failover [SCHEDULER,…] [PER-ENVIRONMENT] [FIRST] [LAST]
+//   aggregation-bench table < LINES
 //   aggregation-bench setting INDEX SCHEDULER BUFFERS
 //
 // BUFFERS is large, small or both. The benefit is (goodput − better) ÷ the other's goodput, and where the goodput is
 // below the better path's own, that difference ÷ the better one's: 1 is the sum of both, 0 the better path alone.
 // Goodput is what the application reads in the last two thirds of a bulk transfer; the paths' own are plain TCP's, with
 // the same congestion control, seed and buffer.
+//
+// Each result is a line of its own, so that the grid may be measured in pieces; `table` makes the tables of
+// docs/schedulers.md from such lines, be they one run's or several runs'.
 import MPTCPCore
 import MPTCPWire
 
@@ -36,27 +40,10 @@ func goodput(
   return (Double(simulation.receivedByteCount - before) / duration, simulation)
 }
 
-/// What a mapping with its DATA_ACK takes of a segment: a share of the goodput that no scheduler can win back.
-let optionShare = 1424.0 / 1448.0
-
 func benefit(_ together: Double, _ alone: [Double]) -> Double {
   let better = max(alone[0], alone[1])
   let other = min(alone[0], alone[1])
   return together >= better ? (together - better) / max(other, 1) : (together - better) / max(better, 1)
-}
-
-func quantile(_ sorted: [Double], _ share: Double) -> Double {
-  guard !sorted.isEmpty else { return .nan }
-  let position = share * Double(sorted.count - 1)
-  let low = Int(position)
-  let high = min(low + 1, sorted.count - 1)
-  return sorted[low] + (sorted[high] - sorted[low]) * (position - Double(low))
-}
-
-func distribution(_ name: String, _ values: [Double]) {
-  let sorted = values.sorted()
-  let points = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1].map { rounded(quantile(sorted, $0)) }
-  print("\(name): min, 5 %, 25 %, 50 %, 75 %, 95 %, max: \(points.joined(separator: "  "))")
 }
 
 func schedulers(_ text: String?) -> [Scheduler] {
@@ -64,39 +51,34 @@ func schedulers(_ text: String?) -> [Scheduler] {
   return text.split(separator: ",").compactMap { Scheduler(name: String($0)) }
 }
 
+/// The settings that are asked for: FIRST to LAST of a design with so many in each environment.
+func settings(_ arguments: [String], count countIndex: Int, first firstIndex: Int) -> ArraySlice<Setting> {
+  func number(_ index: Int) -> Int? { arguments.count > index ? Int(arguments[index]) : nil }
+  let all = grid(perEnvironment: number(countIndex) ?? 52)
+  let first = min(max(number(firstIndex) ?? 0, 0), all.count)
+  let last = min(number(firstIndex + 1) ?? .max, all.count - 1)
+  return first <= last ? all[first...last] : []
+}
+
 func aggregation(_ arguments: [String]) throws {
   let schedulers = schedulers(arguments.first)
   let buffers = arguments.count > 1 && arguments[1] != "both" ? [arguments[1]] : ["large", "small"]
-  let count = arguments.count > 2 ? Int(arguments[2]) ?? 52 : 52
   let packets = arguments.count > 3 ? Double(arguments[3]) ?? 60_000 : 60_000
-  let settings = grid(perEnvironment: count)
-  let first = arguments.count > 4 ? Int(arguments[4]) ?? 0 : 0
-  let last = arguments.count > 5 ? Int(arguments[5]) ?? settings.count - 1 : settings.count - 1
-  var results: [String: [Double]] = [:]
-  for setting in settings[first...min(last, settings.count - 1)] {
+  for setting in settings(arguments, count: 2, first: 4) {
     for buffer in buffers {
       let byteCount = buffer == "large" ? setting.largeBuffer : setting.smallBuffer
       let alone = try (0..<2).map {
         try goodput(setting, only: $0, scheduler: .standard, buffer: byteCount, packets: packets).rate
       }
-      var line = "\(setting.index) \(setting.text) \(buffer) \(byteCount >> 10) KiB"
-      line += " alone \(alone.map { rounded($0 * 8 / 1e6) }.joined(separator: " "))"
       for scheduler in schedulers {
         let together = try goodput(setting, scheduler: scheduler, buffer: byteCount, packets: packets).rate
-        let value = benefit(together, alone)
-        results["\(scheduler.name) \(buffer)", default: []].append(value)
-        results["\(scheduler.name) \(buffer) option", default: []].append(
-          benefit(together, alone.map { $0 * optionShare }))
-        line += " \(scheduler.name) \(rounded(together * 8 / 1e6)) = \(rounded(value))"
+        say(
+          AggregationResult(
+            scheduler: scheduler.name, buffer: buffer, setting: setting.index, benefit: benefit(together, alone),
+            text: "\(rounded(together * 8 / 1e6)) of \(alone.map { rounded($0 * 8 / 1e6) }.joined(separator: " + ")), "
+              + "\(byteCount >> 10) KiB: \(setting.text)"
+          ).line)
       }
-      say(line)
-    }
-  }
-  for buffer in buffers {
-    for scheduler in schedulers {
-      let name = "\(scheduler.name) \(buffer)"
-      distribution(name, results[name] ?? [])
-      distribution("\(name), options of a mapping taken from the paths' own too", results["\(name) option"] ?? [])
     }
   }
 }
@@ -133,29 +115,19 @@ func failover(_ setting: Setting, dead: Int, scheduler: Scheduler) throws -> (
 }
 
 func failovers(_ arguments: [String]) throws {
-  let settings = grid(perEnvironment: arguments.count > 1 ? Int(arguments[1]) ?? 52 : 52)
-  for scheduler in schedulers(arguments.first) {
-    var firsts: [Double] = []
-    var longest: [Double] = []
-    var late = 0
-    var pausedLonger = 0
-    for setting in settings {
+  for setting in settings(arguments, count: 1, first: 2) {
+    for scheduler in schedulers(arguments.first) {
       for dead in 0..<2 {
         let result = try failover(setting, dead: dead, scheduler: scheduler)
-        firsts.append(result.first / result.bound)
-        longest.append(result.longest / result.bound)
-        if result.first > result.bound { late += 1 }
-        guard result.longest > result.bound else { continue }
-        pausedLonger += 1
-        print(
-          "\(setting.index) dead \(dead) \(setting.text) first \(rounded(result.first * 1000)) "
-            + "longest \(rounded(result.longest * 1000)) bound \(rounded(result.bound * 1000)) ms")
+        say(
+          FailoverResult(
+            scheduler: scheduler.name, setting: setting.index, dead: dead, first: result.first / result.bound,
+            longest: result.longest / result.bound,
+            text: "first \(rounded(result.first * 1000)) longest \(rounded(result.longest * 1000)) "
+              + "bound \(rounded(result.bound * 1000)) ms: \(setting.text)"
+          ).line)
       }
     }
-    distribution("\(scheduler.name) next byte ÷ bound", firsts)
-    distribution("\(scheduler.name) longest pause ÷ bound", longest)
-    print(
-      "\(scheduler.name): later than the bound \(late), paused for longer later on \(pausedLonger) of \(firsts.count)")
   }
 }
 
@@ -199,6 +171,7 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "aggregation": try aggregation(Array(arguments.dropFirst()))
 case "failover": try failovers(Array(arguments.dropFirst()))
+case "table": tables()
 case "setting": try single(Array(arguments.dropFirst()))
-default: print("aggregation-bench aggregation|failover|setting …")
+default: print("aggregation-bench aggregation|failover|table|setting …")
 }
