@@ -20,7 +20,8 @@ struct ScenarioTests {
       "links": [{"name": "dsl", "link": "16mbit,5ms", "back": "1mbit,5ms"}],
       "paths": [
         {"between": ["phone.wifi", "server"], "link": "100mbit,1ms", "shared": ["dsl"]},
-        {"between": ["phone.lte", "server"], "name": "mobile", "link": "20mbit,30ms,loss=0.5%", "back": "5mbit,30ms"}
+        {"between": ["phone.lte", "server"], "name": "mobile", "link": "20mbit,30ms,loss=0.5%", "back": "5mbit,30ms",
+         "boxes": [{"strip": {"option": "mptcp.join", "on": ["syn"]}}, {"nat": {"rebind": ["2s"]}}]}
       ],
       "transfers": [
         {"client": "phone", "server": "server", "name": "page", "port": 80, "upload": 300, "download": "20KB",
@@ -28,7 +29,9 @@ struct ScenarioTests {
          "options": {"congestionControl": "lia", "checksum": true, "sendBuffer": "64KiB", "userTimeout": "30s"},
          "serverOptions": {"multipath": false},
          "clientApplication": {"readRate": "2mbit", "ending": "close"},
-         "serverApplication": {"write": 1000, "pause": "1ms", "ending": "abort", "abortAfter": "10KB"}}
+         "serverApplication": {"write": 1000, "pause": "1ms", "ending": "abort", "abortAfter": "10KB"}},
+        {"client": "phone", "server": "server", "download": "20KB", "simultaneous": true,
+         "clientApplication": {"ending": "abortAtEnd", "abortDelay": "3ms"}}
       ],
       "events": [
         {"at": "1s", "pathDown": "mobile"}, {"at": "2s", "pathUp": "mobile"},
@@ -44,6 +47,9 @@ struct ScenarioTests {
     #expect(scenario.transfers[0].clientOptions.sendBufferByteCount == 65_536)
     #expect(scenario.transfers[0].serverOptions.multipath == false)
     #expect(scenario.transfers[0].serverApplication.ending == .abort(afterByteCount: 10_000))
+    #expect(scenario.transfers[1].isSimultaneous)
+    #expect(scenario.transfers[1].clientApplication.ending == .abortAtEnd(after: .milliseconds(3)))
+    #expect(scenario.paths[1].boxes.map(\.kind) == [.strip, .nat])
     #expect(scenario.paths[1].link?.back.bitsPerSecond == 5_000_000)
     #expect(scenario.events[3].change == .hostPaused("server", for: .milliseconds(100)))
     let encoder = JSONEncoder()

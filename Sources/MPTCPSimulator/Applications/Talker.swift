@@ -16,6 +16,8 @@ struct Talker {
   /// Question and answer: how much each side says in a round; nil where both speak at once.
   let round: (sends: Int, receives: Int)?
 
+  /// It opens the connection: the client does, and of a simultaneous one the server, too.
+  var connects = false
   var connection: ConnectionID?
   var isEstablished = false
   var mayWrite = true
@@ -25,6 +27,8 @@ struct Talker {
   var isOver = false
   var sent = 0
   var received = 0
+  /// When it had sent and read everything.
+  var doneAt: Instant?
   var closeReason: CloseReason?
   /// Why the connection could not be opened.
   var refusal: EndpointError?
@@ -55,7 +59,7 @@ struct Talker {
   var endsByForce: Bool {
     switch application.ending {
     case .finish, .close: false
-    case .abort, .leave: true
+    case .abort, .abortAtEnd, .leave: true
     }
   }
 }

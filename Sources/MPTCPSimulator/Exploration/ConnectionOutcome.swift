@@ -24,6 +24,8 @@ public enum ConnectionOutcome: Int, CaseIterable, Hashable, Sendable {
   case notOpened
   /// A rule of the protocol was broken beyond repair, as far as one end could see.
   case protocolError
+  /// Both ends say that it finished, and more or fewer bytes arrived: plain TCP through a box that changes their number.
+  case resized
   /// Anything else.
   case other
 
@@ -40,13 +42,20 @@ extension ConnectionOutcome {
       return
     }
     switch client.application.ending {
-    case .abort: self = .aborted
+    case .abort, .abortAtEnd: self = .aborted
     case .leave: self = .left
     case .finish, .close:
       switch server.application.ending {
-      case .abort: self = .aborted
+      case .abort, .abortAtEnd: self = .aborted
       case .leave: self = .left
-      case .finish, .close: self = client.refusal == nil ? Self.unintended(reasons) : .notOpened
+      case .finish, .close:
+        if client.refusal != nil {
+          self = .notOpened
+        } else if client.closeReason == .finished, server.closeReason == .finished {
+          self = .resized
+        } else {
+          self = Self.unintended(reasons)
+        }
       }
     }
   }

@@ -3,8 +3,10 @@ import MPTCPWire
 
 // What goes wrong in a random scenario.
 extension ScenarioGenerator {
-  /// The faults that are drawn from; an address that is added was taken away before.
-  static let drawnFaults = FaultKind.allCases.filter { $0 != .addressAdded }
+  /// The faults that are drawn from; an address that is added was taken away before. Boxes are drawn apart.
+  static let drawnFaults = FaultKind.allCases.filter {
+    $0 != .addressAdded && $0.rawValue <= FaultKind.hostPause.rawValue
+  }
 
   func addFaults(to scenario: inout Scenario, _ dice: inout Dice) {
     let count = dice.number(Self.leastFaultCount...6)
@@ -23,21 +25,14 @@ extension ScenarioGenerator {
         }
       }
     }
+    addBoxes(to: &scenario, &dice)
     addKeepAlive(to: &scenario, &dice)
   }
 
-  /// A host whose peer has lost its connection, and could not say so, learns of it only by asking (RFC 9293 §3.8.4).
+  /// A host whose peer has lost its connection, and could not say so, learns of it only by asking (RFC 9293 §3.8.4): where
+  /// every packet may get lost, so may all those that tell it.
   private func addKeepAlive(to scenario: inout Scenario, _ dice: inout Dice) {
-    let mayBeLost = scenario.events.contains {
-      switch $0.change {
-      case .interfaceRemoved, .interfaceDown: true
-      case .pathDown, .pathUp, .interfaceUp, .interfaceAdded, .hostPaused: false
-      }
-    }
     for index in scenario.transfers.indices {
-      let endings = [scenario.transfers[index].clientApplication, scenario.transfers[index].serverApplication]
-      let isForceful = endings.contains { $0.ending != .finish && $0.ending != .close }
-      guard mayBeLost || isForceful else { continue }
       scenario.transfers[index].clientOptions.keepAlive = .seconds(Int64(dice.number(1...20)))
       scenario.transfers[index].serverOptions.keepAlive = .seconds(Int64(dice.number(1...20)))
     }
@@ -47,6 +42,7 @@ extension ScenarioGenerator {
   static func faults(of scenario: Scenario) -> Set<FaultKind> {
     var kinds: Set<FaultKind> = []
     for path in scenario.paths {
+      for box in path.boxes { if let kind = FaultKind(box) { kinds.insert(kind) } }
       for link in [path.link?.there, path.link?.back].compactMap({ $0 }) {
         if link.lossRate != .never { kinds.insert(.loss) }
         if link.burstLoss != nil { kinds.insert(.burstLoss) }
@@ -61,7 +57,9 @@ extension ScenarioGenerator {
           switch event.change {
           case .down: kinds.insert(.linkDown)
           case .rate: kinds.insert(.rateChange)
-          case .up, .delay, .loss: break
+          case .delay: kinds.insert(.delayChange)
+          case .loss: kinds.insert(.lossChange)
+          case .up: break
           }
         }
       }
@@ -83,7 +81,7 @@ extension ScenarioGenerator {
   private static let usualQueueByteCount = 20_000
 
   /// A time at which most transfers are under way.
-  private func moment(_ dice: inout Dice) -> Nanoseconds { .milliseconds(Int64(dice.number(1...250))) }
+  func moment(_ dice: inout Dice) -> Nanoseconds { .milliseconds(Int64(dice.number(1...250))) }
 
   /// Something that happens at a time; false for what a link does by itself.
   private func addEvent(_ kind: FaultKind, _ path: Int, to scenario: inout Scenario, _ dice: inout Dice) -> Bool {
@@ -137,7 +135,22 @@ extension ScenarioGenerator {
       for _ in 0..<dice.number(1...3) {
         link.schedule.append(LinkEvent(after: moment(&dice), .rate(dice.number(5...500) * 100_000)))
       }
-    case .pathDown, .interfaceDown, .addressRemoved, .addressAdded, .hostPause: break
+    case .delayChange:
+      for _ in 0..<dice.number(1...3) {
+        link.schedule.append(
+          LinkEvent(after: moment(&dice), .delay(.microseconds(Int64(dice.number(1...300) * 100)))))
+      }
+    case .lossChange:
+      // For a while: what is lost later is lost for ever where it is the last that is said.
+      let begin = moment(&dice)
+      link.schedule += [
+        LinkEvent(after: begin, .loss(.percent(Double(dice.number(1...40))))),
+        LinkEvent(after: begin + .milliseconds(Int64(dice.number(5...500))), .loss(link.lossRate)),
+      ]
+    case .pathDown, .interfaceDown, .addressRemoved, .addressAdded, .hostPause, .optionRemoved, .sequenceRewritten,
+      .segmentCut, .segmentMerged, .segmentSizeClamped, .payloadChanged, .payloadResized, .segmentDropped,
+      .acknowledgedEarly, .addressTranslated, .mappingForgotten, .firewalled, .resetInjected, .replayed:
+      break
     }
   }
 }

@@ -17,7 +17,7 @@ public struct ScenarioGenerator: Hashable, Sendable {
   /// The fewest kinds of fault that a scenario asks for.
   public static let leastFaultCount = 3
   /// The longest that a scenario lasts: more than everything that goes wrong in it can take.
-  public static let duration = Nanoseconds.seconds(900)
+  public static let duration = Nanoseconds.seconds(1800)
 
   /// The scenarios of a seed.
   public init(seed: UInt64) { self.seed = seed }
@@ -78,7 +78,7 @@ public struct ScenarioGenerator: Hashable, Sendable {
     let count = dice.happens(12) ? 2 : 1
     for index in 0..<count {
       var transfer = Scenario.Transfer(client: "client", server: "server")
-      let total = (Self.leastByteCount + dice.number(2...60) * 1000) / count
+      let total = (Self.leastByteCount + dice.number(1...12) * 1000) / count
       let upload = dice.pick([0, total / 10, total / 2, total, total])
       transfer.uploadByteCount = upload
       transfer.downloadByteCount = total - upload
@@ -99,16 +99,24 @@ public struct ScenarioGenerator: Hashable, Sendable {
       transfer.serverApplication = application(&dice)
       scenario.transfers.append(transfer)
     }
-    let isForceful = dice.happens(10)
-    if isForceful, count == 1 {
-      let ending: Scenario.Ending =
-        dice.happens(60) ? .abort(afterByteCount: Self.leastByteCount / dice.number(1...3)) : .leave
-      if dice.happens(50) {
-        scenario.transfers[0].clientApplication.ending = ending
-      } else {
-        scenario.transfers[0].serverApplication.ending = ending
-      }
+    if count == 1, dice.happens(2) { scenario.transfers[0].isSimultaneous = true }
+    if count == 1, dice.happens(15) { addForcefulEnd(to: &scenario.transfers[0], &dice) }
+  }
+
+  private func addForcefulEnd(to transfer: inout Scenario.Transfer, _ dice: inout Dice) {
+    let isClient = dice.happens(50)
+    let ending: Scenario.Ending
+    switch dice.number(0...9) {
+    case 0...2: ending = .abort(afterByteCount: Self.leastByteCount / dice.number(1...3))
+    case 3...4: ending = .leave
+    default:
+      // An MP_FASTCLOSE that meets the last states of a connection has a round trip's time to do so.
+      let longest = dice.pick([0, 100, 1500])
+      ending = .abortAtEnd(after: .microseconds(Int64(dice.number(0...longest) * 100)))
+      if isClient { transfer.clientOptions.fastClose = "acknowledged" }
+      if !isClient { transfer.serverOptions.fastClose = "acknowledged" }
     }
+    if isClient { transfer.clientApplication.ending = ending } else { transfer.serverApplication.ending = ending }
   }
 
   private func options(_ dice: inout Dice) -> Scenario.Options {

@@ -79,10 +79,20 @@ public struct ScenarioRun: Sendable {
       let configuration = wire.link.configuration
       if configuration.jitter > .zero { add(.jitter, counters.delivered.packetCount) }
       for event in configuration.schedule where Simulation.start + event.after <= simulation.now {
-        if case .rate = event.change { add(.rateChange, 1) }
+        switch event.change {
+        case .rate: add(.rateChange, 1)
+        case .delay: add(.delayChange, 1)
+        case .loss: add(.lossChange, 1)
+        case .down, .up: break
+        }
       }
     }
-    for path in simulation.paths { add(.pathDown, path.dropped.packetCount) }
+    for path in simulation.paths {
+      add(.pathDown, path.dropped.packetCount)
+      for box in path.boxes.boxes {
+        for (kind, effect) in FaultKind.effects(of: box.configuration.kind) { add(kind, box.counters[effect]) }
+      }
+    }
     for kind in FaultKind.allCases { counts.note(kind, found[kind.rawValue]) }
   }
 

@@ -76,6 +76,11 @@ public struct Shrinker {
     }
     for index in scenario.transfers.indices { all.append(changed(scenario) { $0.transfers.remove(at: index) }) }
     for index in scenario.paths.indices { all.append(changed(scenario) { $0.paths.remove(at: index) }) }
+    for index in scenario.paths.indices {
+      for place in scenario.paths[index].boxes.indices {
+        all.append(changed(scenario) { $0.paths[index].boxes.remove(at: place) })
+      }
+    }
     return all
   }
 
@@ -96,6 +101,7 @@ public struct Shrinker {
       }
       add { $0.connectionCount = 1 }
       add { $0.rounds = nil }
+      add { $0.isSimultaneous = false }
       add { $0.uploadByteCount = 0 }
       add { $0.downloadByteCount = 0 }
       add { $0.uploadByteCount /= 2 }

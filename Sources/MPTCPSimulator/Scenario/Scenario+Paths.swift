@@ -40,12 +40,18 @@ extension Scenario {
     public var link: DuplexLink?
     /// The names of the shared links that it uses, from the first end to the second.
     public var shared: [String] = []
+    /// The boxes between the first end and the links, its neighbour first; to them, what the first end sends goes forward.
+    public var boxes: [MiddleboxConfiguration] = []
 
     /// A path between two interfaces.
-    public init(between first: String, _ second: String, link: DuplexLink? = nil, shared: [String] = []) {
+    public init(
+      between first: String, _ second: String, link: DuplexLink? = nil, shared: [String] = [],
+      boxes: [MiddleboxConfiguration] = []
+    ) {
       between = [first, second]
       self.link = link
       self.shared = shared
+      self.boxes = boxes
     }
   }
 }
@@ -69,12 +75,13 @@ extension Scenario.SharedLink: Codable {
 extension Scenario.Path: Codable {
   /// Reads a path; only `between` is needed.
   public init(from decoder: any Decoder) throws {
-    let reader = try ObjectReader(decoder, ["between", "name", "link", "back", "shared"])
+    let reader = try ObjectReader(decoder, ["between", "name", "link", "back", "shared", "boxes"])
     between = try reader.value("between")
     guard between.count == 2 else { throw reader.error("between", "expected two ends, as host.interface") }
     try reader.read("name", into: &name)
     link = try reader.link()
     try reader.read("shared", into: &shared)
+    try reader.read("boxes", into: &boxes)
   }
 
   /// Writes what differs from the defaults.
@@ -84,6 +91,7 @@ extension Scenario.Path: Codable {
     try writer.write("name", name, unless: "")
     if let link { try writer.write(link) }
     try writer.write("shared", shared, unless: [])
+    try writer.write("boxes", boxes, unless: [])
   }
 }
 

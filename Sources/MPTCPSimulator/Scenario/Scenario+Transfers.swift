@@ -18,6 +18,9 @@ extension Scenario {
     /// How often the client asks with an upload and the server answers with a download, one after the other; nil: once,
     /// both directions at the same time.
     public var rounds: Int?
+    /// Whether the server does not listen and opens the connection, too, from its port to the same port of the client's,
+    /// at the same time (RFC 9293 §3.5, figure 7). There can be only one such connection.
+    public var isSimultaneous = false
     /// When the first connection opens.
     public var start: Nanoseconds = .zero
     /// How many connections there are.
@@ -63,6 +66,8 @@ extension Scenario {
     case close
     /// It aborts the connection once it has sent and received so many bytes together.
     case abort(afterByteCount: Int)
+    /// It aborts the connection so long after it has sent and read everything.
+    case abortAtEnd(after: Nanoseconds)
     /// It lets the connection go after its last byte, whether or not something comes.
     case leave
   }
@@ -70,8 +75,9 @@ extension Scenario {
 
 extension Scenario.Transfer: Codable {
   private static let names = [
-    "client", "server", "name", "port", "upload", "download", "rounds", "start", "connections", "interval", "options",
-    "serverOptions", "clientApplication", "serverApplication",
+    "client", "server", "name", "port", "upload", "download", "rounds", "simultaneous", "start", "connections",
+    "interval",
+    "options", "serverOptions", "clientApplication", "serverApplication",
   ]
 
   /// Reads a transfer; only `client` and `server` are needed. `options` are both sides', unless there are
@@ -85,9 +91,11 @@ extension Scenario.Transfer: Codable {
     try reader.readByteCount("download", into: &downloadByteCount)
     rounds = try reader.optional("rounds")
     if let rounds, rounds < 1 { throw reader.error("rounds", "expected 1 or more") }
+    try reader.read("simultaneous", into: &isSimultaneous)
     try reader.readTime("start", into: &start)
     try reader.read("connections", into: &connectionCount)
     guard connectionCount > 0 else { throw reader.error("connections", "expected 1 or more") }
+    if isSimultaneous, connectionCount > 1 { throw reader.error("connections", "expected 1 that is simultaneous") }
     try reader.readTime("interval", into: &interval)
     try reader.read("options", into: &clientOptions)
     serverOptions = clientOptions
@@ -107,6 +115,7 @@ extension Scenario.Transfer: Codable {
     try writer.write("upload", byteCount: uploadByteCount, unless: 0)
     try writer.write("download", byteCount: downloadByteCount, unless: 0)
     try writer.write("rounds", rounds)
+    try writer.write("simultaneous", isSimultaneous, unless: false)
     try writer.write("start", start, unless: usual.start)
     try writer.write("connections", connectionCount, unless: usual.connectionCount)
     try writer.write("interval", interval, unless: usual.interval)
@@ -120,18 +129,26 @@ extension Scenario.Transfer: Codable {
 extension Scenario.Application: Codable {
   /// Reads an application; every key has a default.
   public init(from decoder: any Decoder) throws {
-    let reader = try ObjectReader(decoder, ["write", "pause", "readRate", "ending", "abortAfter"])
+    let reader = try ObjectReader(decoder, ["write", "pause", "readRate", "ending", "abortAfter", "abortDelay"])
     try reader.readByteCount("write", into: &writeByteCount)
     guard writeByteCount > 0 else { throw reader.error("write", "expected 1 byte or more") }
     try reader.readTime("pause", into: &writePause)
     readBitsPerSecond = try reader.optionalRate("readRate")
     let abortAfter = try reader.optionalByteCount("abortAfter")
+    let abortDelay = try reader.optionalTime("abortDelay")
     let endings: [(String, Scenario.Ending)] = [
-      ("finish", .finish), ("close", .close), ("abort", .abort(afterByteCount: abortAfter ?? 0)), ("leave", .leave),
+      ("finish", .finish), ("close", .close), ("abort", .abort(afterByteCount: abortAfter ?? 0)),
+      ("abortAtEnd", .abortAtEnd(after: abortDelay ?? .zero)), ("leave", .leave),
     ]
     if let choice = try reader.choice("ending", endings) { ending = choice }
-    guard abortAfter != nil else { return }
-    guard case .abort = ending else { throw reader.error("abortAfter", "goes with \"ending\": \"abort\"") }
+    if abortAfter != nil {
+      guard case .abort = ending else { throw reader.error("abortAfter", "goes with \"ending\": \"abort\"") }
+    }
+    if abortDelay != nil {
+      guard case .abortAtEnd = ending else {
+        throw reader.error("abortDelay", "goes with \"ending\": \"abortAtEnd\"")
+      }
+    }
   }
 
   /// Writes what differs from the defaults.
@@ -148,6 +165,9 @@ extension Scenario.Application: Codable {
     case .abort(let byteCount):
       try writer.write("ending", "abort")
       try writer.write("abortAfter", byteCount: byteCount, unless: 0)
+    case .abortAtEnd(let delay):
+      try writer.write("ending", "abortAtEnd")
+      try writer.write("abortDelay", delay, unless: .zero)
     }
   }
 }

@@ -35,6 +35,13 @@ struct Plan {
     var name: String
     /// From the first end to the second; the next number is the way back.
     var route: Int
+    var boxes: [MiddleboxConfiguration] = []
+    /// Whether a box translates addresses or ports, so that the two ends know a subflow by other ones.
+    var hasTranslator: Bool { boxes.contains { $0.kind == .nat } }
+    /// Whether plain TCP cannot tell what a box does to its data: it changes it, or acknowledges it for the receiver.
+    var isTampered: Bool {
+      boxes.contains { $0.kind == .changePayload || $0.kind == .resizePayload || $0.kind == .acknowledgeEarly }
+    }
   }
 
   /// One direction of a link.
@@ -49,6 +56,8 @@ struct Plan {
     /// The interface of the initial subflow, where the scenario asks for one.
     var interface: Int?
     var address: TransportAddress
+    /// Where the server connects to, of a simultaneous opening.
+    var clientAddress: TransportAddress?
     var clientOptions: ConnectionOptions
     var serverOptions: ConnectionOptions
     /// The number of its first connection among all of them.
@@ -187,12 +196,18 @@ struct Plan {
       guard !paths.contains(where: { $0.name == name }) else {
         throw ScenarioError("\(place).name", "there is another path '\(name)'; give this one a name of its own")
       }
-      paths.append(Path(name: name, route: routes.count))
+      paths.append(Path(name: name, route: routes.count, boxes: path.boxes))
       routes.append(Route(path: index, isBack: false, wires: there, host: second.host, interface: second.interface))
       routes.append(
         Route(path: index, isBack: true, wires: back.reversed(), host: first.host, interface: first.interface))
       try addRoute(routes.count - 2, from: first, to: second, place)
       try addRoute(routes.count - 1, from: second, to: first, place)
+      // What a NAT makes of the first end's addresses leads back to it.
+      for case .nat(let translation) in path.boxes {
+        for address in translation.addresses {
+          hosts[second.host].interfaces[second.interface].routes.append((address, routes.count - 1))
+        }
+      }
     }
   }
 
@@ -260,7 +275,7 @@ struct Plan {
     guard client.host != server.host else {
       throw ScenarioError("\(place).server", "is the client too; choose another host")
     }
-    guard let address = destination(from: client, to: server) else {
+    guard let (address, source) = destination(from: client, to: server) else {
       throw ScenarioError(place, "no path leads from '\(transfer.client)' to '\(transfer.server)'; add one to paths")
     }
     let port = transfer.port ?? UInt16(truncatingIfNeeded: 5001 + index % 20_000)
@@ -272,24 +287,25 @@ struct Plan {
       Transfer(
         client: client.host, server: server.host, interface: client.interface,
         address: TransportAddress(address, Port(port)),
+        clientAddress: transfer.isSimultaneous ? TransportAddress(source, Port(port)) : nil,
         clientOptions: try transfer.clientOptions.connectionOptions(at: "\(place).options"),
         serverOptions: try transfer.serverOptions.connectionOptions(at: "\(place).serverOptions"),
         firstConnection: connectionCount))
     connectionCount += max(transfer.connectionCount, 1)
   }
 
-  /// The first address of the server's that the client has a way to.
+  /// The first address of the server's that the client has a way to, and the one of its own that leads there.
   private func destination(from client: (host: Int, interface: Int?), to server: (host: Int, interface: Int?))
-    -> IPAddress?
+    -> (server: IPAddress, client: IPAddress)?
   {
     for (index, interface) in hosts[client.host].interfaces.enumerated() {
       guard client.interface ?? index == index else { continue }
       for (address, number) in interface.routes {
         let route = routes[number]
         guard route.host == server.host, server.interface ?? route.interface == route.interface,
-          interface.addresses.contains(where: { $0.family == address.family })
+          let source = interface.addresses.first(where: { $0.family == address.family })
         else { continue }
-        return address
+        return (address, source)
       }
     }
     return nil

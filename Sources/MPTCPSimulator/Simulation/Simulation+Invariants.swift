@@ -54,24 +54,47 @@ extension Simulation {
       let my = hosts[mine.host].endpoint.progress(of: myID),
       let their = hosts[other.host].endpoint.progress(of: otherID)
     else { return nil }
+    return disagreement(my, their) ?? disagreement(their, my) ?? disagreement(my, myID, their, otherID, index)
+  }
+
+  /// What one end believes that the other has, and that it has not.
+  private func disagreement(_ my: ConnectionProgress, _ their: ConnectionProgress) -> String? {
+    if !my.isMultipath {
+      // In plain TCP an acknowledgment is whoever's it is that sends it, and data counts as it comes.
+      if isTampered { return nil }
+      // An end that fell back counts what the subflow has; one that has not heard of it, what its mappings brought.
+      if their.isMultipath { return nil }
+    }
     // RFC 8684 §3.3.2: a DATA_ACK is for what is here in order, so that the peer can deliver it.
     if my.acknowledged > their.received { return "\(my.acknowledged) acknowledged, \(their.received) received" }
-    if their.acknowledged > my.received { return "\(their.acknowledged) acknowledged, \(my.received) received" }
     if my.isEndAcknowledged, !their.hasTakenEnd { return "the end is acknowledged that the peer does not know" }
-    if their.isEndAcknowledged, !my.hasTakenEnd { return "the peer believes that its end is acknowledged" }
+    return nil
+  }
+
+  private func disagreement(
+    _ my: ConnectionProgress, _ myID: ConnectionID, _ their: ConnectionProgress, _ otherID: ConnectionID, _ index: Int
+  ) -> String? {
     guard my.isMultipath, their.isMultipath else { return nil }
     if my.remoteToken != their.localToken || my.localToken != their.remoteToken {
       return "the two ends do not have each other's keys"
     }
     // RFC 8684 §3.2: a join belongs to the connection whose token it named.
+    guard !hasTranslator else { return nil }
     var problem: String?
-    hosts[mine.host].endpoint.forEachEstablishedSubflow(of: myID) { tuple in
+    hosts[talkers[index].host].endpoint.forEachEstablishedSubflow(of: myID) { tuple in
       let reversed = FourTuple(local: tuple.remote, remote: tuple.local)
-      if let found = hosts[other.host].endpoint.connection(of: reversed), found != otherID {
+      if let found = hosts[talkers[index ^ 1].host].endpoint.connection(of: reversed), found != otherID {
         problem = "subflow \(tuple) is another connection's at the other end"
       }
     }
     return problem
+  }
+
+  /// Whether what arrived may be other than what was sent: it is plain TCP, and a box on the way changes data. With
+  /// Multipath TCP the DSS checksum does not let it pass (RFC 8684 §3.7).
+  func isBeyondProof(_ index: Int) -> Bool {
+    guard isTampered, let id = talkers[index].connection else { return false }
+    return hosts[talkers[index].host].endpoint.progress(of: id).map { !$0.isMultipath } ?? true
   }
 
   // MARK: On the wire

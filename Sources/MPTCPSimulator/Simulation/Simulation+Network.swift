@@ -17,10 +17,14 @@ struct SimulatedWire {
 /// A way between two interfaces.
 struct SimulatedPath {
   var isUp = true
+  /// The boxes at its first end.
+  var boxes: MiddleboxChain
   /// What came out at the far end, in each direction.
   var delivered = [Traffic(), Traffic()]
   /// What got lost because the path was down.
   var dropped = Traffic()
+
+  init(_ boxes: MiddleboxChain) { self.boxes = boxes }
 }
 
 /// Packets, and their bytes with all headers.
@@ -68,7 +72,30 @@ extension Simulation {
     if checksInvariants { checkOutgoing(bytes.span.bytes, hosts[host]) }
     recorder?.record(
       bytes.span.bytes, at: now, on: InterfaceID(host: host, interface: interface), direction: .outbound)
-    forward(bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
+    let path = plan.routes[route].path
+    if paths[path].boxes.isEmpty || plan.routes[route].isBack {
+      forward(bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
+    } else {
+      pass(bytes, throughBoxesOf: path, .forward)
+    }
+  }
+
+  /// The boxes stand between a path's first end and its wires.
+  private func pass(_ bytes: [UInt8], throughBoxesOf path: Int, _ direction: PathDirection) {
+    paths[path].boxes.receive(MiddleboxPacket(bytes, direction), at: now)
+    drainBoxes(of: path)
+  }
+
+  /// What boxes hand out now; they make packets of their own, too, in either direction.
+  func drainBoxes(of path: Int) {
+    let route = plan.paths[path].route
+    while let packet = paths[path].boxes.next() {
+      switch packet.direction {
+      case .forward: forward(packet.bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
+      case .backward: deliver(packet.bytes, route + 1)
+      }
+    }
+    reschedule(boxes: path)
   }
 
   /// The tag is the route's number and, in its lowest octet, how many wires lie behind the packet.
@@ -81,7 +108,11 @@ extension Simulation {
     }
     let hop = Int(tag & 255)
     guard hop < plan.routes[route].wires.count else {
-      deliver(bytes, route)
+      if paths[path].boxes.isEmpty || !plan.routes[route].isBack {
+        deliver(bytes, route)
+      } else {
+        pass(bytes, throughBoxesOf: path, .backward)
+      }
       return
     }
     let wire = plan.routes[route].wires[hop]

@@ -37,6 +37,8 @@ public final class Simulation {
   public static let start = Instant(nanoseconds: 1_000_000_000)
 
   let plan: Plan
+  /// What the boxes on any of the paths do: see ``Plan/Path``.
+  let (isTampered, hasTranslator): (Bool, Bool)
   let hosts: [SimulatedHost]
   var wires: [SimulatedWire]
   var paths: [SimulatedPath]
@@ -69,12 +71,17 @@ public final class Simulation {
     self.scenario = scenario
     let plan = try Plan(scenario)
     self.plan = plan
+    isTampered = plan.paths.contains { $0.isTampered }
+    hasTranslator = plan.paths.contains { $0.hasTranslator }
     now = Self.start
     hosts = plan.hosts.enumerated().map { index, host in
       SimulatedHost(host, seed: scenario.seed &* 0x1_0001 &+ UInt64(index), at: Self.start)
     }
     wires = plan.wires.map { SimulatedWire(Link($0.configuration, at: Self.start)) }
-    paths = plan.paths.map { _ in SimulatedPath() }
+    paths = plan.paths.enumerated().map { index, path in
+      let seed = scenario.seed &* 0x9e37_79b9 &+ UInt64(index)
+      return SimulatedPath(MiddleboxChain(path.boxes, seed: seed, flowLimit: Self.flowLimit, at: Self.start))
+    }
     talkers = []
     talkers.reserveCapacity(2 * plan.connectionCount)
     changes = plan.changes
@@ -82,13 +89,18 @@ public final class Simulation {
     nextUnclaimed = plan.transfers.map(\.firstConnection)
     for index in plan.transfers.indices { addTalkers(of: index) }
     for index in plan.transfers.indices { listen(index) }
-    for (index, talker) in talkers.enumerated() where talker.isClient {
+    openTalkerCount = talkers.count { $0.connects }
+    for (index, talker) in talkers.enumerated() where talker.connects {
       agenda.schedule(Self.number(firstTalker + index), at: talker.nextWrite)
     }
     if let change = changes.last { agenda.schedule(Self.number(script), at: Self.start + change.at) }
     if let interval = scenario.sampleInterval { agenda.schedule(Self.number(sampler), at: Self.start + interval) }
+    for index in paths.indices { reschedule(boxes: index) }
     for index in hosts.indices { markBusy(index) }
   }
+
+  /// How many flows a box remembers.
+  private static let flowLimit = 4096
 
   deinit { scratch.deallocate() }
 
@@ -164,7 +176,8 @@ public final class Simulation {
   // MARK: Who is due
 
   private var firstWire: Int { hosts.count }
-  private var script: Int { hosts.count + wires.count }
+  private var firstBoxes: Int { hosts.count + wires.count }
+  private var script: Int { firstBoxes + paths.count }
   private var sampler: Int { script + 1 }
   var firstTalker: Int { script + 2 }
   static func number(_ number: Int) -> Int32 { Int32(truncatingIfNeeded: number) }
@@ -172,8 +185,11 @@ public final class Simulation {
   private func fire(_ number: Int) {
     if number < firstWire {
       markBusy(number)
-    } else if number < script {
+    } else if number < firstBoxes {
       arrive(number - firstWire)
+    } else if number < script {
+      paths[number - firstBoxes].boxes.advance(to: now)
+      drainBoxes(of: number - firstBoxes)
     } else if number == script {
       runScript()
     } else if number == sampler {
@@ -192,6 +208,10 @@ public final class Simulation {
   }
 
   func reschedule(wire: Int) { reschedule(firstWire + wire, wires[wire].link.nextDeadline) }
+
+  func reschedule(boxes path: Int) {
+    if !paths[path].boxes.isEmpty { reschedule(firstBoxes + path, paths[path].boxes.nextDeadline) }
+  }
 
   private func reschedule(_ number: Int, _ deadline: Instant?) {
     let known = agenda.deadline(of: Self.number(number))
