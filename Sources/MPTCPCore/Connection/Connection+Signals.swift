@@ -21,13 +21,15 @@ extension Connection {
     }
     if signals.isEmpty {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
-      guard subflow.sendUnacknowledged > 1 else { return }
+      guard subflow.sendUnacknowledged > 1, !isMappingKnownToPeer else { return }
       if canFallBack(on: subflow), sendUnacknowledged == 1, sendNext > 1 {
         // One with SACK blocks proves nothing: they may have needed the room.
         if segment.options.sack == nil {
           fallBack(.optionMissingOnData, now: now)
         } else if !subflow.hasReceivedDSS {
           hasDoubtfulAcknowledgment = true
+          // To a peer that is plain TCP, what is sent again would be new data: the timer decides, not a path that comes back.
+          reinjections.removeAll()
         }
       } else if subflow.isInitial, sendUnacknowledged == 1, sendNext > 1, segment.options.sack == nil {
         // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run side
@@ -38,7 +40,11 @@ extension Connection {
       }
       return
     }
-    if let dss = signals.dss { take(dss, of: segment, on: subflow, now: now) }
+    if let dss = signals.dss {
+      // A box that cuts segments may leave the options on the first part only: one without says nothing after this.
+      if subflow.isInitial, subflow.sendOffset(segment.header.acknowledgmentNumber) > 1 { isMappingKnownToPeer = true }
+      take(dss, of: segment, on: subflow, now: now)
+    }
     guard subflow.state != .closed else { return }
     if let capable = signals.capable { takeCapableAgain(capable, of: segment, on: subflow, start: start, now: now) }
     if signals.hasRepeats {

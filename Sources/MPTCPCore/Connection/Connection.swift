@@ -97,6 +97,9 @@ final class Connection {
   var isLinear = true
   /// The peer, of whom no DSS came yet, acknowledged data without one where SACK blocks may have needed the room.
   var hasDoubtfulAcknowledgment = false
+  /// A segment of the peer's with a DSS acknowledged our first octet: it knows its mapping, and does not fall back unsaid
+  /// any more.
+  var isMappingKnownToPeer = false
   /// Where our infinite mapping begins, as a data offset, which is the subflow offset too (RFC 8684 §3.7).
   /// Requirement 8684-3.7-19
   var infiniteMappingStart: Int?

@@ -185,7 +185,8 @@ extension Subflow {
     var offset = dataReceiveNext - count
     for slice in waiting {
       guard state != .closed else { return }
-      deliver(slice, at: offset, now: now)
+      // What waits behind bytes that go on waiting is put back as it was: their places count from the end.
+      if unmappedByteCount > 0 { hold(slice, now: now) } else { deliver(slice, at: offset, now: now) }
       offset += slice.count
     }
   }

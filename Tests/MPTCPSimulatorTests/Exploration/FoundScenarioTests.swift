@@ -1,0 +1,199 @@
+import Testing
+
+@testable import MPTCPSimulator
+
+/// A scenario that exploration found, made small.
+struct FoundScenario: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  let json: String
+
+  init(_ description: String, _ json: String) {
+    testDescription = description
+    self.json = json
+  }
+}
+
+@Suite("Scenarios that broke a rule once break none")
+struct FoundScenarioTests {
+  static let found: [FoundScenario] = [
+    FoundScenario(
+      "Bytes without a mapping that wait behind others in version 0, on one of two paths",
+      """
+      {
+        "duration": "900s",
+        "paths": [
+          {
+            "back": "22mbit,1900us",
+            "between": ["client.a", "server.a"],
+            "link": "40mbit,3800us",
+            "name": "a"
+          },
+          {
+            "between": ["client.b", "server.b"],
+            "boxes": [{"merge": {"byteCount": "5634B", "hold": "2600us"}}],
+            "link": "13mbit,600us",
+            "name": "b"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 622846302740267,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {"keepAlive": "4s", "scheduler": "round-robin-strict", "version": "0"},
+            "server": "server",
+            "serverOptions": {"keepAlive": "14s"},
+            "upload": "78KB"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "Bytes without a mapping that wait behind others in version 0, on the only path",
+      """
+      {
+        "duration": "900s",
+        "paths": [
+          {
+            "back": "2mbit,3800us",
+            "between": ["client.a", "server.a"],
+            "boxes": [{"merge": {"byteCount": "4646B", "hold": "2500us"}}],
+            "link": "39mbit,5300us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2664110998885302,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {"keepAlive": "12s", "version": "0"},
+            "server": "server",
+            "serverOptions": {"keepAlive": "18s"},
+            "upload": "27625B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A path that comes back after the peer fell back unnoticed",
+      """
+      {
+        "duration": "900s",
+        "events": [{"at": "7ms", "interfaceDown": "client.a"}, {"at": "493ms", "interfaceUp": "client.a"}],
+        "paths": [
+          {
+            "back": "29mbit,2600us",
+            "between": ["client.a", "server.a"],
+            "boxes": [{"strip": {"on": ["data", "ack", "fin"]}}],
+            "link": "3mbit,2600us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 118978682511997,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {"keepAlive": "20s"},
+            "server": "server",
+            "serverOptions": {"keepAlive": "1s"},
+            "upload": "1B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "An end that fell back counts what the subflow has, and the other one what its mappings brought",
+      """
+      {
+        "duration": "900s",
+        "paths": [
+          {
+            "between": ["client.a", "server.a"],
+            "boxes": [{"strip": {"on": ["data"], "option": "mptcp.capable"}}],
+            "link": "3mbit,2300us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 310905864481938,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "3220B",
+            "options": {"checksum": true, "keepAlive": "19s"},
+            "server": "server",
+            "serverOptions": {"keepAlive": "20s"},
+            "upload": "1B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "Options that are taken out of all but the handshake, and a retransmission that meets the fallback",
+      """
+      {
+        "duration": "900s",
+        "events": [{"at": "18ms", "interfaceDown": "client.a"}, {"at": "847ms", "interfaceUp": "client.a"}],
+        "paths": [
+          {
+            "back": "36mbit,4ms",
+            "between": ["client.a", "server.a"],
+            "boxes": [{"strip": {"on": ["data"], "option": "mptcp.capable"}}],
+            "link": "31mbit,2200us,jitter=8100us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 847424497465077,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {"keepAlive": "17s"},
+            "server": "server",
+            "serverOptions": {"keepAlive": "1s"},
+            "upload": "1B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A box that leaves options on the first part of what it cuts, after the peer has shown that it knows the mapping",
+      """
+      {
+        "duration": "900s",
+        "paths": [
+          {
+            "back": "26mbit,1100us,jitter=7100us:reorder",
+            "between": ["client.a", "server.a"],
+            "boxes": [
+              {
+                "cut": {"byteCount": "737B", "chance": "82%", "copiesOptions": false, "direction": "forward"}
+              }
+            ],
+            "link": "34mbit,800us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 3523256786236209,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "1434B",
+            "options": {"keepAlive": "10s"},
+            "server": "server",
+            "serverOptions": {"checksum": true, "keepAlive": "16s"},
+            "upload": "20400B"
+          }
+        ]
+      }
+      """),
+  ]
+
+  @Test("A scenario that broke a rule once", arguments: found)
+  func replayed(_ scenario: FoundScenario) throws {
+    #expect(try ScenarioRun(SmallScenarios.parse(scenario.json)).failure == nil)
+  }
+}
