@@ -144,6 +144,7 @@ extension Connection {
   func fallBack(_ reason: FallbackReason, now: Instant) {
     guard !isFallback else { return }
     let wasSpeaking = isMultipath
+    let wasEarly = multipath == .early
     multipath = .fellBack(reason)
     endpoint.statistics.fallbacks += 1
     endpoint.retireToken(of: self)
@@ -161,6 +162,8 @@ extension Connection {
       // It acts back to where the peer is known to have everything. On the only subflow that ever was, offsets of the
       // data and of the subflow are the same.
       infiniteMappingStart = sendUnacknowledged
+      emit(.fellBack(reason))
+    } else if wasEarly {
       emit(.fellBack(reason))
     }
     guard let only = subflows.first(where: \.isFullyEstablished) ?? subflows.first else { return }
@@ -193,9 +196,7 @@ extension Connection {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
     }
-    let number = wire.subflowSequenceNumber
-    let expected = subflow.receiveNext
-    let start = expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
+    let start = subflow.receivedOffset(wire.subflowSequenceNumber)
     // It may begin before what has arrived; it must not leave a hole, which plain TCP could never fill.
     let undelivered = subflow.dataReceiveNext - subflow.unmappedByteCount - subflow.checksumHold.byteCount
     guard dataOffset + (undelivered - start) <= receiveNext else {

@@ -18,7 +18,7 @@ extension Connection {
         .synAck(
           backup: join.isBackup, addressID: subflow.localAddressID, hmac: hmac.left64, nonce: join.localNonce))
     }
-    guard multipath == .offered, answersWithCapable else { return nil }
+    guard multipath == .offered || multipath == .early, answersWithCapable else { return nil }
     // Version 1 keeps the initiator's key for the third ACK; version 0 has it on the SYN (RFC 6824 §3.1).
     return .capable(
       MPCapable(
@@ -97,7 +97,7 @@ extension Connection {
       return
     }
     subflow.isFullyEstablished = true
-    sendWindowEdge = 1 + Int(segment.header.window)
+    sendWindowEdge = sendUnacknowledged + Int(segment.header.window)
     if multipath == .offered { takeCapableAnswer(segment.options.multipath.capable, now: now) }
     remember(answer: segment.options.multipath.capable, now: now)
     if isFallback { subflow.lastSentDataAck = -1 }
@@ -123,15 +123,26 @@ extension Connection {
       fallBack(.unacceptableCapability, now: now)
       return
     }
+    guard !refusesChecksum(of: capable) else {
+      fallBack(.unacceptableCapability, now: now)
+      return
+    }
     usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
     peerRefusesInitialAddress = capable.forbidsSubflows
     learnRemoteKey(key)
     multipath = .keyed
   }
 
+  /// The peer asks for checksums, and we are told not to compute any: its option is ignored. Version 0 knows no such refusal.
+  /// Requirement 8684-3.1-46, 6824-3.1-11
+  func refusesChecksum(of capable: MPCapable) -> Bool {
+    options.refusesChecksum && !options.checksum && capable.version != 0 && capable.flags.contains(.checksumRequired)
+  }
+
   func learnRemoteKey(_ key: Key) {
     remoteKey = key
     (remoteToken, remoteInitialNumber) = key.derived(version)
+    remoteInitialNumber = remoteInitialNumber + -Int(receivedOnSynByteCount)
     if !peerRefusesInitialAddress {
       remoteAddresses = [RemoteAddress(id: .initial, address: initialTuple.remote)]
     }
@@ -211,7 +222,7 @@ extension Connection {
   /// Looks at the MP_CAPABLE of a SYN.
   func takeCapableOffer(_ capable: MPCapable?) {
     guard multipath == .offered else { return }
-    guard let capable, let version = capable.answer(from: acceptedVersions) else {
+    guard let capable, let version = capable.answer(from: acceptedVersions), !refusesChecksum(of: capable) else {
       multipath = .fellBack(capable == nil ? .peerWithoutMultipath : .unacceptableCapability)
       return
     }
@@ -226,9 +237,11 @@ extension Connection {
   /// be on its way.
   /// Requirement 8684-3.1-51
   func synRepeated(_ segment: Segment, on subflow: Subflow) {
-    guard subflow.isInitial, multipath == .offered else { return }
+    guard subflow.isInitial, multipath == .offered || multipath == .early else { return }
     let capable = segment.options.multipath.capable
-    answersWithCapable = capable?.answer(from: acceptedVersions) != nil
+    let answer = capable?.answer(from: acceptedVersions)
+    // Where data was taken, and may have been answered, the version stands.
+    answersWithCapable = multipath == .early ? answer == version : answer != nil
     if answersWithCapable { takeCapableOffer(capable) }
   }
 
@@ -248,7 +261,7 @@ extension Connection {
       }
       return true
     }
-    guard multipath == .offered else { return true }
+    guard multipath == .offered || multipath == .early else { return true }
     guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
       capable.receiverKey == localKey, capable.version == version.rawValue
     else {
@@ -301,6 +314,8 @@ extension Connection {
       // The fourth ACK, at once.
       subflow.mustAcknowledge = true
       joined(subflow, now: now)
+    } else if fastOpen == .taken {
+      fastOpenConfirmed(subflow, now: now)
     } else {
       phase = .open
       endpoint.enterBacklog(self)

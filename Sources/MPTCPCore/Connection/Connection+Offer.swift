@@ -62,13 +62,15 @@ extension Connection {
       endpoint.peerMemory.noteLost(to: address, over: initialPath, at: now, limits: limits)
     case .fellBack(.unacceptableCapability):
       // An extension, or another version, is another host's liberty; anything else is no answer to what was offered.
-      guard let capable, capable.version == version.rawValue, !capable.flags.contains(.extensibility) else { return }
+      guard let capable, capable.version == version.rawValue, !capable.flags.contains(.extensibility),
+        !refusesChecksum(of: capable)
+      else { return }
       endpoint.peerMemory.noteSuspicious(to: address, over: initialPath, at: now, limits: limits)
     case .fellBack(.peerWithoutMultipath) where version == .v0 && options.multipath == .version1Then0:
       // What it answered before, or has just answered to version 1 as well.
       endpoint.peerMemory.note(
         hasTriedVersion0 ? .onlyTCP : nil, of: address, over: initialPath, at: now, limits: limits)
-    case .fellBack, .off, .offered: break
+    case .fellBack, .off, .offered, .early: break
     }
   }
 }

@@ -144,7 +144,9 @@ extension Connection {
         && subflow.sentMappings.contains { $0.dataOffset <= head && head < $0.dataOffset + $0.count }
     }
     guard !isInFlight, reinjections.isEmpty else { return }
-    if head == 1, hasDoubtfulAcknowledgment, let only = subflows.first(where: \.isInitial), isOnlySubflow(only) {
+    if head == firstMappedOffset, hasDoubtfulAcknowledgment, let only = subflows.first(where: \.isInitial),
+      isOnlySubflow(only)
+    {
       // The peer has our first data and never says so: sent again, it would be new data to a peer that is plain TCP.
       if canFallBack(on: only) {
         fallBack(.optionMissingOnData, now: now)

@@ -130,7 +130,7 @@ extension Connection {
     let mss = subflow.fullPayloadByteCount
     var limit = burstLimit(subflow)
     // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
-    if carriesKeysOnData, sendNext == 1 { limit = mss - 4 }
+    if carriesKeysOnData, sendNext == firstMappedOffset { limit = mss - 4 }
     // CWR stands on one segment (RFC 3168 §6.1.2); without it the peer goes on echoing.
     if subflow.announcesWindowReduction { limit = min(limit, mss) }
     if let probe = subflow.dueMTUProbe(available: min(available, room), now: endpoint.now) {
@@ -155,8 +155,8 @@ extension Connection {
   /// Declares a mapping for `count` octets at data offset `offset` on `subflow` and sends them. Gives what was sent,
   /// which may be less: a mapping holds at most two runs of the send buffer.
   func transmit(at offset: Int, count: Int, on subflow: Subflow, isReinjection: Bool, now: Instant) -> Int {
-    let (first, second) = sendBuffer.slices(at: offset - 1, upTo: count)
-    let length = first.count + (second?.count ?? 0)
+    let (head, tail) = sendBuffer.slices(at: offset - 1, upTo: count)
+    let length = head.count + (tail?.count ?? 0)
     guard length > 0 else { return 0 }
     let start = subflow.sendNext
     // A probe that the send buffer cannot give in two runs is none.
@@ -164,16 +164,17 @@ extension Connection {
       subflow.mtuProbe?.range = nil
     }
     let isLast = offset + length == dataEnd && finishRequested
-    let isImplied = carriesKeysOnData && offset == 1 && subflow.isInitial && start == 1
+    let first = firstMappedOffset
+    let isImplied = carriesKeysOnData && offset == first && subflow.isInitial && start == first
     var mapping = SentMapping(
-      subflowOffset: start, dataOffset: offset, count: length, first: first, second: second, checksum: nil,
+      subflowOffset: start, dataOffset: offset, count: length, first: head, second: tail, checksum: nil,
       hasDataFin: isLast && isMultipath && !isImplied && length < 65_535, isImplied: isImplied)
-    if isMultipath, usesChecksum {
+    if mapsData, usesChecksum {
       var sum = DSSChecksum()
-      sum.add(first.bytes)
-      if let second { sum.add(second.bytes) }
+      sum.add(head.bytes)
+      if let tail { sum.add(tail.bytes) }
       mapping.checksum = sum.value(
-        dsn: sendDataNumber(offset), subflowSequenceNumber: UInt32(truncatingIfNeeded: start),
+        dsn: sendDataNumber(offset), subflowSequenceNumber: subflow.mappingNumber(start),
         length: UInt16(clamping: length + (mapping.hasDataFin ? 1 : 0)))
     }
     if mapping.hasDataFin { advance(.endSent) }
@@ -192,7 +193,7 @@ extension Connection {
     subflow.notePace(length, now: now)
     if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
     // The FIN of plain TCP rides on the last data.
-    let carriesFin = isFallback && isLast && subflow.beginFin(now: now)
+    let carriesFin = isFallback && isLast && subflow.isOpen && subflow.beginFin(now: now)
     if carriesFin { advance(.endSent) }
     subflow.emitData(
       mapping, range: start..<(start + length), push: offset + length == dataEnd, fin: carriesFin,
@@ -209,13 +210,14 @@ extension Connection {
   private func sendEnd(now: Instant) {
     guard finishRequested, sendNext == dataEnd else { return }
     if isFallback {
-      for subflow in subflows where subflow.acceptsData {
+      // After a SYN whose data was taken, not before the third ACK.
+      for subflow in subflows where subflow.acceptsData && subflow.isOpen {
         subflow.requestFin(now: now)
         advance(.endSent)
       }
       return
     }
-    guard isConfirmed || (dataEnd == 1 && hasSentKeys) else { return }
+    guard isConfirmed || (dataEnd == firstMappedOffset && hasSentKeys) else { return }
     if !isDataFinSent || resendsDataFin, !isDataFinAcknowledged, let carrier = carrierForControl() {
       advance(.endSent)
       resendsDataFin = false

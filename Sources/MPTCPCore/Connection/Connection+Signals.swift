@@ -21,8 +21,9 @@ extension Connection {
     }
     if signals.isEmpty {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
-      guard subflow.sendUnacknowledged > 1, !isMappingKnownToPeer else { return }
-      if canFallBack(on: subflow), sendUnacknowledged == 1, sendNext > 1 {
+      let first = firstMappedOffset
+      guard subflow.sendUnacknowledged > subflow.firstMappedOffset, !isMappingKnownToPeer else { return }
+      if canFallBack(on: subflow), sendUnacknowledged == first, sendNext > first {
         // One with SACK blocks proves nothing: they may have needed the room.
         if segment.options.sack == nil {
           fallBack(.optionMissingOnData, now: now)
@@ -31,7 +32,7 @@ extension Connection {
           // To a peer that is plain TCP, what is sent again would be new data: the timer decides, not a path that comes back.
           reinjections.removeAll()
         }
-      } else if subflow.isInitial, sendUnacknowledged == 1, sendNext > 1, segment.options.sack == nil {
+      } else if subflow.isInitial, sendUnacknowledged == first, sendNext > first, segment.options.sack == nil {
         // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run side
         // by side. Sent again here, our data would be new data to a peer that is plain TCP.
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
@@ -42,7 +43,7 @@ extension Connection {
     }
     if let dss = signals.dss {
       // A box that cuts segments may leave the options on the first part only: one without says nothing after this.
-      if subflow.isInitial, subflow.sendOffset(segment.header.acknowledgmentNumber) > 1 { isMappingKnownToPeer = true }
+      if subflow.isInitial, subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset { isMappingKnownToPeer = true }
       take(dss, of: segment, on: subflow, now: now)
     }
     guard subflow.state != .closed else { return }
@@ -91,7 +92,7 @@ extension Connection {
       if signals.fail != nil || (!segment.payload.isEmpty && mapping == nil) {
         failureToSignal = nil
       } else if let mapping, mapping.subflowSequenceNumber != 0, !segment.payload.isEmpty,
-        receiveDataOffset(mapping.dsn) != relativeOffset(mapping.subflowSequenceNumber, on: subflow)
+        receiveDataOffset(mapping.dsn) != subflow.receivedOffset(mapping.subflowSequenceNumber)
       {
         // It maps old data anew: it did not hear us, and plain TCP would take the same octets twice.
         subflow.emitReset(reason: nil, isTransient: false, with: .fail(failure), now: now)
@@ -105,13 +106,15 @@ extension Connection {
   // MARK: DSS (RFC 8684 §3.3)
 
   private func take(_ dss: DSS, of segment: Segment, on subflow: Subflow, now: Instant) {
-    let isFirst = !hasReceivedDSS
+    let couldJoin = isConfirmed && hasReceivedDSS
     hasReceivedDSS = true
     subflow.hasReceivedDSS = true
-    if multipath == .keyed { multipath = .confirmed }
+    // A listener that took data of our SYN maps its own before it has our key, which only a DATA_ACK proves.
+    // Requirement 8684-3.1-22
+    if multipath == .keyed, dss.dataAck != nil || sentOnSynByteCount == 0 { multipath = .confirmed }
     // No join before a DSS (RFC 8684 §3.1): what the policy could not open before, it can now.
     // Requirement 8684-3.1-32
-    if isFirst { consult(.established, now: now) }
+    if !couldJoin { consult(.established, now: now) }
     takeDataAck(dss, now: now)
     guard var wire = dss.mapping else { return }
     // Present where not negotiated: version 0 ignores the field (RFC 6824 §3.3).
@@ -138,7 +141,7 @@ extension Connection {
     if !usesChecksum { takeDataFin(dss, now: now) }
     guard let dataOffset = receiveDataOffset(wire.dsn) else { return }
     let mapping = ReceivedMapping(
-      subflowOffset: relativeOffset(wire.subflowSequenceNumber, on: subflow), dataOffset: dataOffset,
+      subflowOffset: subflow.receivedOffset(wire.subflowSequenceNumber), dataOffset: dataOffset,
       count: Int(wire.length) - (dss.dataFin ? 1 : 0), wireLength: wire.length, checksum: wire.checksum)
     noteMapping(mapping, on: subflow, now: now)
   }
@@ -184,12 +187,6 @@ extension Connection {
     }
   }
 
-  /// The offset nearest to what the subflow expects of a relative subflow sequence number, which has 32 bits.
-  private func relativeOffset(_ number: UInt32, on subflow: Subflow) -> Int {
-    let expected = subflow.receiveNext
-    return expected + Int(Int32(bitPattern: number &- UInt32(truncatingIfNeeded: expected)))
-  }
-
   private func takeDataAck(_ dss: DSS, now: Instant) {
     guard let acknowledgment = dss.dataAck, let offset = sendDataOffset(acknowledgment) else { return }
     dataAcknowledged(upTo: offset, now: now)
@@ -218,7 +215,8 @@ extension Connection {
     if isFirst { consult(.established, now: now) }
     noteMapping(
       ReceivedMapping(
-        subflowOffset: 1, dataOffset: 1, count: Int(length), wireLength: length, checksum: capable.checksum),
+        subflowOffset: subflow.receivedOffset(1), dataOffset: 1 + Int(receivedOnSynByteCount), count: Int(length),
+        wireLength: length, checksum: capable.checksum),
       on: subflow, now: now)
   }
 

@@ -130,7 +130,8 @@ extension Connection {
     // Version 0 has no reasons (RFC 6824 §8), and believes none.
     let told = version == .v1 ? signals.reset : nil
     let reason = told.map { ResetReasonCode($0.reason.rawValue) }
-    let wasHandshake = !subflow.isSynchronized
+    let wasTaken = fastOpen == .taken && !subflow.isSynchronized
+    let wasHandshake = !subflow.isSynchronized && !wasTaken
     // A peer that refuses a join for good says why, and leaves flag T out (RFC 8684 §3.6). A bare RST may come from a box
     // on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
     // Requirement 8684-3.6-02, 8684-3.6-05, 8684-3.6-07
@@ -153,6 +154,8 @@ extension Connection {
     _ subflow: Subflow, reason: SubflowCloseReason, closing: CloseReason? = nil, now: Instant
   ) {
     guard subflow.state != .closed else { return }
+    fastOpenUnanswered(subflow, now: now)
+    let wasTaken = fastOpen == .taken && !subflow.isSynchronized
     if subflow.isSynchronized {
       // RFC 8684 §3.6: what has arrived over others meanwhile is too much to send here once more.
       let isElsewhere = subflow.sentMappings.first.map { $0.dataOffset + $0.count <= sendUnacknowledged } ?? false
@@ -164,7 +167,7 @@ extension Connection {
     if let closing { return lastSubflowGone(closing, now: now) }
     switch reason {
     case .refused: lastSubflowGone(.refused, now: now)
-    case .connectTimedOut: lastSubflowGone(.connectTimedOut, now: now)
+    case .connectTimedOut: lastSubflowGone(wasTaken ? .timedOut : .connectTimedOut, now: now)
     default: lastSubflowGone(.timedOut, now: now)
     }
   }
@@ -215,7 +218,16 @@ extension Connection {
     guard subflow.state != .closed else { return }
     let reason = subflow.closeReason ?? reason
     if phase == .open, !subflow.sentMappings.isEmpty { reinject(from: subflow) }
-    if subflow.state == .synReceived, !subflow.isInitiator { endpoint.halfOpenCount -= 1 }
+    let wasOpening = subflow.state == .synReceived
+    if wasOpening, !subflow.isInitiator { endpoint.halfOpenCount -= 1 }
+    if wasOpening, subflow.isInitial, fastOpen == .taken {
+      fastOpen = .none
+      if case .resetByPeer = reason {
+        endpoint.fastOpenEnded(self, byReset: true)
+      } else {
+        endpoint.fastOpenEnded(self)
+      }
+    }
     let description = subflow.description
     notePending(-(subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHold.byteCount))
     subflow.state = .closed
@@ -227,7 +239,7 @@ extension Connection {
     congestion.removeWindow(subflow.windowSlot)
     endpoint.release(subflow)
     if phase == .open, isMultipath { passOn(subflow.pendingOptions) }
-    if subflow.isFullyEstablished || subflow.isInitiator { emit(.subflowClosed(description, reason)) }
+    if (subflow.isFullyEstablished && !wasOpening) || subflow.isInitiator { emit(.subflowClosed(description, reason)) }
     if phase == .open, isMultipath { tellEnd(of: subflow, reason, now: now) }
     armOrphanTimeout(now: now)
     markDirty()

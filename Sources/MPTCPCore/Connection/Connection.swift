@@ -14,6 +14,9 @@ final class Connection {
     case off
     /// MP_CAPABLE went out (initiator), or came in and was answered (listener).
     case offered
+    /// Listener, once it has taken the data of a SYN: MP_CAPABLE was answered, our data is mapped, and the third ACK will
+    /// bring the peer's key or make it plain TCP (RFC 8684 appendix B.3).
+    case early
     /// Initiator: both keys are known, and nothing of the peer proves yet that it knows ours.
     case keyed
     /// Both know that both speak it; joins are possible.
@@ -80,6 +83,12 @@ final class Connection {
   var hasTriedVersion0 = false
   /// Listener: the latest SYN had an MP_CAPABLE.
   var answersWithCapable = true
+  /// TCP Fast Open: what is under way, and how much data the SYN carried, how much of ours it acknowledged, and how much of
+  /// the peer's was taken. The last two lie outside the data sequence space (RFC 8684 appendix B.2).
+  var fastOpen = FastOpen.none
+  var offeredOnSynByteCount: Int32 = 0
+  var sentOnSynByteCount: Int32 = 0
+  var receivedOnSynByteCount: Int32 = 0
   /// The peer set flag C: no joins to the address and port of the initial subflow.
   var peerRefusesInitialAddress = false
   var hasReceivedDSS = false
@@ -248,6 +257,8 @@ final class Connection {
   /// Whether DSS options are sent: both keys are known and nothing has made it plain TCP.
   var isMultipath: Bool { multipath == .keyed || multipath == .confirmed }
   var isConfirmed: Bool { multipath == .confirmed }
+  /// Whether our data is mapped: also before the peer's key is known, which only a DATA_ACK needs.
+  var mapsData: Bool { isMultipath || multipath == .early }
   /// Whether a reset may carry Multipath TCP options.
   var mayUseMultipathOptions: Bool { isMultipath }
 
@@ -316,9 +327,9 @@ final class Connection {
     var fallback: FallbackReason?
     if case .fellBack(let reason) = multipath { fallback = reason }
     return ConnectionDescription(
-      id: id, isMultipath: isMultipath, version: isMultipath ? version : nil, fallback: fallback,
-      localToken: isMultipath ? localToken : nil,
-      remoteToken: isMultipath ? remoteToken : nil, usesChecksum: isMultipath && usesChecksum,
+      id: id, isMultipath: mapsData, version: mapsData ? version : nil, fallback: fallback,
+      localToken: mapsData ? localToken : nil,
+      remoteToken: isMultipath ? remoteToken : nil, usesChecksum: mapsData && usesChecksum,
       acknowledgedByteCount: min(sendUnacknowledged, dataEnd) - 1, writtenByteCount: writtenByteCount,
       receivedByteCount: receivedByteCount, duplicateByteCount: duplicateByteCount,
       subflows: subflows.filter { $0.state != .closed }.map(\.description))

@@ -127,6 +127,16 @@ public struct ConnectionOptions: Sendable {
   /// Whether to ask for DSS checksums (RFC 8684 §3.3.1).
   /// Requirement 8684-3.1-34
   public var checksum = false
+  /// Whether not to compute DSS checksums: where the peer asks for them the connection is plain TCP (RFC 8684 §3.1; version 0
+  /// has no such choice, RFC 6824 §3.1). Without meaning beside ``checksum``.
+  /// Requirement 8684-3.1-46
+  public var refusesChecksum = false
+  /// TCP Fast Open (RFC 7413): whether the data given to ``Endpoint/connect(to:sending:options:at:)`` may leave on the SYN.
+  ///
+  /// Whoever sets it says that the application bears it when that data comes to its peer's twice: a SYN that the network
+  /// repeats late, when the first connection is over, makes another one. It takes a cookie, which the first connection to a
+  /// host asks for; plain TCP and version 1 of Multipath TCP have it.
+  public var fastOpen = false
   /// How addresses are announced under version 0.
   public var version0Announcements = Version0Announcements.plain
   /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1; version 0 has no such flag, and the
@@ -164,6 +174,13 @@ public struct ListenerOptions: Sendable {
   public var versions: MultipathVersions = [.v0, .v1]
   /// The most connections that are open but not yet taken by the application (`accept`).
   public var backlog = 1024
+  /// TCP Fast Open (RFC 7413): the most connections whose SYN brought data with a right cookie and whose handshake is not
+  /// done. Beyond it, and while SYN cookies answer, data of SYNs is not taken; the peer sends it again after the handshake.
+  ///
+  /// 0 gives out no cookies and takes no data. Whoever sets another number says that the application bears it when a
+  /// connection, with the data of its SYN, comes twice. It has such connections before their third ACK, and with Multipath TCP
+  /// before it is certain that they will be: `.fellBack` may follow `.established`.
+  public var fastOpenBacklog = 0
 
   /// The defaults.
   public init() {}
@@ -191,6 +208,11 @@ public struct EndpointConfiguration: Sendable {
   public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
   /// What is remembered of destinations and paths where Multipath TCP failed (RFC 8684 §3.9.3).
   public var peerMemory = PeerMemoryLimits()
+  /// What is kept for TCP Fast Open as a client (RFC 7413 §4.1.3).
+  public var fastOpenMemory = FastOpenMemoryLimits()
+  /// After which time listeners give out Fast Open cookies of another key; those of the last one are good for as long again
+  /// (RFC 7413 §4.1.2).
+  public var fastOpenKeyLifetime: Nanoseconds = .seconds(3600)
   /// Challenge ACKs in a second (RFC 5961 §7), and as many resets, answers from TIME-WAIT and echo replies, each counted
   /// apart. Between half and one and a half times as many are allowed, drawn anew each second.
   public var challengeAcknowledgmentsPerSecond = 1000
@@ -273,6 +295,12 @@ public struct EndpointStatistics: Sendable, Hashable {
   public var cookiesSent = 0
   /// Connections made from a cookie.
   public var cookiesAccepted = 0
+  /// Connections that opened with data on the SYN (RFC 7413), as either side.
+  public var fastOpens = 0
+  /// SYNs with a Fast Open cookie that is none of ours.
+  public var badFastOpenCookies = 0
+  /// SYNs with a right cookie whose data was not taken: too many handshakes of that kind were under way.
+  public var refusedFastOpens = 0
   /// Joins refused: unknown token.
   public var unknownTokens = 0
   /// Joins refused: wrong HMAC.

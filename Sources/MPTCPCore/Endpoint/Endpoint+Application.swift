@@ -9,6 +9,19 @@ extension Endpoint {
   public func connect(
     to remote: TransportAddress, options: ConnectionOptions = ConnectionOptions(), at now: Instant
   ) throws(EndpointError) -> ConnectionID {
+    try connect(to: remote, sending: ByteSlice([]), options: options, at: now).id
+  }
+
+  /// Opens a connection and writes its first data; `.established` or `.closed` says how it went. With
+  /// ``ConnectionOptions/fastOpen``, and a cookie, as much of the data as a segment holds leaves on the SYN; what the peer does
+  /// not take there goes after the handshake, as all of it does otherwise.
+  ///
+  /// - Returns: the connection, and how much of `data` it took, as ``write(_:to:at:)`` does.
+  /// - Throws: ``EndpointError`` when there is no path, no port or no room.
+  public func connect(
+    to remote: TransportAddress, sending data: ByteSlice, options: ConnectionOptions = ConnectionOptions(),
+    at now: Instant
+  ) throws(EndpointError) -> (id: ConnectionID, taken: Int) {
     note(now)
     guard isAnotherHost(remote.address) else { throw .notAnotherHost }
     let (path, address) = try source(for: remote.address, preferred: options.path)
@@ -38,9 +51,10 @@ extension Endpoint {
       connection.end(.lackOfResources, now: now)
       throw .portInUse
     }
-    subflow.sendSyn(now: now)
+    let taken = data.isEmpty ? 0 : connection.write(data)
+    subflow.sendSyn(now: now, fastOpen: connection.fastOpenOffer(for: subflow, now: now))
     reschedule(subflow)
-    return connection.id
+    return (connection.id, taken)
   }
 
   /// Whether an address can be that of a host which is not this one (RFC 1122 §3.2.1.3).

@@ -189,6 +189,7 @@ extension Endpoint {
     let capable = segment.options.multipath.capable
     let versions = listener.options.acceptedVersions
     // RFC 6824 §3.1, flag B: such a SYN asks for something that we do not know, and its sender tries again without.
+    // Requirement 6824-3.1-06
     if let capable, capable.version == 0, versions.contains(.v0), capable.flags.contains(.extensibility) { return }
     if halfOpenCount >= configuration.maximumHalfOpenCount || connectionCount >= configuration.maximumConnectionCount {
       sendCookie(segment, listener, now: now)
@@ -210,7 +211,10 @@ extension Endpoint {
       connection.end(.lackOfResources, now: now)
       return
     }
-    answer(segment, with: subflow, now: now)
+    let isVersion0 = !connection.isFallback && connection.version == .v0
+    answer(
+      segment, with: subflow,
+      fastOpen: fastOpenAnswer(to: segment, listener: index, isVersion0: isVersion0, now: now), now: now)
   }
 
   private func arriveJoin(_ join: MPJoin, _ segment: Segment, following: SequenceNumber?, now: Instant) {
@@ -266,7 +270,9 @@ extension Endpoint {
     connection.options.refusesJoinsToInitialAddress && local == connection.initialTuple.local
   }
 
-  private func answer(_ segment: Segment, with subflow: Subflow, now: Instant) {
+  private func answer(
+    _ segment: Segment, with subflow: Subflow, fastOpen: FastOpenAnswer = FastOpenAnswer(), now: Instant
+  ) {
     halfOpenCount += 1
     subflow.initialReceiveSequenceNumber = segment.header.sequenceNumber
     subflow.receiveNext = 1
@@ -275,7 +281,8 @@ extension Endpoint {
     subflow.sendWindowEdge = 1 + Int(segment.header.window)
     subflow.largestSendWindow = Int(segment.header.window)
     if subflow.isInitial { subflow.connection.sendWindowEdge = 1 + Int(segment.header.window) }
-    subflow.sendSyn(now: now)
+    if fastOpen.takesData { subflow.connection.takeDataOfSyn(segment.payload, on: subflow, now: now) }
+    subflow.sendSyn(now: now, fastOpen: fastOpen.offer)
     reschedule(subflow)
   }
 
@@ -305,6 +312,7 @@ extension Endpoint {
     {
       let refusesJoins = version == .v1 && listener.options.connection.refusesJoinsToInitialAddress
       // A stateless listener cannot promise a checksum that it will have forgotten, nor a token that is taken.
+      // Requirement 8684-3.1-19, 8684-3.1-20, 6824-3.1-12
       for attempt in 0..<SYNCookies.keyAttempts {
         let key = cookies.multipathKey(
           tuple: segment.tuple, clientISN: segment.header.sequenceNumber, cookie: answer.sequenceNumber,

@@ -30,6 +30,9 @@ public final class Endpoint {
       }
     }
   }
+  /// Cookies for TCP Fast Open, and where that failed (RFC 7413 §4.1.3). A host may look at it, keep it, set it again (what
+  /// is beyond ``EndpointConfiguration/fastOpenMemory`` is left out when it is next used), or forget it.
+  public var fastOpenMemory = FastOpenMemory()
   /// Counters since the start.
   public internal(set) var statistics = EndpointStatistics()
 
@@ -75,6 +78,8 @@ public final class Endpoint {
   let timestampOffsets: TimestampOffsets
   var ephemeralPorts: EphemeralPorts
   let cookies: SYNCookies
+  /// The cookies that listeners give out for Fast Open; nil before the first such listener.
+  var fastOpenCookies: FastOpenCookies?
   /// When the last cookie left; nil before the first.
   var cookieSentAt: Instant?
   var reassembler = IPReassembler()
@@ -419,6 +424,7 @@ public final class Endpoint {
   // MARK: Listeners
 
   func addListener(_ address: TransportAddress, _ options: ListenerOptions) -> ListenerID {
+    prepareFastOpen(options)
     let id = ListenerID(nextListenerNumber)
     nextListenerNumber += 1
     listeners.append(Listener(id: id, address: address, options: options))

@@ -1,3 +1,4 @@
+import DequeModule
 import MPTCPPolicy
 import MPTCPWire
 
@@ -36,6 +37,17 @@ struct Listener {
   var options: ListenerOptions
   /// Connections that the application has not shown to know yet.
   var untakenCount = 0
+  /// Connections whose SYN's data was taken, and whose third ACK is awaited.
+  var pendingFastOpenCount = 0
+  /// When such ended in a RST; they count for a while.
+  var fastOpenResets = Deque<Instant>()
+
+  /// How many places of ``ListenerOptions/fastOpenBacklog`` are taken.
+  var fastOpenCount: Int { pendingFastOpenCount + fastOpenResets.count }
+
+  mutating func forgetFastOpenResets(olderThan age: Nanoseconds, at now: Instant) {
+    while let first = fastOpenResets.first, now - first >= age { fastOpenResets.removeFirst() }
+  }
 
   func accepts(_ destination: TransportAddress) -> Bool {
     guard destination.port == address.port, destination.address.family == address.address.family else { return false }

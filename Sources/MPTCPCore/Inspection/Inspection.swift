@@ -115,6 +115,9 @@ extension Endpoint {
     if halfOpenCount != 0 { return "\(halfOpenCount) half open" }
     if let nextDeadline { return "timer at \(nextDeadline)" }
     for listener in listeners where listener.untakenCount != 0 { return "untaken \(listener.untakenCount)" }
+    for listener in listeners where listener.pendingFastOpenCount != 0 {
+      return "fast open requests \(listener.pendingFastOpenCount)"
+    }
     return nil
   }
 

@@ -22,7 +22,7 @@ package struct TransitionCounters: Sendable {
           "closed", "synSent", "synReceived", "established", "finWait1", "finWait2", "closeWait", "closing", "lastAck",
           "timeWait",
         ]
-      case .multipath: ["off", "offered", "keyed", "confirmed", "fellBack"]
+      case .multipath: ["off", "offered", "keyed", "confirmed", "fellBack", "early"]
       case .connection: ["opening", "open", "closed"]
       case .streams:
         [
@@ -147,12 +147,19 @@ extension Connection.Multipath {
     case .keyed: 2
     case .confirmed: 3
     case .fellBack: 4
+    case .early: 5
     }
   }
 
-  /// RFC 8684 §3.7: what has become plain TCP stays it; and what begins as plain TCP, too. A listener is never in between:
-  /// the third ACK that brings the initiator's key also proves that it has the listener's.
-  static func leads(from: Int, to: Int) -> Bool { (1...3).contains(from) && from < to }
+  /// RFC 8684 §3.7: what has become plain TCP stays it; and what begins as plain TCP, too. A listener is in between only
+  /// after it took the data of a SYN (appendix B): the third ACK that brings the initiator's key also proves that it has
+  /// the listener's.
+  static func leads(from: Int, to: Int) -> Bool {
+    switch (from, to) {
+    case (1, 5), (5, 3), (5, 4): true
+    default: (1...3).contains(from) && from < to && to < 5
+    }
+  }
 }
 
 extension Connection.Phase {

@@ -8,6 +8,7 @@ extension FourTuple {
     case multipathKey = 3
     case timestampOffset = 4
     case ephemeralPort = 5
+    case fastOpenCookie = 6
   }
 
   /// SipHash-2-4 of the tuple and of what the purpose adds to it.

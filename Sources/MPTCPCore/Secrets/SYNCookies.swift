@@ -109,6 +109,7 @@ struct SYNCookies {
   }
 
   /// Whether `key` is one that we gave out with `cookie`.
+  /// Requirement 6824-3.1-04
   func isOurs(_ key: Key, tuple: FourTuple, clientISN: SequenceNumber, cookie: SequenceNumber) -> Bool {
     for attempt in 0..<Self.keyAttempts
     where multipathKey(tuple: tuple, clientISN: clientISN, cookie: cookie, attempt: attempt) == key {

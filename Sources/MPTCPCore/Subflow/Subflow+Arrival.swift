@@ -22,8 +22,9 @@ extension Subflow {
 
   private func arriveInSynSent(_ segment: Segment, now: Instant) {
     let flags = segment.flags
-    let acknowledgesSyn = segment.header.acknowledgmentNumber == sequenceNumber(1)
-    if flags.contains(.ack), !acknowledgesSyn {
+    // Of data on the SYN the peer may have taken all, a part or nothing (RFC 7413 §4.2.2).
+    let acknowledgment = segment.header.acknowledgmentNumber - sequenceNumber(0)
+    if flags.contains(.ack), !acknowledgeableOfSyn.contains(acknowledgment) {
       if !flags.contains(.rst) { endpoint.reset(answering: segment, now: now) }
       return
     }
@@ -39,10 +40,11 @@ extension Subflow {
     receiveNext = 1
     takeSynOptions(segment, now: now)
     if flags.contains(.ack) {
-      sendUnacknowledged = 1
-      sendWindowEdge = 1 + Int(segment.header.window)
+      sendUnacknowledged = acknowledgment
+      sendWindowEdge = acknowledgment + Int(segment.header.window)
       sendWindowUpdateSequence = 0
-      sendWindowUpdateAcknowledgment = 1
+      sendWindowUpdateAcknowledgment = acknowledgment
+      connection.synDataAcknowledged(acknowledgment - 1, by: segment, on: self, now: now)
       largestSendWindow = Int(segment.header.window)
       usesECN =
         connection.options.explicitCongestionNotification && synRetransmissions == 0 && flags.contains(.ece)
@@ -108,8 +110,11 @@ extension Subflow {
     unacknowledgedSince = .distantFuture
     consecutiveTimeouts = 0
     lastReceivedAt = now
-    // The window began with our own segment size; the first flight is counted in the one that both can do.
-    connection.congestion.begin(windowSlot, maximumSegmentByteCount: maximumSegmentByteCount)
+    // The window began with our own segment size; the first flight is counted in the one that both can do. Behind a SYN
+    // whose data was taken it may be out already.
+    if sentSegments.isEmpty {
+      connection.congestion.begin(windowSlot, maximumSegmentByteCount: maximumSegmentByteCount)
+    }
     if synRetransmissions > 1 {
       // The path lost more than one SYN (RFC 5681 §3.1, RFC 6928 §2).
       connection.congestion.setWindow(windowSlot, byteCount: maximumSegmentByteCount)
@@ -312,15 +317,14 @@ extension Subflow {
 
   /// The third ACK (RFC 9293 §3.10.7.4, fifth check; RFC 8684 §3.1 and §3.2).
   private func arriveAcknowledgmentOfSyn(_ segment: Segment, now: Instant) -> Bool {
-    guard
-      segment.header.acknowledgmentNumber == sequenceNumber(1)
-        || (sendOffset(segment.header.acknowledgmentNumber) >= 1
-          && sendOffset(segment.header.acknowledgmentNumber) <= sendNext)
-    else {
+    let acknowledgment = sendOffset(segment.header.acknowledgmentNumber)
+    guard acknowledgment >= 1, acknowledgment <= max(sendNext, acknowledgeableOfSyn.upperBound) else {
       endpoint.reset(answering: segment, now: now)
       return false
     }
     guard connection.acceptsThirdAcknowledgment(segment, on: self, now: now) else { return false }
+    // In a simultaneous open the data of our SYN may have been taken too.
+    if isInitiator { connection.synDataAcknowledged(acknowledgment - 1, by: segment, on: self, now: now) }
     sampleHandshake(echo: segment.options.timestamps?.echo, now: now)
     sendUnacknowledged = max(sendUnacknowledged, 1)
     sendWindowUpdateSequence = 0

@@ -136,7 +136,7 @@ extension Subflow {
     for slice in held { sum.add(slice.bytes) }
     let isRight = sum.verifies(
       expected, dsn: connection.receiveDataNumber(mapping.dataOffset),
-      subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset), length: mapping.wireLength)
+      subflowSequenceNumber: receivedMappingNumber(mapping.subflowOffset), length: mapping.wireLength)
     guard isRight else {
       endpoint.statistics.badDataChecksums += 1
       connection.checksumFailed(mapping, on: self, now: now)

@@ -394,7 +394,7 @@ extension Subflow {
   /// Bytes a second, 0 while there is no round trip to divide by.
   var pacingRate: Int {
     // The initial window is meant to leave at once: an answer that fits it is there half a round trip sooner.
-    guard let smoothed = roundTrip.smoothed, acknowledgedByteCount > 0 else { return 0 }
+    guard let smoothed = roundTrip.smoothed, acknowledgedByteCount >= firstMappedOffset else { return 0 }
     return connection.congestion.pacingRate(windowSlot, smoothedRTT: smoothed)
   }
 }

@@ -75,9 +75,9 @@ extension Subflow {
   // MARK: SYN
 
   /// The first SYN or SYN/ACK.
-  func sendSyn(now: Instant) {
+  func sendSyn(now: Instant, fastOpen: FastOpenOffer? = nil) {
     synSentAt = now
-    emitSyn(now: now)
+    emitSyn(now: now, fastOpen: fastOpen)
     retransmitDeadline = min(now + .seconds(1), connectDeadline)
   }
 

@@ -16,7 +16,7 @@ extension Subflow {
 
   /// SYN or SYN/ACK (RFC 9293 §3.5, RFC 8684 §3.1 and §3.2).
   /// Requirement 8684-3.1-01, 8684-3.2-02, 9293-3.7.1-01, 9293-3.7.1-03
-  func emitSyn(now: Instant) {
+  func emitSyn(now: Instant, fastOpen: FastOpenOffer? = nil) {
     var options = TCPOptionBlock()
     let isAnswer = state == .synReceived
     _ = options.append(.maximumSegmentSize(UInt16(clamping: announcedMaximumSegmentByteCount)))
@@ -27,6 +27,7 @@ extension Subflow {
     }
     if !isAnswer || sendsWindowShift { _ = options.append(.windowScale(receiveWindowShift)) }
     if let option = connection.handshakeOption(for: self) { _ = options.append(.multipath(option)) }
+    let payload = fastOpen.flatMap { packFastOpen($0, isAnswer: isAnswer, &options) }
     var flags: TCPFlags = isAnswer ? [.syn, .ack] : [.syn]
     if isAnswer ? usesECN : (connection.options.explicitCongestionNotification && synRetransmissions == 0) {
       flags.formUnion(isAnswer ? [.ece] : [.ece, .cwr])
@@ -38,7 +39,21 @@ extension Subflow {
     sendNext = max(sendNext, 1)
     // What of a plain TCP window the field of a SYN cannot say rides on the first acknowledgement of data.
     if connection.isFallback { lastSentDataWindowEdge = connection.receiveWindowEdge }
-    send(offset: 0, flags: flags, window: window, options: options, payload: nil, segmentByteCount: 0, now: now)
+    send(offset: 0, flags: flags, window: window, options: options, payload: payload, segmentByteCount: 0, now: now)
+  }
+
+  /// The Fast Open option, on the first SYN or SYN/ACK alone (RFC 7413 §4.2), and the data that goes with it. A listener's
+  /// cookie is cut to what MP_CAPABLE leaves; where a SYN has no room for one, there is no Fast Open.
+  /// Requirement 8684-B.1-01, 8684-B.1-02
+  private func packFastOpen(_ offer: FastOpenOffer, isAnswer: Bool, _ options: inout TCPOptionBlock) -> Payload? {
+    guard isAnswer else {
+      guard options.append(.fastOpen(offer.cookie)) else { return nil }
+      return connection.dataOnSyn(offer, optionByteCount: options.byteCount, on: self)
+    }
+    if !options.append(.fastOpen(offer.cookie)) {
+      _ = options.append(.fastOpen(offer.cookie.prefix(FastOpenCookies.shortByteCount)))
+    }
+    return nil
   }
 
   /// An acknowledgement without data. Pending one-shot options ride on it, each segment with as many as fit.
@@ -83,13 +98,13 @@ extension Subflow {
   ) {
     lastDataSentAt = now
     var options = baseOptions(now: now)
-    if connection.isMultipath || declaresInfiniteMapping(mapping) {
+    if connection.mapsData || declaresInfiniteMapping(mapping) {
       let isTight = range.count > fullPayloadByteCount && range.count <= fullestSentPayloadByteCount
       packMapping(mapping, withDataAck: !isTight, &options)
     }
     // SACK takes what room the data leaves in its segment (RFC 6691).
     let spare = payloadByteCount(optionByteCount: options.byteCount) - range.count
-    let tellsHoles = !connection.isMultipath && spare >= 12 && packSack(&options, within: spare)
+    let tellsHoles = !connection.mapsData && spare >= 12 && packSack(&options, within: spare)
     let (first, second) = mapping.bytes(range)
     var flags: TCPFlags = [.ack]
     if push { flags.insert(.psh) }
@@ -138,13 +153,15 @@ extension Subflow {
 
   /// Whether one-shot options may leave: until the peer proves that it has our key, the keys take their place in each
   /// acknowledgement.
-  var maySendOptions: Bool { isFullyEstablished && connection.multipath != .keyed }
+  var maySendOptions: Bool {
+    isFullyEstablished && connection.multipath != .keyed && connection.multipath != .early
+  }
 
   // MARK: Packing of options, in order of precedence
   //
   // Forty octets (RFC 8684 appendix A), packed without padding between them. In this order, each where there is room:
   //   SYN:      segment size 4, SACK permitted 2, timestamps 10, window scale 3, then MP_CAPABLE (4, 12) or MP_JOIN
-  //             (12, 16): at most 35.
+  //             (12, 16): at most 35; then a Fast Open cookie (2 to 18), 8 on a SYN/ACK with MP_CAPABLE.
   //   any other segment:
   //   1. timestamps, 10 (RFC 7323 §3.2: on every segment);
   //   2. MP_FASTCLOSE while its answer is awaited (§3.5), 12, and then nothing else of Multipath TCP;
@@ -174,7 +191,7 @@ extension Subflow {
       // Requirement 8684-3.3.1-27, 8684-3.7-09
       let infinite = DSSMapping(
         dsn: .eight(connection.sendDataNumber(start).rawValue),
-        subflowSequenceNumber: UInt32(truncatingIfNeeded: start), length: 0,
+        subflowSequenceNumber: mappingNumber(start), length: 0,
         checksum: connection.usesChecksum ? 0 : nil)
       _ = options.append(.multipath(.dss(DSS(dataFin: false, dataAck: nil, mapping: infinite))))
       connection.infiniteMappingCarrier = mapping.subflowOffset
@@ -187,10 +204,10 @@ extension Subflow {
     }
     let wire = DSSMapping(
       dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
-      subflowSequenceNumber: UInt32(truncatingIfNeeded: mapping.subflowOffset),
+      subflowSequenceNumber: mappingNumber(mapping.subflowOffset),
       length: UInt16(clamping: mapping.count + (mapping.hasDataFin ? 1 : 0)), checksum: mapping.checksum)
     let dss = DSS(dataFin: mapping.hasDataFin, dataAck: withDataAck ? connection.dataAck() : nil, mapping: wire)
-    if options.append(.multipath(.dss(dss))), withDataAck { noteDataAckSent() }
+    if options.append(.multipath(.dss(dss))), dss.dataAck != nil { noteDataAckSent() }
   }
 
   private func packAcknowledgment(_ options: inout TCPOptionBlock) {

@@ -223,8 +223,11 @@ final class Subflow {
 
   /// Payload and TCP options of a segment towards the peer.
   var maximumSegmentByteCount: Int {
-    max(min(peerMaximumSegmentByteCount, pathMTU - ipHeaderByteCount - 20), 88)
+    max(min(peerMaximumSegmentByteCount, largestSegmentByteCount), 88)
   }
+
+  /// The most that the path towards the peer carries, payload and TCP options.
+  var largestSegmentByteCount: Int { max(pathMTU - ipHeaderByteCount - 20, 88) }
 
   /// Payload of a full segment that carries `optionByteCount` octets of options.
   func payloadByteCount(optionByteCount: Int) -> Int { max(maximumSegmentByteCount - optionByteCount, 48) }
@@ -232,7 +235,7 @@ final class Subflow {
   /// Payload of a full segment as data is sent now: timestamps and a mapping deducted.
   var fullPayloadByteCount: Int {
     var options = usesTimestamps ? 12 : 0
-    if connection.isMultipath { options += connection.mappingOptionByteCount }
+    if connection.mapsData { options += connection.mappingOptionByteCount }
     return payloadByteCount(optionByteCount: options)
   }
 
@@ -261,7 +264,10 @@ final class Subflow {
   }
 
   /// Whether new data may go out on it as far as TCP is concerned.
-  var acceptsData: Bool { (state == .established || state == .closeWait) && isFullyEstablished && !isFinRequested }
+  /// Behind a SYN whose data was taken that is so before the third ACK (RFC 7413 §4.2.2).
+  var acceptsData: Bool {
+    (state == .established || state == .closeWait || state == .synReceived) && isFullyEstablished && !isFinRequested
+  }
 
   var isSynchronized: Bool {
     switch state {

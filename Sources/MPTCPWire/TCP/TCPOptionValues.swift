@@ -101,6 +101,20 @@ public struct FastOpenCookie: Sendable {
     for index in 0..<count { octets[index] = bytes.octet(index) }
   }
 
+  /// A cookie of eight octets, those of `number` in network byte order.
+  public init(_ number: UInt64) {
+    self.init()
+    count = 8
+    for index in 0..<8 { octets[index] = UInt8(truncatingIfNeeded: number >> UInt64(8 * (7 - index))) }
+  }
+
+  /// The first `length` octets, or all where there are no more.
+  public func prefix(_ length: Int) -> FastOpenCookie {
+    var shorter = self
+    shorter.count = min(max(length, 0), count)
+    return shorter
+  }
+
   /// The octet at `index`.
   ///
   /// - Precondition: `index` is in `0 ..< count`.

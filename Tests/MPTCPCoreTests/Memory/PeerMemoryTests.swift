@@ -121,6 +121,7 @@ import Testing
 
   // MARK: The endpoint
 
+  // Requirement 8684-3.9.3-02, 8684-3.1-53
   @Test func whereTheOptionIsWhatGetsSYNsLostTheNextConnectionLeavesItOut() throws {
     let pair = Pair([quick])
     var syns: [Bool] = []
@@ -179,6 +180,7 @@ import Testing
     #expect(script.endpoint.peerMemory == PeerMemory())
   }
 
+  // Requirement 8684-3.9.3-02
   @Test func threeDestinationsMakeThePathTheSuspect() throws {
     let script = Script()
     for side in 1...4 {

@@ -37,10 +37,11 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
   }
 
-  // Requirement 8684-3.7-18, 8684-3.7-26
-  @Test func onTheOnlySubflowAWrongChecksumIsSignalledByMPFailUntilThePeerUnderstands() throws {
+  // Requirement 8684-3.7-18, 8684-3.7-26, 6824-3.6-03
+  @Test(arguments: [MPTCPVersion.v0, .v1])
+  func onTheOnlySubflowAWrongChecksumIsSignalledByMPFailUntilThePeerUnderstands(version: MPTCPVersion) throws {
     let script = Script()
-    let connection = try ScriptedConnection.established(by: script, checksum: true)
+    let connection = try ScriptedConnection.established(by: script, checksum: true, version: version)
     connection.initial.send(
       [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(10, from: 10), isWrong: true)],
       payload: octets(10, from: 10))

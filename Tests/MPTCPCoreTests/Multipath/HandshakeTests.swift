@@ -323,8 +323,9 @@ import Testing
   }
 
   /// A key whose token another connection of the host has is drawn again (RFC 8684 §3.1).
-  // Requirement 8684-3.1-15, 8684-3.1-17
-  @Test func aKeyWhoseTokenIsTakenIsNotUsed() throws {
+  // Requirement 8684-3.1-15, 8684-3.1-17, 6824-3.1-12
+  @Test(arguments: [MPTCPVersion.v0, .v1])
+  func aKeyWhoseTokenIsTakenIsNotUsed(version: MPTCPVersion) throws {
     let script = Script(entropy: Stutter())
     _ = try script.endpoint.listen(on: TransportAddress(.anyV4, 80), at: script.now)
     var keys = Set<Key>()
@@ -332,7 +333,8 @@ import Testing
       let subflow = ScriptedSubflow(
         script, path: 0, local: TransportAddress(Pair.address(0, 1, .v4), Port(4000 + port)),
         remote: TransportAddress(Pair.address(0, 0, .v4), 80))
-      subflow.send(.syn, [.capable(MPCapable())])
+      let theirs = version == .v0 ? Key(UInt64(port)) : nil
+      subflow.send(.syn, [.capable(MPCapable(version: version.rawValue, senderKey: theirs))])
       keys.insert(try #require(subflow.take(where: \.isSynAck)?.capable?.senderKey))
     }
     #expect(keys.count == 20)

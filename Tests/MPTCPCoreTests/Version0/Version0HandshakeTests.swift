@@ -25,6 +25,7 @@ import Testing
       remote: TransportAddress(Pair.address(0, 0, .v4), 80))
   }
 
+  // Requirement 6824-3.1-05, 6824-3.1-07
   @Test(arguments: [false, true])
   func theSynCarriesOurKeyAndTheThirdAckBoth(checksum: Bool) throws {
     let script = Script()
@@ -52,6 +53,7 @@ import Testing
   }
 
   /// RFC 6824 §3.6: MP_CAPABLE and a DSS do not fit together.
+  // Requirement 6824-3.6-01
   @Test func theThirdAckIsEmptyAndTheFirstDataHasADSS() throws {
     let script = Script()
     let id = try script.endpoint.connect(
@@ -97,6 +99,7 @@ import Testing
     #expect(script.connectionEvents.contains(.established(isMultipath: false)))
   }
 
+  // Requirement 6824-3.1-13
   @Test func aThirdAckWithoutOptionsMakesItTCP() throws {
     let script = Script()
     let connection = try #require(
@@ -119,6 +122,7 @@ import Testing
   }
 
   /// RFC 6824 §3.1: bit A where either side asks, bit B makes the SYN nothing, of C to H exactly one comes back.
+  // Requirement 6824-3.1-06, 6824-3.1-07, 6824-3.1-08, 6824-3.1-11
   @Test func flagsAreNegotiatedAsVersion0HasThem() throws {
     let asked = Script()
     var options = lonely
@@ -149,6 +153,7 @@ import Testing
     #expect(engine(many)?.peerRefusesInitialAddress == false)
   }
 
+  // Requirement 6824-3.1-08
   @Test func anAnswerThatDoesNotFitMakesItTCP() throws {
     for flags in [MPCapableFlags(rawValue: 0x03), MPCapableFlags(rawValue: 0x20), [.hmac, .extensibility], []] {
       let script = Script()
@@ -185,6 +190,7 @@ import Testing
     #expect(script.endpoint.tokens.count == 1)
   }
 
+  // Requirement 8684-3.1-07
   @Test func aListenerForVersion0AloneAnswersAVersion1SynAsTCP() throws {
     let script = Script()
     var listen = ListenerOptions()
@@ -195,6 +201,7 @@ import Testing
     #expect(try #require(subflow.take(where: \.isSynAck)).multipath.isEmpty)
   }
 
+  // Requirement 6824-3.1-04
   @Test func aCookieOpensVersion0FromTheKeysOfTheThirdAck() throws {
     var configuration = EndpointConfiguration()
     configuration.maximumHalfOpenCount = 0
@@ -237,6 +244,7 @@ import Testing
   }
 
   /// RFC 6824 knows no MP_TCPRST.
+  // Requirement 6824-3.2-03, 6824-8-01
   @Test func resetsSayNoReason() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, version: .v0)

@@ -43,6 +43,7 @@ import Testing
     #expect(script.connectionEvents.contains(.addressAnnounced(AddressID(7), TransportAddress(address, 80))))
   }
 
+  // Requirement 6824-3.4.1-05, 6824-3.4.1-06
   @Test func whatIsSaidAgainOnAnotherSubflowOpensNothingMore() throws {
     let script = Script()
     let connection = try opened(script, meshed)
@@ -81,6 +82,7 @@ import Testing
     #expect(!joins(script, to: address).isEmpty)
   }
 
+  // Requirement 6824-3.4.1-03
   @Test(arguments: [Version0Announcements.plain, .authenticated])
   func ourAddressesAreSaidOnAllSubflowsAFewTimes(mode: Version0Announcements) throws {
     let script = Script(paths: 3)
@@ -123,6 +125,7 @@ import Testing
 
   // MARK: MP_PRIO (§3.3.8)
 
+  // Requirement 6824-3.3.8-02, 6824-3.3.8-03
   @Test func aPriorityWithAnAddressIDIsForAllSubflowsOfThatAddress() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, version: .v0)
@@ -136,6 +139,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.subflows.map(\.isBackup) == [true, false, false])
   }
 
+  // Requirement 6824-3.3.8-02
   @Test(arguments: [MPTCPVersion.v0, .v1])
   func ourPriorityForAnAddressNamesItInVersion0Alone(version: MPTCPVersion) throws {
     let script = Script()
@@ -156,6 +160,7 @@ import Testing
 
   // MARK: DSS (§3.3)
 
+  // Requirement 6824-3.3-01
   @Test func aChecksumThatWasNotAgreedOnIsIgnored() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, version: .v0)
@@ -165,6 +170,7 @@ import Testing
     #expect(try connection.readAll() == octets(5))
   }
 
+  // Requirement 6824-3.3-02
   @Test func aMissingChecksumResetsTheSubflowWithoutAReason() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true, version: .v0)
@@ -174,6 +180,7 @@ import Testing
   }
 
   /// RFC 6824 §3.3.1 does not say that a mapping touches its segment.
+  // Requirement 6824-3.3.1-01
   @Test func aMappingMayComeBehindTheOneOfLaterBytes() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, version: .v0)
@@ -191,6 +198,7 @@ import Testing
 
   // MARK: MP_FAIL (§3.6)
 
+  // Requirement 6824-3.6-03
   @Test func mpFailIsNotAnsweredByAnother() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true, version: .v0)
@@ -217,6 +225,7 @@ import Testing
     return (script, connection, second)
   }
 
+  // Requirement 6824-3.5-01, 6824-3.5-03
   @Test func anAbortSaysFastCloseOnOneSubflowAndResetsTheOthers() throws {
     let (script, connection, _) = try aborted()
     let sent = script.takeAll()
@@ -234,6 +243,7 @@ import Testing
     #expect(script.endpoint.connectionCount == 0)
   }
 
+  // Requirement 6824-3.5-01
   @Test(arguments: [false, true])
   func theAnswerToAFastCloseEndsIt(isCrossing: Bool) throws {
     let (script, connection, second) = try aborted()
@@ -259,6 +269,7 @@ import Testing
     #expect(script.takeAll().isEmpty)
   }
 
+  // Requirement 6824-3.5-02
   @Test func aFastCloseIsAnsweredWithPlainResetsOnAllSubflows() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, version: .v0)
@@ -273,6 +284,7 @@ import Testing
   }
 
   /// Version 0 has no reasons, and believes none that somebody adds: the join may be tried again.
+  // Requirement 6824-8-01
   @Test func aReasonOnAResetIsNotBelieved() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, version: .v0)

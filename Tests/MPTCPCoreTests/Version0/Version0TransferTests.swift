@@ -38,6 +38,7 @@ import Testing
     Meeting(client: .disabled, server: [.v0, .v1], expected: nil),
   ]
 
+  // Requirement 8684-3.1-04, 8684-3.1-05, 8684-3.1-07, 6824-3.1-13
   @Test(arguments: meetings)
   func theVersionIsWhatBothSpeakAndTheApplicationSeesOneConnection(meeting: Meeting) throws {
     let pair = Pair([quick, slow])
@@ -79,6 +80,7 @@ import Testing
     for endpoint in pair.endpoints { #expect(endpoint.leak() == nil) }
   }
 
+  // Requirement 8684-3.1-06
   @Test(arguments: [MultipathVersions.v0, []])
   func whatWasLearntSparesTheNextConnectionTheDetour(server: MultipathVersions) throws {
     let pair = Pair([quick])
