@@ -24,6 +24,29 @@ let package = Package(
         .product(name: "MPTCPWire", package: "swift-multipath"),
       ],
       swiftSettings: [.treatAllWarnings(as: .error)]),
+    .executableTarget(
+      name: "coupled-bench",
+      dependencies: [
+        .product(name: "MPTCPLink", package: "swift-multipath"),
+        .product(name: "MPTCPSimulator", package: "swift-multipath"),
+        .product(name: "MPTCPWire", package: "swift-multipath"),
+      ],
+      swiftSettings: [.treatAllWarnings(as: .error)]),
   ],
   swiftLanguageModes: [.v6]
 )
+
+#if os(Linux)
+  package.targets.append(
+    .executableTarget(
+      name: "scale-bench",
+      dependencies: [
+        .product(name: "MPTCPCore", package: "swift-multipath"),
+        .product(name: "MPTCPLink", package: "swift-multipath"),
+        .product(name: "MPTCPPolicy", package: "swift-multipath"),
+        .product(name: "MPTCPSimulator", package: "swift-multipath"),
+        .product(name: "MPTCPWire", package: "swift-multipath"),
+        "CMalloc",
+      ],
+      swiftSettings: [.treatAllWarnings(as: .error)]))
+#endif

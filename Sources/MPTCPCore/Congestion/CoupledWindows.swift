@@ -31,6 +31,7 @@ extension CongestionController {
   /// Compares all windows with that of `slot` by rate; nil while the subflow's round-trip time is not known.
   ///
   /// - Parameter time: the round-trip time, in microseconds, at which they are compared; the subflow's own where nil.
+  /// Requirement 6356-2-01, 6356-2-02, 6356-2-03, 8684-3.3.7-02
   final func relativeWindows(_ slot: Int, at time: Int? = nil) -> RelativeWindows? {
     guard windows[slot].isCounted else { return nil }
     let time = time ?? windows[slot].microseconds

@@ -1,0 +1,104 @@
+import MPTCPLink
+import MPTCPWire
+import Testing
+
+@testable import MPTCPSimulator
+
+/// The three goals of RFC 6356 §2 on small paths, with bounds that uncoupled windows miss. `coupled-bench` has the figures
+/// on larger ones, with their spread (docs/congestion.md).
+@Suite struct CoupledTests {
+  /// Transfers that last as long as the run; the first is Multipath TCP, and those behind it are NewReno on one path each.
+  private struct Flows {
+    /// The bottlenecks' rates in kbit/s.
+    var trunks: [Int]
+    /// Over which bottleneck each path of the first flow leads.
+    var paths: [Int]
+    /// How many NewReno flows each bottleneck carries besides.
+    var rivals: [Int]
+
+    static let roundTrip = Nanoseconds.milliseconds(40)
+
+    func scenario(_ control: String, isMultipath: Bool) -> Scenario {
+      var scenario = Scenario()
+      scenario.seed = 7
+      scenario.duration = .seconds(70)
+      scenario.sampleInterval = nil
+      for (number, rate) in trunks.enumerated() {
+        let forward = LinkConfiguration(
+          bitsPerSecond: rate * 1000, delay: Self.roundTrip / 2, jitter: .milliseconds(2), queueByteCount: rate * 5)
+        scenario.links.append(
+          Scenario.SharedLink(
+            name: "trunk\(number)",
+            Scenario.DuplexLink(forward, back: LinkConfiguration(delay: Self.roundTrip / 2))))
+      }
+      func add(_ client: String, over paths: [Int], _ control: String) {
+        for (number, trunk) in paths.enumerated() {
+          scenario.paths.append(
+            Scenario.Path(
+              between: "\(client).path\(number)", "server", link: Scenario.DuplexLink(LinkConfiguration()),
+              shared: ["trunk\(trunk)"]))
+        }
+        var transfer = Scenario.Transfer(client: "\(client).path0", server: "server")
+        transfer.name = client
+        transfer.uploadByteCount = 1 << 40
+        transfer.clientOptions.multipath = isMultipath && client == "first"
+        transfer.clientOptions.congestionControl = control
+        transfer.serverOptions = transfer.clientOptions
+        transfer.start = .milliseconds(Int64(scenario.transfers.count) * 130)
+        scenario.transfers.append(transfer)
+      }
+      add("first", over: isMultipath ? paths : Array(paths.prefix(1)), control)
+      for (trunk, count) in rivals.enumerated() {
+        for number in 0..<count { add("rival\(trunk)x\(number)", over: [trunk], "newreno") }
+      }
+      return scenario
+    }
+
+    /// What each flow, each path and each bottleneck carried in the last minute, in octets.
+    func run(_ control: String, isMultipath: Bool = true) throws -> (flows: [Int], paths: [Int], trunks: [Int]) {
+      let simulation = try Simulation(scenario(control, isMultipath: isMultipath))
+      simulation.run(until: .seconds(10))
+      let before = simulation.results
+      simulation.run()
+      let after = simulation.results
+      #expect(after.failure == nil)
+      func carried(_ results: SimulationResults) -> [Int] {
+        results.links.filter { $0.name.hasPrefix("trunk") && !$0.isBack }.map(\.delivered.byteCount)
+      }
+      return (
+        zip(before.connections, after.connections).map { $1.uploaded - $0.uploaded },
+        zip(before.paths, after.paths).map { $1.delivered[0].byteCount - $0.delivered[0].byteCount },
+        zip(carried(before), carried(after)).map { $1 - $0 }
+      )
+    }
+  }
+
+  /// Two subflows and one TCP over one bottleneck: both flows have about the same, and together all of it.
+  // Requirement 6356-2-02, 8684-3.3.7-02
+  @Test(arguments: ["lia", "olia", "balia"])
+  func aSharedBottleneckIsSharedAsWithOneTCP(control: String) throws {
+    let carried = try Flows(trunks: [2000], paths: [0, 0], rivals: [1]).run(control)
+    let ratio = Double(carried.flows[0]) / Double(carried.flows[1])
+    #expect((0.6...1.5).contains(ratio), "\(ratio)")
+    #expect(carried.trunks[0] > 2_000_000 / 8 * 60 * 9 / 10)
+  }
+
+  /// A bottleneck of its own for each of the two paths, with a TCP on each: not less than the better path alone gives.
+  // Requirement 6356-2-01
+  @Test(arguments: ["lia", "olia", "balia"])
+  func twoPathsAreWorthTheBetterOneAtLeast(control: String) throws {
+    let flows = Flows(trunks: [2000, 800], paths: [0, 1], rivals: [1, 1])
+    let worth = try Double(flows.run(control).flows[0]) / Double(flows.run("newreno", isMultipath: false).flows[0])
+    #expect(worth > 0.85, "\(worth)")
+  }
+
+  /// Three TCPs on the first path and one on the second: the data goes over the second.
+  // Requirement 6356-2-03
+  @Test(arguments: ["lia", "olia", "balia"])
+  func dataMovesOffTheCongestedPath(control: String) throws {
+    let carried = try Flows(trunks: [1500, 1500], paths: [0, 1], rivals: [3, 1]).run(control)
+    let rivals = carried.flows[1...3].reduce(0, +) / 3
+    #expect(Double(carried.paths[0]) < 0.6 * Double(rivals), "\(carried.paths[0]) \(rivals)")
+    #expect(carried.paths[1] > 2 * carried.paths[0])
+  }
+}
