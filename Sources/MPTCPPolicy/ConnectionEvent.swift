@@ -26,6 +26,23 @@ public enum ConnectionEvent: Sendable, Hashable {
   case pathRecovered(SubflowID)
   /// The connection became plain TCP for good (RFC 8684 §3.7).
   case fellBack(FallbackReason)
+  /// Something is amiss on the way of a subflow and may pass: nothing ends by it (RFC 9293 §3.9.1.8). Each kind is told
+  /// once until the peer acknowledges again, however many messages routers send.
+  case softError(SubflowID, SoftError)
+}
+
+/// What is amiss on the way of a subflow (RFC 9293 §3.8.3, §3.9.2.2).
+/// Requirement 9293-3.9.1-06
+public enum SoftError: Sendable, Hashable {
+  /// Three retransmissions in a row went unanswered: the bound R1 of RFC 9293 §3.8.3.
+  case retransmissions
+  /// A router or the peer's host says that it cannot be reached (ICMP destination unreachable), with the code of the
+  /// address family.
+  case unreachable(code: UInt8)
+  /// A router dropped a segment whose hops were used up, or fragments did not all come (ICMP time exceeded).
+  case timeExceeded(code: UInt8)
+  /// Somebody on the way makes no sense of a header (ICMP parameter problem).
+  case parameterProblem(code: UInt8)
 }
 
 /// Why a connection ended.

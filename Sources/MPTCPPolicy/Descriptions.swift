@@ -109,6 +109,10 @@ public struct ConnectionDescription: Sendable, Hashable {
   public var isMultipath: Bool
   /// The version of Multipath TCP that it speaks; nil for plain TCP.
   public var version: MPTCPVersion?
+  /// The ends of the initial subflow, also when that is gone: what an application that knows nothing of subflows takes for
+  /// the connection's (RFC 8684 §4).
+  /// Requirement 8684-4-10
+  public var initialTuple: FourTuple
   /// Why it is plain TCP, where it asked for Multipath TCP.
   public var fallback: FallbackReason?
   /// Our token.
@@ -130,14 +134,15 @@ public struct ConnectionDescription: Sendable, Hashable {
 
   /// Makes a description; see the properties.
   public init(
-    id: ConnectionID, isMultipath: Bool, version: MPTCPVersion? = nil, fallback: FallbackReason?, localToken: Token?,
-    remoteToken: Token?,
-    usesChecksum: Bool, acknowledgedByteCount: Int, writtenByteCount: Int, receivedByteCount: Int,
+    id: ConnectionID, isMultipath: Bool, version: MPTCPVersion? = nil, initialTuple: FourTuple,
+    fallback: FallbackReason?, localToken: Token?, remoteToken: Token?, usesChecksum: Bool, acknowledgedByteCount: Int,
+    writtenByteCount: Int, receivedByteCount: Int,
     duplicateByteCount: Int, subflows: [SubflowDescription]
   ) {
     self.id = id
     self.isMultipath = isMultipath
     self.version = version
+    self.initialTuple = initialTuple
     self.fallback = fallback
     self.localToken = localToken
     self.remoteToken = remoteToken

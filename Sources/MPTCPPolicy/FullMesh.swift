@@ -134,6 +134,7 @@ public struct FullMesh: PathPolicy, Hashable {
     min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
   }
 
+  /// Requirement 8684-3.4-01, 8684-3.4-02, 8684-3.9.1-01, 8684-6-02
   private mutating func openMissingSubflows(_ view: PolicyView, _ commands: inout [PathCommand]) {
     var count = view.subflows.count
     var wake: Instant?
@@ -141,10 +142,15 @@ public struct FullMesh: PathPolicy, Hashable {
       for remote in view.remoteAddresses where local.leads(to: remote.address.address) {
         // Behind a NAT the initiator's initial address is not where it can be reached; only announced ones are.
         if !view.isInitiator && remote.id == .initial { continue }
+        // An announcement and a join of the peer's from the same address are told by the ID: a NAT may show another
+        // address (RFC 8684 §3.2, §3.4).
+        // Requirement 8684-3.2-06
         let exists = view.subflows.contains {
           $0.path == local.path && $0.tuple.local.address == local.address
-            && $0.tuple.remote.address == remote.address.address
-            && ($0.tuple.remote.port == remote.address.port || !$0.isInitiator)
+            && ($0.isInitiator
+              ? $0.tuple.remote == remote.address
+              : $0.tuple.remote.address == remote.address.address
+                || (remote.id != .initial && $0.remoteAddressID == remote.id))
         }
         if exists { continue }
         if let attempt = attempts.first(where: {

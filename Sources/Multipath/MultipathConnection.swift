@@ -344,7 +344,7 @@ public actor MultipathConnection {
       waits[.opening].wakeAll()
       publish(event)
     case .subflowEstablished, .subflowClosed, .addressAnnounced, .addressRemoved, .priorityChanged, .pathStalled,
-      .pathRecovered, .fellBack:
+      .pathRecovered, .fellBack, .softError:
       publish(event)
     }
   }

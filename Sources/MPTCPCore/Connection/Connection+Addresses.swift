@@ -3,7 +3,9 @@ import MPTCPWire
 
 // Our addresses: their IDs, and what the peer is told of them.
 extension Connection {
-  /// Our addresses, each with its ID in this connection: 0 for the initial subflow's.
+  /// Our addresses, each with its ID in this connection: 0 for the initial subflow's. What the peer has is the connection's
+  /// too: nothing is shared among those to one host.
+  /// Requirement 8684-4-09
   func localAddresses() -> [LocalAddress] {
     var addresses: [LocalAddress] = []
     for path in endpoint.paths {

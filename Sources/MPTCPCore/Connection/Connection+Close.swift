@@ -216,6 +216,10 @@ extension Connection {
     // one, and ordinary mappings, each under its checksum, lose nothing. So neither do we send one there nor take one.
     guard canFallBack(on: subflow), mapping.dataOffset == mapping.subflowOffset, mapping.dataOffset <= receiveNext
     else {
+      // What waits behind the failed data, and was not DATA_ACKed either, comes again with it. What other subflows at work
+      // have brought passed checksums of its own.
+      // Requirement 8684-3.7-22
+      if isOnlySubflow(subflow) { reassembly = ReassemblyQueue() }
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now,
         as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: .fail(fail))
@@ -228,7 +232,9 @@ extension Connection {
     subflow.mustAcknowledge = true
   }
 
-  /// MP_FAIL of the peer: its data ends here for the other subflows, and on the only one plain TCP begins.
+  /// MP_FAIL of the peer: its data ends here for the other subflows, and on the only one plain TCP begins. Nothing that
+  /// was not DATA_ACKed counts as arrived: it goes over the next subflow.
+  /// Requirement 8684-3.7-15
   func peerFailed(_ option: MPFail, on subflow: Subflow, now: Instant) {
     guard isMultipath, isOnlySubflow(subflow), subflow.isSynchronized else { return }
     // Only version 1 answers with another MP_FAIL (RFC 8684 §3.7; RFC 6824 §3.6 has the infinite mapping say it all).

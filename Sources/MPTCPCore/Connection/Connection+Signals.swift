@@ -43,7 +43,9 @@ extension Connection {
     }
     if let dss = signals.dss {
       // A box that cuts segments may leave the options on the first part only: one without says nothing after this.
-      if subflow.isInitial, subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset { isMappingKnownToPeer = true }
+      if subflow.isInitial, subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset {
+        isMappingKnownToPeer = true
+      }
       take(dss, of: segment, on: subflow, now: now)
     }
     guard subflow.state != .closed else { return }
@@ -254,6 +256,7 @@ extension Connection {
     let address = TransportAddress(option.address, option.port ?? subflow.tuple.remote.port)
     if let index = remoteAddresses.firstIndex(where: { $0.id == option.addressID }) {
       // An ID keeps its address; a new port, or a repetition, invites another attempt.
+      // Requirement 8684-3.4.1-21, 8684-3.4.1-23
       guard remoteAddresses[index].address.address == address.address else { return }
       remoteAddresses[index].address = address
     } else {

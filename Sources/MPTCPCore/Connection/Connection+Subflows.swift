@@ -156,11 +156,10 @@ extension Connection {
     guard subflow.state != .closed else { return }
     fastOpenUnanswered(subflow, now: now)
     let wasTaken = fastOpen == .taken && !subflow.isSynchronized
+    // Its data is kept up to here, also what has been DATA_ACKed over others: until then its repetitions go on.
+    // Requirement 8684-3.3.6-07, 8684-3.3.6-09, 8684-3.3.6-10
     if subflow.isSynchronized {
-      // RFC 8684 §3.6: what has arrived over others meanwhile is too much to send here once more.
-      let isElsewhere = subflow.sentMappings.first.map { $0.dataOffset + $0.count <= sendUnacknowledged } ?? false
-      subflow.emitReset(
-        reason: isElsewhere ? .tooMuchOutstandingData : .unacceptablePerformance, isTransient: true, now: now)
+      subflow.emitReset(reason: .unacceptablePerformance, isTransient: true, now: now)
     }
     drop(subflow, reason: reason, now: now)
     guard subflows.isEmpty else { return }

@@ -327,8 +327,8 @@ final class Connection {
     var fallback: FallbackReason?
     if case .fellBack(let reason) = multipath { fallback = reason }
     return ConnectionDescription(
-      id: id, isMultipath: mapsData, version: mapsData ? version : nil, fallback: fallback,
-      localToken: mapsData ? localToken : nil,
+      id: id, isMultipath: mapsData, version: mapsData ? version : nil, initialTuple: initialTuple,
+      fallback: fallback, localToken: mapsData ? localToken : nil,
       remoteToken: isMultipath ? remoteToken : nil, usesChecksum: mapsData && usesChecksum,
       acknowledgedByteCount: min(sendUnacknowledged, dataEnd) - 1, writtenByteCount: writtenByteCount,
       receivedByteCount: receivedByteCount, duplicateByteCount: duplicateByteCount,

@@ -1,6 +1,6 @@
 /// Where a connection's two streams stand: the closing states of RFC 9293 §3.3.2 at the data level (RFC 8684 §3.3.3 and
 /// appendix D, where their names begin with M_). A plain TCP connection goes through the same states, by its FINs.
-/// Requirement 8684-3.3.3-13, 8684-3.3.3-15
+/// Requirement 8684-3.3.3-13, 8684-3.3.3-15, 8684-D-02, 8684-D-04
 enum DataState: CaseIterable {
   /// Neither stream has ended; the handshake counts here too.
   case established

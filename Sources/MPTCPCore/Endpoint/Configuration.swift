@@ -145,6 +145,12 @@ public struct ConnectionOptions: Sendable {
   public var refusesJoinsToInitialAddress = false
   /// Whether to ask for ECN (RFC 3168 §6.1.1); a listener always agrees to it.
   public var explicitCongestionNotification = false
+  /// The differentiated services code point of the connection's segments, 0 to 63 (RFC 2474 §3); higher bits are left out.
+  /// Requirement 9293-3.9.1-07
+  public var differentiatedServicesCodePoint: UInt8 = 0
+  /// The hop limit (IPv4: time to live) of the connection's segments; 0 would reach nobody and counts as 1.
+  /// Requirement 9293-3.9.2-01
+  public var hopLimit: UInt8 = 64
   /// Idle time before a keep-alive probe (RFC 9293 §3.8.4); nil sends none.
   /// Requirement 9293-3.8.4-01, 9293-3.8.4-02, 9293-3.8.4-04, 9293-3.8.4-05
   public var keepAlive: Nanoseconds?

@@ -6,7 +6,8 @@ extension Endpoint {
   /// Builds the packet of a segment and puts it into the outbox.
   func output(
     header: TCPHeader, options: TCPOptionBlock, from source: IPAddress, to destination: IPAddress, on pathID: PathID,
-    first: ByteSlice?, second: ByteSlice?, segmentByteCount: Int, isECNCapable: Bool, now: Instant
+    first: ByteSlice?, second: ByteSlice?, segmentByteCount: Int, trafficClass: UInt8 = 0, hopLimit: UInt8 = 64,
+    now: Instant
   ) {
     guard let pathIndex = pathIndex(pathID) else { return }
     let payloadByteCount = (first?.count ?? 0) + (second?.count ?? 0)
@@ -14,7 +15,7 @@ extension Endpoint {
     packetIdentification &+= 1
     let ip = IPHeader(
       source: source, destination: destination, protocolNumber: IPProtocol.tcp,
-      payloadByteCount: tcpByteCount + payloadByteCount, trafficClass: isECNCapable ? 2 : 0,
+      payloadByteCount: tcpByteCount + payloadByteCount, trafficClass: trafficClass, hopLimit: hopLimit,
       identification: UInt32(packetIdentification))
     var sum = InternetChecksum()
     sum.add(
@@ -83,7 +84,7 @@ extension Endpoint {
     }
     output(
       header: header, options: options, from: segment.tuple.local.address, to: segment.tuple.remote.address,
-      on: segment.path, first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
+      on: segment.path, first: nil, second: nil, segmentByteCount: 0, now: now)
   }
 
   // MARK: ICMP
@@ -99,8 +100,8 @@ extension Endpoint {
     }
     switch message {
     case .echoRequest: answerEcho(packet, ip, on: path, now: now)
-    case .destinationUnreachable, .packetTooBig, .timeExceeded: takeError(message, now: now)
-    case .echoReply, .parameterProblem, .neighbor, .other: break
+    case .destinationUnreachable, .packetTooBig, .timeExceeded, .parameterProblem: takeError(message, now: now)
+    case .echoReply, .neighbor, .other: break
     }
   }
 
@@ -132,7 +133,15 @@ extension Endpoint {
       reschedule(subflow)
       return
     }
-    // Unreachable and time exceeded are soft errors once the subflow is open (RFC 5461); a SYN is given up.
+    // Soft errors once the subflow is open (RFC 5461): the application is told, and nothing else happens. A SYN is given
+    // up where nobody can be reached.
+    // Requirement 9293-3.9.2.2-04
+    switch message {
+    case .destinationUnreachable(let code, _, _): subflow.tell(.unreachable(code: code))
+    case .timeExceeded(let code, _): subflow.tell(.timeExceeded(code: code))
+    case .parameterProblem(let code, _, _): subflow.tell(.parameterProblem(code: code))
+    case .echoRequest, .echoReply, .packetTooBig, .neighbor, .other: break
+    }
     guard subflow.state == .synSent, case .destinationUnreachable(let code, _, _) = message else { return }
     let isHard = quotation.header.source.family == .v4 ? (code == 2 || code == 3) : (code == 1 || code == 4)
     if isHard || subflow.synRetransmissions > 0 {

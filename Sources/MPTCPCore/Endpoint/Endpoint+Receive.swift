@@ -165,7 +165,7 @@ extension Endpoint {
         sourcePort: segment.tuple.local.port, destinationPort: segment.tuple.remote.port,
         sequenceNumber: entry.sendNext, acknowledgmentNumber: entry.receiveNext, flags: [.ack], window: 0),
       options: options, from: segment.tuple.local.address, to: segment.tuple.remote.address,
-      on: PathID(entry.path), first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
+      on: PathID(entry.path), first: nil, second: nil, segmentByteCount: 0, now: now)
     return nil
   }
 
@@ -334,7 +334,7 @@ extension Endpoint {
         sequenceNumber: answer.sequenceNumber, acknowledgmentNumber: segment.header.sequenceNumber + 1,
         flags: [.syn, .ack], window: 65_535),
       options: block, from: segment.tuple.local.address, to: segment.tuple.remote.address, on: segment.path,
-      first: nil, second: nil, segmentByteCount: 0, isECNCapable: false, now: now)
+      first: nil, second: nil, segmentByteCount: 0, now: now)
   }
 
   private static let cookieWindowShift: UInt8 = 9

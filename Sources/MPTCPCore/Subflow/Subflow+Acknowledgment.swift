@@ -53,6 +53,7 @@ extension Subflow {
     if samplesDelivery { completeSample(roundTrip: sample, now: now) }
 
     if isProgress {
+      toldSoftErrors = 0
       if isStalled { recoverFromStall(now: now) }
       if advancedByteCount > 0 {
         roundTrip.resetBackOff()
@@ -226,6 +227,7 @@ extension Subflow {
       roundTrip.sample(sample, at: now)
       rack.hasSampleSinceProbe = true
     } else if let minimum = roundTrip.minimum, sample < minimum - minimum / 8 {
+      // Requirement 8985-6-03
       // Less than the path can do; a small segment may take a little less than the least that full ones took.
       return false
     }

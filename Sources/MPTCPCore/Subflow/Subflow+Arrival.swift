@@ -88,6 +88,7 @@ extension Subflow {
     lastReceivedAt = now
   }
 
+  /// Requirement 7323-3-03
   func sampleHandshake(echo: UInt32?, now: Instant) {
     if synRetransmissions == 0 {
       if synSentAt != .distantFuture { roundTrip.sample(now - synSentAt, at: now) }

@@ -153,6 +153,7 @@ extension Subflow {
       return
     }
     consecutiveTimeouts += 1
+    if consecutiveTimeouts == Self.firstBound { tell(.retransmissions) }
     if join != nil, isInitiator, !isFullyEstablished {
       repeatJoinProof(now: now)
       return
@@ -190,6 +191,7 @@ extension Subflow {
 
   /// What is out lies behind the edge of the peer's window, which has shrunk or which only our FIN has passed: its
   /// repetition is a probe of the window (RFC 9293 §3.8.6.1), and says nothing about the path.
+  /// Requirement 9293-3.8.6-04
   private func probeWithHead(now: Instant) {
     guard let first = sentSegments.first else { return }
     consecutiveTimeouts = 0

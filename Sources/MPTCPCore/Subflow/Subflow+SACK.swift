@@ -2,6 +2,8 @@ import MPTCPWire
 
 // What the peer reports behind holes (RFC 2018, RFC 2883), in the list of what was sent.
 extension Subflow {
+  /// Blocks outside of what is outstanding are ignored, or tell of a repetition where they lie before it.
+  /// Requirement 2018-5-02
   func processSack(
     _ blocks: SACKBlocks, acknowledgment: Int, _ delivery: inout Delivery, now: Instant
   ) {

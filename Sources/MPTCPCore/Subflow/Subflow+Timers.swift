@@ -20,6 +20,7 @@ extension Subflow {
     }
     if paceDeadline <= now { paceDeadline = .distantFuture }
     if samplesDelivery { noteApplicationLimit() }
+    // Requirement 8985-6-06
     if reorderDeadline <= now {
       reorderDeadline = .distantFuture
       if detectLoss(isDuplicate: false, advanced: false, delivered: 0, now: now) { rearmRetransmission(now: now) }
@@ -58,6 +59,24 @@ extension Subflow {
     return now - silentSince >= limit
   }
 
+  /// R1 of RFC 9293 §3.8.3: so many retransmissions in a row are worth a word to the application.
+  /// Requirement 9293-3.8.3-06, 9293-3.8.3-07
+  static let firstBound = 3
+
+  /// Tells the application of trouble that may pass, once for each kind until there is progress.
+  func tell(_ error: SoftError) {
+    let kind: UInt8 =
+      switch error {
+      case .retransmissions: 1
+      case .unreachable: 2
+      case .timeExceeded: 4
+      case .parameterProblem: 8
+      }
+    guard toldSoftErrors & kind == 0 else { return }
+    toldSoftErrors |= kind
+    connection.emit(.softError(id, error))
+  }
+
   /// Whether the peer takes nothing of what is out: its window has closed before it, or shrunk.
   var isPeerWindowClosed: Bool { sendWindowEdge <= sendUnacknowledged }
 
@@ -88,6 +107,7 @@ extension Subflow {
 
   func retransmitSyn(now: Instant) {
     synRetransmissions += 1
+    if synRetransmissions == Self.firstBound { tell(.retransmissions) }
     // An application waits for as long as it says (RFC 9293 §3.8.3, MUST-23 wants three minutes to be possible); nobody
     // waits for a join, nor for what may be a forged SYN.
     // Requirement 9293-3.8.3-05
@@ -116,6 +136,7 @@ extension Subflow {
 
   // MARK: Zero windows (RFC 9293 §3.8.6.1)
 
+  /// Requirement 9293-3.8.6.1-03
   func armPersist(now: Instant) {
     guard persistDeadline == .distantFuture, isOpen else { return }
     let base = roundTrip.retransmissionTimeout

@@ -117,8 +117,9 @@ extension Subflow {
       tellsHoles: tellsHoles, now: now)
   }
 
-  /// A segment that the peer must answer with an acknowledgement: one octet before the window (RFC 9293 §3.8.4).
-  /// Requirement 9293-3.8.4-07
+  /// A segment that the peer must answer with an acknowledgement: one octet before the window (RFC 9293 §3.8.4). It
+  /// carries no data, and like all such segments no ECN-capable codepoint.
+  /// Requirement 9293-3.8.4-07, 3168-6.1-06
   func emitProbe(now: Instant) {
     // The peer drops it before it looks at its options: nothing that is said once rides on it, and nothing counts as
     // said.
@@ -364,6 +365,7 @@ extension Subflow {
     endpoint.output(
       header: header, options: options, from: tuple.local.address, to: tuple.remote.address, on: path,
       first: payload?.first, second: payload?.second, segmentByteCount: segmentByteCount,
-      isECNCapable: isECNCapable, now: now)
+      trafficClass: connection.options.differentiatedServicesCodePoint << 2 | (isECNCapable ? 2 : 0),
+      hopLimit: max(connection.options.hopLimit, 1), now: now)
   }
 }

@@ -35,6 +35,7 @@ final class Subflow {
   var sendUnacknowledged = 0
   var sendNext = 0
   /// The right edge of the peer's window, as an offset; Multipath TCP never moves it back.
+  /// Requirement 9293-3.1-02
   var sendWindowEdge = 0
   var sendWindowUpdateSequence = 0
   var sendWindowUpdateAcknowledgment = 0
@@ -157,6 +158,8 @@ final class Subflow {
   var unacknowledgedSince = Instant.distantFuture
   var lastReceivedAt = Instant.zero
   var consecutiveTimeouts = 0
+  /// A bit for each kind of soft error that the application has heard of since the last progress.
+  var toldSoftErrors: UInt8 = 0
 
   // Counters
   var sentByteCount = 0

@@ -107,7 +107,8 @@ extension Simulation {
       notePlain(index)
     case .subflowEstablished(let subflow): if !subflow.isInitial { talkers[index].subflowCount += 1 }
     case .readable: break
-    case .subflowClosed, .addressAnnounced, .addressRemoved, .priorityChanged, .pathStalled, .pathRecovered: return
+    case .subflowClosed, .addressAnnounced, .addressRemoved, .priorityChanged, .pathStalled, .pathRecovered, .softError:
+      return
     }
     act(index)
   }

@@ -28,6 +28,18 @@
     }
   }
 
+  extension SoftError {
+    /// The trouble in words that fit behind "subflow 1: ".
+    public var words: String {
+      switch self {
+      case .retransmissions: "nobody answers; trying on"
+      case .unreachable(let code): "said to be unreachable (ICMP code \(code)); trying on"
+      case .timeExceeded(let code): "said to be too far away (ICMP code \(code)); trying on"
+      case .parameterProblem(let code): "somebody on the way makes no sense of a header (ICMP code \(code)); trying on"
+      }
+    }
+  }
+
   extension FallbackReason {
     /// The reason in words that fit behind "plain TCP from now on: ".
     public var words: String {

@@ -37,6 +37,7 @@ extension IPHeader {
   }
 
   /// RFC 791 §3.1.
+  /// Requirement 9293-3.9.2-02
   private init(v4 bytes: RawSpan, allowsCutPayload: Bool) throws(WireError) {
     guard bytes.byteCount >= 20 else { throw WireError(.ipHeader, .truncated, at: 0) }
     let header = Int(bytes.octet(0) & 0xf) * 4

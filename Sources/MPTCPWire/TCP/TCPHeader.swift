@@ -40,6 +40,7 @@ public struct TCPHeader: Hashable, Sendable {
   /// The control bits.
   public var flags: TCPFlags
   /// The window as in the header, not scaled.
+  /// Requirement 9293-3.1-01
   public var window: UInt16
   /// The urgent pointer, with ``TCPFlags/urg``.
   public var urgentPointer: UInt16
@@ -80,6 +81,7 @@ public struct TCPHeader: Hashable, Sendable {
     destinationPort = Port(segment.be16(2))
     sequenceNumber = SequenceNumber(segment.be32(4))
     acknowledgmentNumber = SequenceNumber(segment.be32(8))
+    // Requirement 9293-3.1-12
     flags = TCPFlags(rawValue: offsetAndFlags & 0x1ff)
     window = segment.be16(14)
     checksum = segment.be16(16)

@@ -239,6 +239,7 @@ struct NetcatSession {
     case .pathStalled(let id): return "subflow \(id.rawValue): stalled"
     case .pathRecovered(let id): return "subflow \(id.rawValue): recovered"
     case .fellBack(let reason): return "plain TCP from now on: \(reason.words)"
+    case .softError(let id, let error): return "subflow \(id.rawValue): \(error.words)"
     case .established, .readable, .writable, .closed: return nil
     }
   }

@@ -192,4 +192,62 @@ import Testing
     #expect(script.endpoint.readableByteCount(connection.id) == 0)
     #expect(script.closeReason == nil)
   }
+
+  /// MP_FAIL names a number in the midst of what we have sent: whatever the subflow has acknowledged behind it counts for
+  /// nothing, and goes over the next one.
+  // Requirement 8684-3.7-15
+  @Test func whatFollowsTheNumberOfAnMPFailIsSentAgain() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
+    let second = try #require(connection.join())
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    second.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(6000)), to: connection.id, at: script.now)
+    let sent = script.takeAll().filter { $0.path == 1 && !$0.payload.isEmpty }
+    #expect(sent.count > 3)
+    for packet in sent { second.note(packet) }
+    let edge = sent[0].payload.count + 1
+    // All of it is here on the subflow, the first segment whole; the second is not what was sent.
+    second.send(.ack, [connection.dataAck(edge)])
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == edge - 1)
+    second.send([.rst, .ack], [.fail(MPFail(dsn: connection.engineNumber(edge).rawValue))])
+    var again = Array(repeating: false, count: 6001)
+    for _ in 0..<100 {
+      for packet in script.takeAll() where packet.path == 0 && !packet.payload.isEmpty {
+        connection.initial.note(packet)
+        let start = try #require(connection.mapped(by: packet))
+        #expect(packet.payload == octets(packet.payload.count, from: start - 1))
+        for offset in start..<(start + packet.payload.count) { again[offset] = true }
+      }
+      connection.initial.send(.ack, [connection.dataAck(edge)])
+      script.pass(.milliseconds(100))
+    }
+    // What was never sent waits for the DATA_ACK of a part of a segment.
+    let end = 1 + sent.reduce(0) { $0 + $1.payload.count }
+    #expect(again[edge..<end].allSatisfy { $0 })
+    #expect(!again[..<edge].contains(true))
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == edge - 1)
+  }
+
+  /// On the only subflow, in data that is not contiguous: what was held behind the failed data goes with it.
+  // Requirement 8684-3.7-22
+  @Test func whatWaitsBehindTheNumberOfOurMPFailIsDiscarded() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script, checksum: true)
+    let second = try #require(connection.join())
+    // Twenty octets that wait for the ten before them came over a subflow that is gone.
+    connection.send(octets(20, from: 30), at: 21, on: second)
+    second.send([.rst, .ack])
+    connection.initial.send(
+      [.ack, .psh], [connection.mapping(at: 11, subflowOffset: 11, octets(10, from: 10), isWrong: true)],
+      payload: octets(10, from: 10))
+    #expect(connection.initial.take(where: \.isReset)?.fail?.dsn == connection.number(11).rawValue)
+    let third = try #require(connection.join(port: 4100))
+    connection.send(octets(10, from: 10), at: 11, on: third)
+    #expect(try connection.readAll() == octets(10, from: 10))
+    #expect(connection.acknowledged(by: try #require(script.takeAll().last { $0.dss?.dataAck != nil })) == 21)
+    connection.send(octets(20, from: 30), at: 21, on: third)
+    #expect(try connection.readAll() == octets(20, from: 30))
+  }
 }

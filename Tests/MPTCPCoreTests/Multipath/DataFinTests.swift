@@ -51,6 +51,7 @@ import Testing
     #expect(script.closeReason == .finished)
   }
 
+  // Requirement 8684-D-02
   @Test func endsThatCross() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -111,7 +112,7 @@ import Testing
 
   /// TIME-WAIT at both levels (RFC 8684 §3.3.3): the subflow's answers the FIN that comes again, the connection's the
   /// DATA_FIN, for as long as the subflow has not reached CLOSED.
-  // Requirement 8684-3.3.3-15
+  // Requirement 8684-3.3.3-15, 8684-D-04
   @Test(arguments: [true, false])
   func aDataFinThatComesAgainInTimeWaitIsDataAcknowledgedAgain(withFin: Bool) throws {
     let script = Script()

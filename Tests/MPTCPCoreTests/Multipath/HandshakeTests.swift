@@ -290,7 +290,7 @@ import Testing
     }
   }
 
-  // Requirement 8684-3.1-38
+  // Requirement 8684-3.1-38, 8684-3.2-23
   @Test func ourFlagCRefusesJoinsToTheInitialAddressAndPort() throws {
     let script = Script()
     var options = lonely
@@ -298,7 +298,12 @@ import Testing
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: options))
     connection.send(octets(1), at: 1)
     _ = script.takeAll()
-    #expect(connection.join(to: connection.initial.remote) == nil)
+    let refused = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 4001), remote: connection.initial.remote)
+    let token = connection.engineKey.token()
+    refused.send(.syn, [.join(.syn(backup: false, addressID: AddressID(2), token: token, nonce: 1))])
+    let answer = try #require(script.take { $0.isReset })
+    #expect(answer.resetReason == .administrativelyProhibited)
     #expect(connection.join(port: 4002) != nil)
   }
 

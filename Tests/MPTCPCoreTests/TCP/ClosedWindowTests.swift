@@ -114,4 +114,84 @@ import Testing
     _ = puppet.take()
     #expect(puppet.read() == [UInt8](repeating: 1, count: 20_000))
   }
+
+  /// What was sent before the window shrank is repeated as far as the window goes (SHLD-16).
+  // Requirement 9293-3.8.6-04
+  @Test func oldDataWithinAWindowThatShrankIsRepeated() throws {
+    let puppet = try opened(window: 10_000)
+    let start = puppet.expected
+    puppet.write(6000)
+    #expect(puppet.takeData().reduce(0) { $0 + $1.payload.count } == 6000)
+    puppet.expected = start
+    puppet.send(window: 3000)
+    puppet.wait(.seconds(5))
+    let again = puppet.take()
+    #expect(again.contains { $0.tcp.sequenceNumber == start && !$0.payload.isEmpty })
+    puppet.expected = start + 1460
+    puppet.send(window: 3000)
+    puppet.wait(.seconds(5))
+    #expect(puppet.take().contains { $0.tcp.sequenceNumber == start + 1460 })
+  }
+
+  /// A segment from before does not open the window that a later one has closed, whatever order they arrive in.
+  // Requirement 9293-3.8.6-06
+  @Test func theWindowOfAnOlderSegmentDoesNotCount() throws {
+    let puppet = try opened(window: 10_000)
+    puppet.send(offset: 1, window: 2920, payload: [2])
+    puppet.send(window: 60_000, payload: [1])
+    _ = puppet.take()
+    puppet.write(20_000)
+    #expect(puppet.takeData().reduce(0) { $0 + $1.payload.count } == 2920)
+    // Nor one with an older acknowledgement; a newer one does.
+    puppet.sequence = puppet.sequence + 2
+    puppet.send(window: 0)
+    puppet.send(acknowledging: -1460, window: 60_000)
+    #expect(puppet.takeData().isEmpty)
+    puppet.send(window: 4380)
+    #expect(puppet.takeData().reduce(0) { $0 + $1.payload.count } == 4380)
+  }
+
+  // Requirement 9293-3.8.6.1-03, 9293-3.8.6.1-04
+  @Test func theFirstProbeComesAfterTheRetransmissionTimeout() throws {
+    let puppet = try Puppet(options: Puppet.plain)
+    #expect(puppet.open(roundTrip: .milliseconds(300)))
+    _ = puppet.take()
+    puppet.send(window: 0)
+    puppet.write(1000)
+    // One round trip of 300 ms: 300 + 4 × 150 (RFC 6298 §2.2).
+    puppet.wait(.milliseconds(880))
+    #expect(puppet.take().isEmpty)
+    puppet.wait(.milliseconds(40))
+    #expect(puppet.take().count == 1)
+  }
+
+  /// A probe may arrive at a host that has no room for it: nothing is to say that it met congestion (RFC 3168 §6.1.6).
+  // Requirement 3168-6.1-06
+  @Test func probesOfAWindowAreNotECNCapable() throws {
+    for closing in [0, 1, 700] as [UInt16] {
+      var options = Puppet.plain
+      options.explicitCongestionNotification = true
+      let puppet = try Puppet(options: options)
+      puppet.window = closing
+      puppet.send([.syn, .ece, .cwr], options: puppet.synOptions)
+      puppet.expected = try #require(puppet.take().last).tcp.sequenceNumber + 1
+      puppet.sequence = puppet.sequence + 1
+      puppet.send()
+      puppet.write(3000)
+      let first = puppet.takeData()
+      #expect(first.reduce(0) { $0 + $1.payload.count } <= Int(closing))
+      puppet.send(window: 0)
+      puppet.write(3000)
+      var probes = 0
+      for _ in 0..<20 {
+        puppet.wait(.seconds(1))
+        for probe in puppet.take() {
+          probes += 1
+          #expect(probe.ip.trafficClass & 3 == 0)
+          puppet.send(window: 0)
+        }
+      }
+      #expect(probes > 2)
+    }
+  }
 }

@@ -179,4 +179,31 @@ import Testing
     puppet.send(window: 4000)
     #expect(puppet.takeData().contains { $0.payload.count == 1460 })
   }
+
+  /// Without PSH, with Nagle's algorithm, with a window of crumbs: it leaves at the latest when nothing is in flight, and
+  /// what came is there to be read.
+  // Requirement 9293-3.9.1-04
+  @Test func nothingIsKeptBackForGood() throws {
+    var options = Puppet.plain
+    options.noDelay = false
+    let puppet = try Puppet(options: options)
+    #expect(puppet.open())
+    _ = puppet.take()
+    puppet.write(1000)
+    puppet.write(10)
+    #expect(puppet.takeData().map(\.payload.count) == [1000])
+    puppet.send()
+    #expect(puppet.takeData().map(\.payload.count) == [10])
+    puppet.send(window: 5)
+    puppet.write(20)
+    let start = puppet.expected
+    for _ in 0..<40 where puppet.expected - start < 20 {
+      puppet.wait(.milliseconds(500))
+      _ = puppet.takeData()
+      puppet.send(window: 5)
+    }
+    #expect(puppet.expected - start == 20)
+    puppet.sendNext([1, 2, 3], [.ack])
+    #expect(puppet.read() == [1, 2, 3])
+  }
 }

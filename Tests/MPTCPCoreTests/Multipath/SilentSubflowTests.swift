@@ -1,0 +1,55 @@
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+@testable import MPTCPCore
+
+/// A subflow that tells nothing any more beside one that works (RFC 8684 §3.3.6).
+@Suite struct SilentSubflowTests {
+  /// Until its bound it repeats its octets under their numbers, though the other has brought them; then it is reset for its
+  /// performance, sooner than TCP would give it up, and the connection goes on.
+  // Requirement 8684-3.3.6-07, 8684-3.3.6-08, 8684-3.3.6-09, 8684-3.3.6-10
+  @Test(arguments: [true, false])
+  func itIsResetForItsPerformanceWhenItsBoundIsReached(isDeliveredElsewhere: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    // The first subflow is to be spared, so the second carries the data.
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(1000)), to: connection.id, at: script.now)
+    let sent = try #require(second.take { !$0.payload.isEmpty })
+    let number = second.offset(of: sent)
+    let start = script.now
+    var reset: WirePacket?
+    var resetAfter = Nanoseconds.zero
+    var repetitions = 0
+    while reset == nil, script.now - start < .seconds(60) {
+      script.pass(.milliseconds(100))
+      for packet in script.takeAll() {
+        if packet.path == 0 {
+          connection.initial.note(packet)
+        } else if packet.isReset {
+          reset = packet
+          resetAfter = script.now - start
+        } else if !packet.payload.isEmpty {
+          repetitions += 1
+          #expect(second.offset(of: packet) == number)
+          #expect(packet.payload == octets(1000))
+        }
+      }
+      // The peer's other subflow lives, and has or has not got the data at the connection's level.
+      connection.initial.send(.ack, [connection.dataAck(isDeliveredElsewhere ? 1001 : 1)])
+    }
+    #expect(reset?.resetReason == .unacceptablePerformance)
+    #expect(repetitions > 3)
+    #expect((15...25).contains(resetAfter.seconds), "\(resetAfter.seconds)")
+    #expect(ConnectionOptions().userTimeout > .seconds(25))
+    #expect(script.closeReason == nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+    connection.send(octets(10), at: 11)
+    #expect(try connection.readAll() == octets(10))
+  }
+}
