@@ -25,7 +25,7 @@ demo:
 test: setup-tests lint tools test-fast test-conformance test-fuzz test-interop
 
 # The tests that live in real time: beside hundreds that only compute they would wait for a thread for a minute.
-TIMED := (MPTCPStack|Multipath|Tool)Tests[.]
+TIMED := ^(MPTCPStack|Multipath|Tool)Tests[.]
 
 # Debug, so that assertions, overflow checks and exclusivity checks are on. What a connection costs in memory is measured
 # in a process of its own.
