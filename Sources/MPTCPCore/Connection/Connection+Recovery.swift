@@ -75,6 +75,8 @@ extension Connection {
   }
 
   func sendReinjections(now: Instant) {
+    // The timer decides, not a path that comes back.
+    if !reinjections.isEmpty, mayPeerBePlain { return reinjections.removeAll() }
     while let next = reinjections.first {
       var range = next.range
       if range.lowerBound < sendUnacknowledged { range = min(sendUnacknowledged, range.upperBound)..<range.upperBound }
@@ -144,10 +146,8 @@ extension Connection {
         && subflow.sentMappings.contains { $0.dataOffset <= head && head < $0.dataOffset + $0.count }
     }
     guard !isInFlight, reinjections.isEmpty else { return }
-    if head == firstMappedOffset, hasDoubtfulAcknowledgment, let only = subflows.first(where: \.isInitial),
-      isOnlySubflow(only)
-    {
-      // The peer has our first data and never says so: sent again, it would be new data to a peer that is plain TCP.
+    if mayPeerBePlain, let only = subflows.first(where: \.isInitial) {
+      // It never says that it has our data as Multipath TCP.
       if canFallBack(on: only) {
         fallBack(.optionMissingOnData, now: now)
       } else {

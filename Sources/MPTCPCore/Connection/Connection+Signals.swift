@@ -24,14 +24,8 @@ extension Connection {
       let first = firstMappedOffset
       guard subflow.sendUnacknowledged > subflow.firstMappedOffset, !isMappingKnownToPeer else { return }
       if canFallBack(on: subflow), sendUnacknowledged == first, sendNext > first {
-        // One with SACK blocks proves nothing: they may have needed the room.
-        if segment.options.sack == nil {
-          fallBack(.optionMissingOnData, now: now)
-        } else if !subflow.hasReceivedDSS {
-          hasDoubtfulAcknowledgment = true
-          // To a peer that is plain TCP, what is sent again would be new data: the timer decides, not a path that comes back.
-          reinjections.removeAll()
-        }
+        // One with SACK blocks proves nothing: they may have needed the room. Then the timer decides.
+        if segment.options.sack == nil { fallBack(.optionMissingOnData, now: now) }
       } else if subflow.isInitial, sendUnacknowledged == first, sendNext > first, segment.options.sack == nil {
         // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run side
         // by side. Sent again here, our data would be new data to a peer that is plain TCP.

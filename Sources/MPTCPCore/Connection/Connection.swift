@@ -104,8 +104,6 @@ final class Connection {
   /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
   /// does for Linux, which then answers a failure with RST.
   var isLinear = true
-  /// The peer, of whom no DSS came yet, acknowledged data without one where SACK blocks may have needed the room.
-  var hasDoubtfulAcknowledgment = false
   /// A segment of the peer's with a DSS acknowledged our first octet: it knows its mapping, and does not fall back unsaid
   /// any more.
   var isMappingKnownToPeer = false
@@ -318,6 +316,15 @@ final class Connection {
   /// Whether the connection can go on as plain TCP on `subflow` (RFC 8684 §3.7).
   /// Requirement 8684-3.7-21
   func canFallBack(on subflow: Subflow) -> Bool { isLinear && subflow.isInitial && isOnlySubflow(subflow) }
+
+  /// The peer has acknowledged our first data on the only subflow, and not with a DSS. It may have met them without their
+  /// mapping and be plain TCP now, whatever DSSs it had sent before: sent again, the data would be new data to it.
+  var mayPeerBePlain: Bool {
+    guard !isMappingKnownToPeer, isMultipath, sendUnacknowledged == firstMappedOffset, sendNext > firstMappedOffset,
+      let initial = subflows.first(where: \.isInitial), isOnlySubflow(initial)
+    else { return false }
+    return initial.sendUnacknowledged > initial.firstMappedOffset
+  }
 
   func hasOtherUsableSubflow(than subflow: Subflow) -> Bool {
     subflows.contains { $0 !== subflow && $0.acceptsData && !$0.isStalled }

@@ -17,6 +17,183 @@ struct FoundScenario: Sendable, CustomTestStringConvertible {
 struct FoundScenarioTests {
   static let found: [FoundScenario] = [
     FoundScenario(
+      "A box takes keys off data: a peer that has sent mappings becomes plain TCP, behind a path that is down",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "23ms",
+            "pathDown": "a"
+          },
+          {
+            "at": "1327ms",
+            "pathUp": "a"
+          }
+        ],
+        "paths": [
+          {
+            "back": "8mbit,2100us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "strip": {
+                  "on": [
+                    "data"
+                  ],
+                  "option": "mptcp.capable",
+                  "shortensHeader": true
+                }
+              }
+            ],
+            "link": "39mbit,2100us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 516004989734192,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "23625B",
+            "options": {
+              "keepAlive": "7s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "3s"
+            },
+            "upload": "1B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A box takes keys off data: a peer that has sent mappings becomes plain TCP, behind a line that is cut",
+      """
+      {
+        "duration": "1800s",
+        "hosts": [
+          {
+            "interfaces": [
+              {
+                "family": "ipv6",
+                "name": "a"
+              },
+              {
+                "name": "b"
+              }
+            ],
+            "name": "client",
+            "offload": false
+          },
+          {
+            "interfaces": [
+              {
+                "family": "ipv6",
+                "name": "a"
+              }
+            ],
+            "name": "server"
+          }
+        ],
+        "paths": [
+          {
+            "back": "5mbit,500us,down=23ms,up=849ms",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "strip": {
+                  "on": [
+                    "data"
+                  ],
+                  "option": "mptcp.capable"
+                }
+              }
+            ],
+            "link": "8mbit,5900us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 439299886084931,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "5681B",
+            "options": {
+              "keepAlive": "5s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "15s"
+            },
+            "upload": "2525B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A box takes keys off data: a peer that has sent mappings becomes plain TCP, behind both",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "69ms",
+            "pathDown": "a"
+          },
+          {
+            "at": "945ms",
+            "pathUp": "a"
+          }
+        ],
+        "paths": [
+          {
+            "back": "20mbit,1900us,down=13ms,up=144ms",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "strip": {
+                  "on": [
+                    "data"
+                  ],
+                  "option": "mptcp.capable"
+                }
+              }
+            ],
+            "link": "20mbit,1900us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2137666217185093,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "13187B",
+            "options": {
+              "keepAlive": "14s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "11s"
+            },
+            "upload": "1648B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
       "Bytes without a mapping that wait behind others in version 0, on one of two paths",
       """
       {
