@@ -83,8 +83,11 @@ extension Simulation {
     var problem: String?
     hosts[talkers[index].host].endpoint.forEachEstablishedSubflow(of: myID) { tuple in
       let reversed = FourTuple(local: tuple.remote, remote: tuple.local)
-      if let found = hosts[talkers[index ^ 1].host].endpoint.connection(of: reversed), found != otherID {
-        problem = "subflow \(tuple) is another connection's at the other end"
+      let other = hosts[talkers[index ^ 1].host].endpoint
+      guard let found = other.connection(of: reversed), found != otherID else { return }
+      // Where the other end has lost the connection, a SYN that comes again begins a handshake, which the answer ends.
+      other.forEachEstablishedSubflow(of: found) {
+        if $0 == reversed { problem = "subflow \(tuple) is another connection's at the other end" }
       }
     }
     return problem

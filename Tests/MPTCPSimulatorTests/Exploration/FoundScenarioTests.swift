@@ -17,6 +17,58 @@ struct FoundScenario: Sendable, CustomTestStringConvertible {
 struct FoundScenarioTests {
   static let found: [FoundScenario] = [
     FoundScenario(
+      "A SYN comes again to a host that has lost the connection",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "112ms",
+            "interfaceRemoved": "server.a"
+          },
+          {
+            "at": "262ms",
+            "interfaceAdded": "server.a"
+          }
+        ],
+        "paths": [
+          {
+            "back": "30mbit,900us,loss=4%",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "replay": {
+                  "after": "733ms",
+                  "chance": "2.7%",
+                  "direction": "forward"
+                }
+              }
+            ],
+            "link": "34mbit,1900us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2046824505388716,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "keepAlive": "1s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "18s"
+            },
+            "upload": "1B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
       "A box takes keys off data: a peer that has sent mappings becomes plain TCP, behind a path that is down",
       """
       {
