@@ -22,7 +22,7 @@ extension Connection {
     if signals.isEmpty {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
       let first = firstMappedOffset
-      guard subflow.sendUnacknowledged > subflow.firstMappedOffset, !isMappingKnownToPeer else { return }
+      guard !isMappingKnownToPeer, subflow.sendUnacknowledged > subflow.firstMappedOffset else { return }
       if canFallBack(on: subflow), sendUnacknowledged == first, sendNext > first {
         // One with SACK blocks proves nothing: they may have needed the room. Then the timer decides.
         if segment.options.sack == nil { fallBack(.optionMissingOnData, now: now) }
@@ -37,7 +37,9 @@ extension Connection {
     }
     if let dss = signals.dss {
       // A box that cuts segments may leave the options on the first part only: one without says nothing after this.
-      if subflow.isInitial, subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset {
+      if !isMappingKnownToPeer, subflow.isInitial,
+        subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
+      {
         isMappingKnownToPeer = true
       }
       take(dss, of: segment, on: subflow, now: now)

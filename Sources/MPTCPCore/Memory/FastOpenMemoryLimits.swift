@@ -18,11 +18,6 @@ public struct FastOpenMemoryLimits: Sendable, Hashable {
 
   /// For how long Fast Open is left after so many failures in a row.
   func delay(after failures: Int) -> Nanoseconds {
-    var delay = min(firstDelay, longestDelay)
-    for _ in 1..<max(failures, 1) {
-      guard delay <= longestDelay - delay else { return longestDelay }
-      delay = delay + delay
-    }
-    return delay
+    firstDelay.doubled(after: failures, atMost: longestDelay)
   }
 }

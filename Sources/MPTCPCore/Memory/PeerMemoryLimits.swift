@@ -21,11 +21,6 @@ public struct PeerMemoryLimits: Sendable, Hashable {
 
   /// For how long MP_CAPABLE is withheld after so many failures in a row.
   func delay(after failures: Int) -> Nanoseconds {
-    var delay = min(firstDelay, longestDelay)
-    for _ in 1..<max(failures, 1) {
-      guard delay <= longestDelay - delay else { return longestDelay }
-      delay = delay + delay
-    }
-    return delay
+    firstDelay.doubled(after: failures, atMost: longestDelay)
   }
 }

@@ -31,7 +31,7 @@ extension SimulationCommand {
       exploration, from: numbers.lowerBound, seconds: seconds,
       processorSeconds: Self.processorSeconds - processorStart)
     if status == nil { try writeFailures(of: exploration, into: &results) }
-    try show(results)
+    try show(results, lines: ExplorationReport(results).lines)
     if let status { throw ExitCode(status.rawValue) }
     if results.violations > 0 { throw ExitCode(ExitStatus.unproven.rawValue) }
   }
@@ -76,23 +76,6 @@ extension SimulationCommand {
       let text = String(decoding: try encoder.encode(small.scenario), as: UTF8.self) + "\n"
       try SimulationRecording.write(text, to: path, "--output")
       results.failures[index].file = path
-    }
-  }
-
-  private func show(_ results: ExplorationResults) throws {
-    let text: [UInt8]
-    if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys]
-      text = try [UInt8](encoder.encode(results)) + [UInt8(ascii: "\n")]
-    } else {
-      text = ExplorationReport(results).lines.flatMap { Array(($0 + "\n").utf8) }
-    }
-    do {
-      try writeAll(ByteSlice(text), to: STDOUT_FILENO)
-    } catch {
-      StandardError.say("\(error)")
-      throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
   }
 }

@@ -80,7 +80,7 @@ struct SimulationCommand: AsyncParsableCommand {
     simulation.checkInvariants()
     let recording = try SimulationRecording(of: simulation, pcapng: pcapng, trace: trace)
     runWithProgress(simulation)
-    let results = simulation.results
+    var results = simulation.results
     try recording.finish(at: simulation.now)
     if let plot { try SimulationRecording.write(SimulationPicture(results).svg, to: plot, "--plot") }
     if simulation.isFinished {
@@ -88,7 +88,8 @@ struct SimulationCommand: AsyncParsableCommand {
       simulation.settle()
       simulation.checkRest()
     }
-    try show(results, failure: simulation.failure)
+    results.failure = simulation.failure
+    try show(results, lines: SimulationReport(results).lines)
     if simulation.failure != nil { throw ExitCode(ExitStatus.unproven.rawValue) }
     if !results.isFinished {
       StandardError.say("\(file): not everything was over after the scenario's duration; give it a longer one")
@@ -143,16 +144,15 @@ struct SimulationCommand: AsyncParsableCommand {
     StandardError.clear()
   }
 
-  private func show(_ results: SimulationResults, failure: String?) throws {
-    var results = results
-    results.failure = failure
+  /// Prints results: for programs where `--json` says so, otherwise `lines`.
+  func show(_ results: some Encodable, lines: @autoclosure () -> [String]) throws {
     let text: [UInt8]
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys]
       text = try [UInt8](encoder.encode(results)) + [UInt8(ascii: "\n")]
     } else {
-      text = SimulationReport(results).lines.flatMap { Array(($0 + "\n").utf8) }
+      text = lines().flatMap { Array(($0 + "\n").utf8) }
     }
     do {
       try writeAll(ByteSlice(text), to: STDOUT_FILENO)
