@@ -102,11 +102,19 @@ static int64_t writable_count(const struct connection *connection, const struct 
   return options->send_bytes - connection->sent;
 }
 
+// Whether the SYN, which may have taken data along, has no answer yet: shutdown would take it all back.
+static bool is_opening(const struct connection *connection) {
+  struct sockaddr_storage address;
+  socklen_t length = sizeof address;
+  return getpeername(connection->fd, (struct sockaddr *)&address, &length) < 0 && errno == ENOTCONN;
+}
+
 static bool write_some(struct connection *connection, const struct options *options, double now) {
   if (connection->writing_ended || now < connection->write_resumes) return false;
   int64_t waiting = writable_count(connection, options);
   if (waiting == 0) return false;
   if (waiting < 0) {
+    if (options->fast_open && !connection->reading_ended && is_opening(connection)) return false;
     take_facts(connection, options);
     if (!options->keep_writing_open && shutdown(connection->fd, SHUT_WR) < 0 && errno != ENOTCONN)
       fail(connection, errno);

@@ -111,7 +111,7 @@ static void step(struct loop *loop, struct connection *connection, double now) {
 static bool open_connection(struct loop *loop) {
   const struct options *options = loop->options;
   const struct endpoint *to = &options->endpoints[loop->opened % options->endpoint_count];
-  int fd = open_socket(options, to->storage.ss_family);
+  int fd = open_socket(options, to->storage.ss_family, false);
   if (fd < 0) return false;
   const int on = 1;
   if (options->has_source) {
@@ -156,7 +156,7 @@ static bool open_listeners(struct loop *loop) {
   const struct options *options = loop->options;
   for (int i = 0; i < options->endpoint_count; i++) {
     const struct endpoint *at = &options->endpoints[i];
-    int fd = open_socket(options, at->storage.ss_family), on = 1;
+    int fd = open_socket(options, at->storage.ss_family, true), on = 1;
     if (fd < 0) return false;
     if (at->storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&at->storage, at->length) < 0 || listen(fd, 4096) < 0) {

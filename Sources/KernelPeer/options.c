@@ -64,7 +64,7 @@ static const char help[] =
   "       mptcp-peer server [options] ADDRESS:PORT...\n"
   "       mptcp-peer pattern BYTES [SEED] | mptcp-peer check BYTES [SEED] | mptcp-peer relay TUN[@NETNS] TUN[@NETNS]...\n"
   "  --send BYTES  --receive BYTES  --send-seed N  --receive-seed N   the pattern each way (default seeds: client 1, server 2)\n"
-  "  --echo  --raw  --tcp  --no-delay  --send-after-eof  --keep-writing-open  --expect-reset  --each\n"
+  "  --echo  --raw  --tcp  --no-delay  --fast-open  --send-after-eof  --keep-writing-open  --expect-reset  --each\n"
   "  --connections N  --in-flight N  --bytes BYTES (client: so many each way, against --echo)\n"
   "  --write-size BYTES  --read-size BYTES  --read-delay-us N  --read-pause-us N  --write-pause-us N  --close-delay-us N\n"
   "  --abort-after BYTES  --report-every BYTES  --source ADDRESS[:PORT]  --congestion NAME  --send-buffer BYTES  --receive-buffer BYTES\n"
@@ -92,6 +92,7 @@ int parse_options(int argc, char **argv, bool is_server, struct options *options
     {"--echo", &options->echo},
     {"--raw", &options->raw},
     {"--no-delay", &options->no_delay},
+    {"--fast-open", &options->fast_open},
     {"--send-after-eof", &options->send_after_eof},
     {"--keep-writing-open", &options->keep_writing_open},
     {"--expect-reset", &options->expect_reset},

@@ -31,6 +31,7 @@ struct options {
   bool echo;              // return what arrives; the pattern is not looked at
   bool raw;               // send the same bytes again and again and check nothing: for benchmarks
   bool no_delay;          // TCP_NODELAY
+  bool fast_open;         // server: TCP_FASTOPEN; client: the first data on the SYN once there is a cookie
   bool send_after_eof;    // half-close: send only once the peer has finished
   bool keep_writing_open; // never call shutdown(SHUT_WR): close ends both directions
   bool expect_reset;      // the connection must end by a reset
@@ -67,7 +68,7 @@ bool parse_count(const char *text, int64_t *value);
 int parse_options(int argc, char **argv, bool is_server, struct options *options);
 
 // sockets.c
-int open_socket(const struct options *options, int family);
+int open_socket(const struct options *options, int family, bool is_server);
 void describe_endpoint(const struct sockaddr *address, char *text, size_t size);
 void print_socket_facts(FILE *output, int fd);
 bool is_multipath(int fd);

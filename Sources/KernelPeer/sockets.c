@@ -39,7 +39,7 @@ double now_seconds(void) {
   return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-int open_socket(const struct options *options, int family) {
+int open_socket(const struct options *options, int family, bool is_server) {
   int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, options->plain_tcp ? IPPROTO_TCP : protocol_mptcp);
   if (fd < 0) {
     fprintf(stderr, "mptcp-peer: socket: %s%s\n", strerror(errno),
@@ -52,6 +52,10 @@ int open_socket(const struct options *options, int family) {
       setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion, (socklen_t)strlen(options->congestion)) < 0)
     fprintf(stderr, "mptcp-peer: --congestion %s: %s\n", options->congestion, strerror(errno));
   if (options->no_delay) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const int queue = 256;
+  if (options->fast_open &&
+      setsockopt(fd, IPPROTO_TCP, is_server ? TCP_FASTOPEN : TCP_FASTOPEN_CONNECT, is_server ? &queue : &on, sizeof on) < 0)
+    fprintf(stderr, "mptcp-peer: --fast-open: %s\n", strerror(errno));
   if (options->send_buffer > 0) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options->send_buffer, sizeof(int));
   if (options->receive_buffer > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &options->receive_buffer, sizeof(int));
   return fd;

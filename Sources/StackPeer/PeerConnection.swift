@@ -44,6 +44,8 @@ final class PeerConnection: Sendable {
   private let receivePattern: SeededPattern
   private let sendByteCount: Int
   private let expectedByteCount: Int
+  /// What of the pattern went with the opening.
+  private let openingByteCount: Int
   private let started = seconds()
   private let state = Mutex(State())
 
@@ -54,9 +56,21 @@ final class PeerConnection: Sendable {
     var subflows: [SubflowID: SubflowDescription] = [:]
   }
 
-  init(_ connection: MultipathConnection, _ workload: Workload, isServer: Bool, number: Int) {
+  /// What a client gives to its connection as it opens it: with --fast-open the first kilobyte.
+  static func opening(_ workload: Workload, number: Int) -> ByteSlice {
+    let count = workload.fastOpen && !workload.echo ? min(1000, max(workload.bytes, workload.send)) : 0
+    let chunk = Chunk(capacity: max(count, 0))
+    let seed = (workload.sendSeed ?? 1) &+ (workload.bytes >= 0 ? UInt64(number) : 0)
+    SeededPattern(seed: seed).fill(UnsafeMutableRawBufferPointer(start: chunk.base, count: chunk.capacity), from: 0)
+    return ByteSlice(chunk, offset: 0, count: chunk.capacity)
+  }
+
+  init(
+    _ connection: MultipathConnection, _ workload: Workload, isServer: Bool, number: Int, openingByteCount: Int = 0
+  ) {
     self.connection = connection
     self.workload = workload
+    self.openingByteCount = openingByteCount
     // The seeds of mptcp-peer: a client sends 1 and expects 2; against an echo (--bytes) each connection has its own.
     let offset = workload.bytes >= 0 ? UInt64(number) : 0
     let sendSeed = workload.sendSeed ?? (isServer ? 2 : 1)
@@ -122,7 +136,7 @@ final class PeerConnection: Sendable {
   }
 
   private func send() async throws {
-    var offset = 0
+    var offset = openingByteCount
     let constant = workload.raw ? ByteSlice([UInt8](repeating: 0x5a, count: workload.writeSize)) : nil
     while sendByteCount < 0 || offset < sendByteCount {
       let count = sendByteCount < 0 ? workload.writeSize : min(workload.writeSize, sendByteCount - offset)

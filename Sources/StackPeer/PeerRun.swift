@@ -67,8 +67,10 @@ final class PeerRun: Sendable {
     _ number: Int, _ server: TransportAddress, _ options: ConnectionOptions, _ stack: MultipathStack
   ) async {
     do {
-      let connection = try await MultipathConnection.connect(to: server, options: options, on: stack)
-      await drive(connection, number)
+      let opening = PeerConnection.opening(workload, number: number)
+      let connection = try await MultipathConnection.connect(
+        to: server, sending: opening, options: options, on: stack)
+      await drive(connection, number, openingByteCount: opening.count)
     } catch {
       count(PeerOutcome(failure: "\(error)"), number)
     }
@@ -80,6 +82,7 @@ final class PeerRun: Sendable {
     var options = ListenerOptions()
     options.connection = try workload.options
     options.backlog = 4096
+    if workload.fastOpen { options.fastOpenBacklog = 256 }
     let listener = try await MultipathListener.listen(port: port, options: options, on: stack)
     writeLine(#"{"event":"listening"}"#)
     let limit = workload.connections
@@ -97,8 +100,10 @@ final class PeerRun: Sendable {
     return await end(stack, since: started)
   }
 
-  private func drive(_ connection: MultipathConnection, _ number: Int) async {
-    let outcome = await PeerConnection(connection, workload, isServer: isServer, number: number).run()
+  private func drive(_ connection: MultipathConnection, _ number: Int, openingByteCount: Int = 0) async {
+    let outcome = await PeerConnection(
+      connection, workload, isServer: isServer, number: number, openingByteCount: openingByteCount
+    ).run()
     count(outcome, number)
   }
 

@@ -74,6 +74,8 @@ struct Workload: ParsableArguments {
   @Flag var noDelay = false
   @Flag var checksum = false
   @Flag var refuseJoins = false
+  /// Server: takes the data of SYNs. Client: may send its first data on the SYN.
+  @Flag var fastOpen = false
   @Flag var sendAfterEof = false
   @Flag var keepWritingOpen = false
   @Flag var expectReset = false
@@ -86,6 +88,7 @@ struct Workload: ParsableArguments {
       options.noDelay = noDelay
       options.checksum = checksum
       options.refusesJoinsToInitialAddress = refuseJoins
+      options.fastOpen = fastOpen
       options.localPort = sourcePort.map { Port($0) }
       guard let algorithm = CongestionAlgorithm(name: congestion) else {
         let names = CongestionAlgorithm.allNames.joined(separator: ", ")

@@ -52,7 +52,8 @@ extension InteropSuite {
       Case("nc \(tun) --congestion vegas \(peer)", "--congestion vegas", "newreno, cubic, lia"),
       Case("nc \(tun) --scheduler best \(peer)", "--scheduler best", "lowest-rtt"),
       // What does not go together
-      Case("nc \(tun) -k \(peer)", "-k", "-l"), Case("nc \(tun) -l -z -p 5000", "-z", "not with -l"),
+      Case("nc \(tun) -k \(peer)", "-k", "-l"), Case("nc \(tun) --fast-open \(peer)", "--fast-open", "-l"),
+      Case("nc \(tun) -l -z -p 5000", "-z", "not with -l"),
       Case("nc \(tun) -4 -6 \(peer)", "-4 and -6", "one of them"),
       Case("nc \(tun) -6 -l 10.0.0.2 5000", "-6: 10.0.0.2", "leave -6 out"),
       Case("nc \(tun) -n host.invalid 5000", "-n: 'host.invalid'", "leave -n out"),

@@ -30,6 +30,36 @@ extension InteropSuite {
           """)
     }
 
+    /// What a connection is beside its Fast Open.
+    enum Kind: CaseIterable, Sendable {
+      case plain, multipath, checksummed
+    }
+
+    /// The first connection brings the cookie, the others have their first data on the SYN.
+    @Test(
+      "TCP Fast Open: plain, with Multipath TCP, and with its checksums", .timeLimit(.minutes(5)),
+      arguments: Arena.Place.all, Kind.allCases)
+    func fastOpen(place: Arena.Place, kind: Kind) async throws {
+      let arena = try await Arena(place.device, place.family)
+      try await arena.kernel.run("sysctl", "-q", "net.ipv4.tcp_fastopen=3")
+      if kind == .checksummed { try await arena.kernel.run("sysctl", "-q", "net.mptcp.checksum_enabled=1") }
+      let before = try arena.kernel.counters()
+      let arguments = ["--fast-open", "--each", "--connections", "4"] + (kind == .plain ? ["--tcp"] : [])
+      let pair = try await arena.pair(
+        as: place.role, server: arguments + ["--send", "40000", "--receive", "3000"],
+        client: arguments + ["--send", "3000", "--receive", "40000"])
+      let (ours, kernel) = try await pair.finish()
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted.troubles == [:])
+      let opened = counted[place.role == .client ? "TcpExtTCPFastOpenPassive" : "TcpExtTCPFastOpenActive"]
+      #expect(opened == 3, "\(counted.summary)\n\(ours.summary)\n\(kernel.summary)")
+      for connection in ours.reports("connection") + kernel.reports("connection") {
+        #expect(
+          connection.succeeded == true && connection.multipath == (kind != .plain)
+            && (connection.checksum ?? false) == (kind == .checksummed), "\(ours.summary)\n\(kernel.summary)")
+      }
+    }
+
     @Test("The kernel asks for DSS checksums", .timeLimit(.minutes(5)), arguments: Arena.Place.all)
     func kernelChecksums(place: Arena.Place) async throws {
       let arena = try await Arena(place.device, place.family)

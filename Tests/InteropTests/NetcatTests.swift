@@ -123,6 +123,29 @@ extension InteropSuite {
       #expect(silent.status == 1 && silent.seconds < 10, "\(silent.summary)")
     }
 
+    @Test("-l --fast-open takes the data of the kernel's SYNs", .timeLimit(.minutes(5)))
+    func fastOpen() async throws {
+      let arena = try await Arena(.packet, paths: 1)
+      try await arena.kernel.run("sysctl", "-q", "net.ipv4.tcp_fastopen=1")
+      let before = try arena.kernel.counters()
+      let listener = try arena.netcat(
+        "nc -l -k -d -v --fast-open -p 5000 | head -c 1001 | tail -c 1000 | \(Machine.peer) check 1000; exit ${PIPESTATUS[3]}"
+      )
+      try await listener.waits(for: "listening")
+      // The first brings the cookie, the second its data.
+      for size in ["1", "1000"] {
+        let client = try await arena.kernelClient("--fast-open", "--send", size).finish(within: 20)
+        #expect(client.status == 0, "\(client.summary)")
+      }
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["TcpExtTCPFastOpenActive"] == 1 && counted.troubles == [:], "\(counted.summary)")
+      // The third finds nobody who reads, which ends nc.
+      let last = try arena.kernelClient("--send", "1")
+      let outcome = try await listener.finish(within: 10)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      last.send(SIGTERM)
+    }
+
     @Test("A FIFO takes a capture", .timeLimit(.minutes(5)))
     func capturePipe() async throws {
       let arena = try await Arena(.packet, paths: 1)

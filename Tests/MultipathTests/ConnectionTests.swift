@@ -18,6 +18,33 @@ struct ConnectionTests {
     await far.close()
   }
 
+  @Test("Data given with the opening arrives; with a cookie it does on the SYN, as much as a segment holds")
+  func fastOpen() async throws {
+    let stacks = try PairedStacks(pathCount: 1)
+    var listening = ListenerOptions()
+    listening.fastOpenBacklog = 1
+    let listener = try await MultipathListener.listen(port: 80, options: listening, on: stacks.server)
+    var options = ConnectionOptions()
+    options.fastOpen = true
+    // Without a cookie, with one, and with more than the send buffer takes at once.
+    for (index, count) in [100, 100, 300_000].enumerated() {
+      options.sendBufferByteCount = 65_536
+      let received = Task {
+        let far = try #require(try await listener.accept())
+        defer { Task { await far.close() } }
+        return try await far.readAll()
+      }
+      let near = try await MultipathConnection.connect(
+        to: "10.70.1.1", port: 80, sending: ByteSlice(pattern(count)), options: options, on: stacks.client)
+      await near.finish()
+      #expect(try await received.value == pattern(count))
+      #expect(await stacks.client.statistics.fastOpens == index)
+      #expect(await stacks.server.statistics.fastOpens == index)
+      await near.close()
+    }
+    await listener.close()
+  }
+
   @Test("A reset leaves a stack that ends at once, through a slow link too")
   func lastWords() async throws {
     let link = LinkConfiguration(bitsPerSecond: 5_000_000, delay: .milliseconds(30))

@@ -100,6 +100,7 @@ struct Netcat {
   private func listen(_ address: IPAddress?, _ port: Port, _ stack: MultipathStack) async throws -> ExitStatus {
     var options = ListenerOptions()
     options.connection = plan.options
+    if plan.acceptsFastOpen { options.fastOpenBacklog = 256 }
     let families: [IPAddress] = plan.family.map { [$0 == .v4 ? .anyV4 : .anyV6] } ?? [.anyV4, .anyV6]
     let addresses = (address.map { [$0] } ?? families).map { TransportAddress($0, port) }
     let listener = try await MultipathListener.listen(on: addresses, options: options, stack: stack)

@@ -76,6 +76,10 @@ struct NetcatCommand: AsyncParsableCommand {
     name: .customShort("v"),
     help: "Say what happens: the connection, each subflow as it comes, or goes before the others, the totals.")
   var isVerbose = false
+  @Flag(
+    help: ArgumentHelp(
+      "With -l: give out TCP Fast Open cookies, and take the data of a SYN that brings one. Such data may come twice."))
+  var fastOpen = false
   @Flag(help: "Show a live line for each path, if the standard error is a terminal.")
   var progress = false
   @Flag(help: "Plain TCP, no Multipath TCP.")
@@ -112,6 +116,7 @@ struct NetcatPlan: Sendable {
   var paths: [PathOption]
   var options = ConnectionOptions()
   var keepsListening: Bool
+  var acceptsFastOpen: Bool
   var timeLimit: Duration?
   var quitDelay: Duration?
   var ignoresInput: Bool
@@ -136,6 +141,11 @@ struct NetcatPlan: Sendable {
     family = command.usesOnlyV4 ? .v4 : command.usesOnlyV6 ? .v6 : nil
     role = try Self.role(command)
     if command.keepsListening && !command.listens { throw ArgumentProblem("-k: only with -l") }
+    if command.fastOpen && !command.listens {
+      throw ArgumentProblem(
+        "--fast-open: only with -l; a client needs the cookie of an earlier connection, and nc keeps none")
+    }
+    acceptsFastOpen = command.fastOpen
     if command.scans && command.listens { throw ArgumentProblem("-z: only for connecting, not with -l") }
     keepsListening = command.keepsListening
     timeLimit = try Self.duration(command.timeLimit, "-w")
