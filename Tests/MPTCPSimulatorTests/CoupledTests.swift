@@ -7,25 +7,32 @@ import Testing
 /// The three goals of RFC 6356 §2 on small paths, with bounds that uncoupled windows miss. `coupled-bench` has the figures
 /// on larger ones, with their spread (docs/congestion.md).
 @Suite struct CoupledTests {
-  /// Transfers that last as long as the run; the first is Multipath TCP, and those behind it are NewReno on one path each.
+  /// Transfers that last as long as the run; the first is Multipath TCP, and those behind it have one path each.
   private struct Flows {
     /// The bottlenecks' rates in kbit/s.
     var trunks: [Int]
     /// Over which bottleneck each path of the first flow leads.
     var paths: [Int]
-    /// How many NewReno flows each bottleneck carries besides.
+    /// How many flows of one path each bottleneck carries besides.
     var rivals: [Int]
+
+    /// The congestion control of these.
+    var rival = "newreno"
+    /// How many round trips' worth each bottleneck's queue holds.
+    var queueDepth = 1
+    var duration = Nanoseconds.seconds(70)
 
     static let roundTrip = Nanoseconds.milliseconds(40)
 
     func scenario(_ control: String, isMultipath: Bool) -> Scenario {
       var scenario = Scenario()
       scenario.seed = 7
-      scenario.duration = .seconds(70)
+      scenario.duration = duration
       scenario.sampleInterval = nil
       for (number, rate) in trunks.enumerated() {
         let forward = LinkConfiguration(
-          bitsPerSecond: rate * 1000, delay: Self.roundTrip / 2, jitter: .milliseconds(2), queueByteCount: rate * 5)
+          bitsPerSecond: rate * 1000, delay: Self.roundTrip / 2, jitter: .milliseconds(2),
+          queueByteCount: rate * 5 * queueDepth)
         scenario.links.append(
           Scenario.SharedLink(
             name: "trunk\(number)",
@@ -49,12 +56,12 @@ import Testing
       }
       add("first", over: isMultipath ? paths : Array(paths.prefix(1)), control)
       for (trunk, count) in rivals.enumerated() {
-        for number in 0..<count { add("rival\(trunk)x\(number)", over: [trunk], "newreno") }
+        for number in 0..<count { add("rival\(trunk)x\(number)", over: [trunk], rival) }
       }
       return scenario
     }
 
-    /// What each flow, each path and each bottleneck carried in the last minute, in octets.
+    /// What each flow, each path and each bottleneck carried after the first ten seconds, in octets.
     func run(_ control: String, isMultipath: Bool = true) throws -> (flows: [Int], paths: [Int], trunks: [Int]) {
       let simulation = try Simulation(scenario(control, isMultipath: isMultipath))
       simulation.run(until: .seconds(10))
@@ -97,6 +104,39 @@ import Testing
   @Test(arguments: ["lia", "olia", "balia"])
   func dataMovesOffTheCongestedPath(control: String) throws {
     let carried = try Flows(trunks: [1500, 1500], paths: [0, 1], rivals: [3, 1]).run(control)
+    let rivals = carried.flows[1...3].reduce(0, +) / 3
+    #expect(Double(carried.paths[0]) < 0.6 * Double(rivals), "\(carried.paths[0]) \(rivals)")
+    #expect(carried.paths[1] > 2 * carried.paths[0])
+  }
+
+  // wVegas goes by delay, and yields where a queue is kept full: its TCP is itself on one path, and the queues have room for
+  // the ten segments that each flow wants there.
+
+  /// Of flows that go by delay the one that began first has less (docs/congestion.md): two subflows take what one flow
+  /// takes in their place.
+  // Requirement 6356-2-02, 8684-3.3.7-02
+  @Test func weightedVegasSharesABottleneckAsOneFlowOfItsKind() throws {
+    let flows = Flows(
+      trunks: [4000], paths: [0, 0], rivals: [1], rival: "wvegas", queueDepth: 4, duration: .seconds(40))
+    let (carried, single) = try (flows.run("wvegas"), flows.run("wvegas", isMultipath: false))
+    let ratio = Double(carried.flows[0]) / Double(single.flows[0])
+    #expect((0.75...1.25).contains(ratio), "\(carried.flows) \(single.flows)")
+    #expect(carried.trunks[0] > 4_000_000 / 8 * 30 * 9 / 10)
+  }
+
+  // Requirement 6356-2-01
+  @Test func weightedVegasIsWorthTheBetterPathAtLeast() throws {
+    let flows = Flows(
+      trunks: [4000, 1600], paths: [0, 1], rivals: [1, 1], rival: "wvegas", queueDepth: 4, duration: .seconds(40))
+    let worth = try Double(flows.run("wvegas").flows[0]) / Double(flows.run("wvegas", isMultipath: false).flows[0])
+    #expect(worth > 0.85, "\(worth)")
+  }
+
+  // Requirement 6356-2-03
+  @Test func weightedVegasMovesOffTheCongestedPath() throws {
+    let carried = try Flows(
+      trunks: [3000, 3000], paths: [0, 1], rivals: [3, 1], rival: "wvegas", queueDepth: 4, duration: .seconds(40)
+    ).run("wvegas")
     let rivals = carried.flows[1...3].reduce(0, +) / 3
     #expect(Double(carried.paths[0]) < 0.6 * Double(rivals), "\(carried.paths[0]) \(rivals)")
     #expect(carried.paths[1] > 2 * carried.paths[0])

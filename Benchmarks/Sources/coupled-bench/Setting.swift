@@ -8,12 +8,17 @@ struct Contestant {
   /// The congestion control of "one TCP": NewReno, which RFC 6356 means and LIA, OLIA and BALIA build upon; for a
   /// controller that goes by another sign, itself on one path, too.
   var rival: String
+  /// How many round trips' worth each bottleneck's queue holds. Ten segments of each flow, which is what wVegas aims at,
+  /// are more than one round trip's where five flows meet.
+  var queueDepth = 1
 
   static let all = [
     Contestant(name: "lia", rival: "newreno"), Contestant(name: "olia", rival: "newreno"),
     Contestant(name: "balia", rival: "newreno"), Contestant(name: "wvegas", rival: "wvegas"),
-    Contestant(name: "wvegas", rival: "newreno"), Contestant(name: "newreno", rival: "newreno"),
-    Contestant(name: "cubic", rival: "cubic"), Contestant(name: "bbr", rival: "bbr"),
+    Contestant(name: "wvegas", rival: "wvegas", queueDepth: 4), Contestant(name: "wvegas", rival: "newreno"),
+    Contestant(name: "newreno", rival: "newreno"),
+    Contestant(name: "cubic", rival: "cubic"),
+    Contestant(name: "bbr", rival: "bbr"),
   ]
 }
 
@@ -38,7 +43,7 @@ struct Setting {
   /// Whether the first flow is Multipath TCP; if not it is one TCP on its first path.
   var isMultipath = true
 
-  /// A round trip without queues. Each trunk's queue holds another one's worth.
+  /// A round trip without queues.
   static let roundTrip = Nanoseconds.milliseconds(40)
 
   private func scenario(_ contestant: Contestant, seed: UInt64, duration: Nanoseconds) -> Scenario {
@@ -48,7 +53,7 @@ struct Setting {
     scenario.sampleInterval = nil
     for (number, rate) in trunks.enumerated() {
       let bitsPerSecond = rate * 1_000_000
-      let queue = Int(Int64(bitsPerSecond) * Self.roundTrip.count / 8_000_000_000)
+      let queue = Int(Int64(bitsPerSecond) * Self.roundTrip.count / 8_000_000_000) * contestant.queueDepth
       scenario.links.append(
         Scenario.SharedLink(
           name: "trunk\(number)",

@@ -42,11 +42,13 @@ let alone = Setting(trunks: [20], paths: [0, 0], rivals: [0])
 let congested = Setting(trunks: [10, 10], paths: [0, 1], rivals: [4, 1])
 
 say(
-  "| controller | one TCP is | a path's worth | share of one TCP | bottleneck in use | alone | on the congested path |")
-say("|---|---|--:|--:|--:|--:|--:|")
+  "| controller | one TCP is | queue | a path's worth | share of one TCP | instead of it | bottleneck in use | alone "
+    + "| on the congested path |")
+say("|---|---|--:|--:|--:|--:|--:|--:|--:|")
 for contestant in Contestant.all where names?.contains(contestant.name) ?? true {
   var worth: [Double] = []
   var harm: [Double] = []
+  var place: [Double] = []
   var use: [Double] = []
   var aloneUse: [Double] = []
   var move: [Double] = []
@@ -59,6 +61,9 @@ for contestant in Contestant.all where names?.contains(contestant.name) ?? true 
     worth.append(try run(separate).rates[0] / run(single).rates[0])
     let together = try run(shared)
     harm.append(together.rates[0] / together.rates[1])
+    var instead = shared
+    instead.isMultipath = false
+    place.append(together.rates[0] / (try run(instead).rates[0]))
     use.append(together.use[0])
     aloneUse.append(try run(alone).use[0])
     let busy = try run(congested)
@@ -66,6 +71,6 @@ for contestant in Contestant.all where names?.contains(contestant.name) ?? true 
     move.append(busy.pathRates[0] / rivals)
   }
   say(
-    "| `\(contestant.name)` | `\(contestant.rival)` | \(spread(worth)) | \(spread(harm)) | \(spread(use)) | "
-      + "\(spread(aloneUse)) | \(spread(move)) |")
+    "| `\(contestant.name)` | `\(contestant.rival)` | \(contestant.queueDepth) | \(spread(worth)) | \(spread(harm)) | "
+      + "\(spread(place)) | \(spread(use)) | \(spread(aloneUse)) | \(spread(move)) |")
 }

@@ -9,9 +9,15 @@ import MPTCPWire
 /// - Slow start ends when diff exceeds γ (a segment); the window is then what filled the path, and a segment.
 /// - Congestion avoidance aims at α_r segments in the queues of path r: a segment less when there are more, one more when
 ///   there are fewer. Where diff reaches α_r, it is weighed anew: α_r = max(2, 10 · x_r/Σx), with the rate x = w/rtt. So
-///   all paths of a connection together hold ten segments, and each as many as its share of the rate.
+///   all paths of a connection together hold ten segments, and each as many as its share of the rate. α is counted in
+///   octets: of nine and a half segments none is rounded off.
 /// - Once the queueing delay has doubled since its least, the window is cut to w·base/(2·rtt), for the queues to drain and
-///   base to show.
+///   base to show. Slow start leads back to three quarters of what it was, as in Linux.
+///
+/// The least queueing delay is that of rounds in which the path holds its α. A queue that is only being filled has no least
+/// worth the name: the delay of its second segment is twice that of its first. Taken from any round, as Linux takes it,
+/// each flow is cut on its way to α, and never comes to where rates decide: then every subflow takes as much as a flow of
+/// its own (docs/congestion.md has the figures).
 ///
 /// Losses are answered as in RFC 5681, and in rounds with too few samples windows grow as there. The least window is two
 /// segments.
@@ -28,11 +34,11 @@ final class WeightedVegas: CongestionController {
     /// The mean of the round that has just ended; nil where it gave too few samples, or none has.
     var roundMean: Nanoseconds?
     var isRoundOver = false
-    /// How many segments it may hold in queues.
-    var target = WeightedVegas.leastTarget
+    /// α in octets: how much it aims to hold in queues; nil until it has been weighed since the last loss.
+    var targetByteCount: Int?
     /// The rate at which it was weighed last, in octets a second; 0 if it was not since the last loss.
     var rate = 0
-    /// The least queueing delay since the last time the queues were drained; nil before one was seen.
+    /// The least queueing delay of rounds that reached the target, since the queues were drained; nil before one did.
     var leastDelay: Nanoseconds?
   }
 
@@ -115,16 +121,21 @@ final class WeightedVegas: CongestionController {
       windows[slot].setWindow(min(window, min(scaled(window, by: Int(base.count), over: time), window) + segment))
       lowerThreshold(slot)
     } else {
-      if queued >= paths[slot].target * segment { weigh(slot, time: time) }
-      if queued > paths[slot].target * segment {
+      if queued >= target(slot) { weigh(slot, time: time) }
+      if queued > target(slot) {
         changeWindow(slot, by: -1)
         lowerThreshold(slot)
-      } else if queued < paths[slot].target * segment {
+      } else if queued < target(slot) {
         changeWindow(slot, by: 1)
       }
-      drain(slot, mean: mean, base: base)
+      if queued >= target(slot) { drain(slot, mean: mean, base: base) }
     }
     windows[slot].setWindow(max(windows[slot].congestionWindowByteCount, 2 * segment))
+  }
+
+  /// α_r in octets.
+  private func target(_ slot: Int) -> Int {
+    paths[slot].targetByteCount ?? Self.leastTarget * windows[slot].maximumSegmentByteCount
   }
 
   /// α_r = max(2, 10 · x_r/Σx), over the paths whose rates have been taken.
@@ -135,21 +146,20 @@ final class WeightedVegas: CongestionController {
     for index in windows.indices where windows[index].isInUse {
       total = min(total + paths[index].rate, Self.largestSum)
     }
-    paths[slot].target = max(Self.leastTarget, scaled(paths[slot].rate, by: Self.totalTarget, over: total))
+    let segment = windows[slot].maximumSegmentByteCount
+    paths[slot].targetByteCount = max(
+      Self.leastTarget * segment, scaled(paths[slot].rate, by: Self.totalTarget * segment, over: total))
   }
 
   /// Cuts the window once the queueing delay has doubled.
   private func drain(_ slot: Int, mean: Nanoseconds, base: Nanoseconds) {
+    // More than nothing: something is queued.
     let delay = mean - base
-    // No delay at all has no double: it is as if none had been seen.
-    guard delay > .zero else {
-      paths[slot].leastDelay = nil
-      return
-    }
     let least = min(paths[slot].leastDelay ?? delay, delay)
     paths[slot].leastDelay = least
     guard delay >= least * 2 else { return }
     let window = windows[slot].congestionWindowByteCount
+    windows[slot].slowStartThresholdByteCount = max(windows[slot].slowStartThresholdByteCount, window / 4 * 3)
     windows[slot].setWindow(scaled(window, by: Int(base.count), over: Int((mean * 2).count)))
     paths[slot].leastDelay = nil
   }
@@ -171,7 +181,7 @@ final class WeightedVegas: CongestionController {
   override func threshold(_ slot: Int, after used: Int, at: Instant) -> Int {
     // The rate is that of a path without trouble.
     paths[slot].rate = 0
-    paths[slot].target = Self.leastTarget
+    paths[slot].targetByteCount = nil
     paths[slot].leastDelay = nil
     resetRound(slot)
     return used / 2

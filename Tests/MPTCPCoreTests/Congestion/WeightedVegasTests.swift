@@ -25,7 +25,7 @@ import Testing
     #expect(controller.window(slot) == 21_000)
     // 21,000 · 25/125 = 4,200: not below α = 2 segments, which becomes 10, the whole, alone; 4.2 < 10.
     finishRound(controller, slot, milliseconds: 125)
-    #expect(controller.paths[slot].target == 10)
+    #expect(controller.paths[slot].targetByteCount == 10_000)
     #expect(controller.window(slot) == 22_000)
     // 22,000 · 49/149 = 7,234: still below, and the delay has not doubled.
     finishRound(controller, slot, milliseconds: 149)
@@ -35,15 +35,38 @@ import Testing
   @Test func `once the queueing delay has doubled the window is cut for the queue to drain`() {
     let controller = WeightedVegas()
     let slot = controller.addAvoiding(segments: 20, milliseconds: 100)
-    open(controller, slot, base: 100, window: 21_000)
+    open(controller, slot, base: 100, window: 40_000)
+    // 40,000 · 25/125 = 8,000: below the ten segments, so 25 ms are no least delay.
     finishRound(controller, slot, milliseconds: 125)
-    #expect(controller.window(slot) == 22_000)
-    // 22,000 · 150/250 = 13,200 > 10 segments: 21,000. And 150 ≥ 2 · 25 ms: 21,000 · 100/(2 · 250) = 4,200.
-    finishRound(controller, slot, milliseconds: 250)
-    #expect(controller.window(slot) == 4_200)
-    // The least delay begins anew: 4,200 · 100/200 = 2,100 < 10 segments.
+    #expect(controller.window(slot) == 41_000)
+    #expect(controller.paths[slot].leastDelay == nil)
+    // 41,000 · 50/150 = 13,666: a segment less, and 50 ms are the least.
+    finishRound(controller, slot, milliseconds: 150)
+    #expect(controller.window(slot) == 40_000)
+    #expect(controller.paths[slot].leastDelay == .milliseconds(50))
+    // 40,000 · 99/199 = 19,899. 99 ms are not twice 50.
+    finishRound(controller, slot, milliseconds: 199)
+    #expect(controller.window(slot) == 39_000)
+    // 39,000 · 100/200 = 19,500: 38,000. And 100 ≥ 2 · 50 ms: 38,000 · 100/(2 · 200) = 9,500.
     finishRound(controller, slot, milliseconds: 200)
-    #expect(controller.window(slot) == 5_200)
+    #expect(controller.window(slot) == 9_500)
+    #expect(controller.paths[slot].leastDelay == nil)
+    // Slow start leads back to ¾ · 38,000.
+    #expect(controller.windows[slot].slowStartThresholdByteCount == 28_500)
+    finishRound(controller, slot, milliseconds: 100)
+    #expect(controller.window(slot) == 28_500)
+  }
+
+  @Test func `the delay of a queue that is being filled may double as often as it likes`() {
+    let controller = WeightedVegas()
+    let slot = controller.addAvoiding(segments: 20, milliseconds: 100)
+    open(controller, slot, base: 100, window: 20_000)
+    // 198, 411, 846, 1,703 and 3,310 octets are queued: never ten segments.
+    for (rounds, milliseconds) in [101, 102, 104, 108, 116].enumerated() {
+      finishRound(controller, slot, milliseconds: Int64(milliseconds))
+      #expect(controller.window(slot) == 21_000 + 1_000 * rounds)
+    }
+    #expect(controller.paths[slot].leastDelay == nil)
   }
 
   @Test func `the segments in queues are divided by rate`() {
@@ -56,9 +79,9 @@ import Testing
     #expect(controller.window(second) == 30_000)
     #expect(controller.paths[second].rate == 200_000)
     open(controller, first, base: 50, window: 10_000)
-    // 10,000 · 50/100 = 5,000. The rate is 100,000 of 300,000: α = ⌊10/3⌋ = 3, and five are too many.
+    // 10,000 · 50/100 = 5,000. The rate is 100,000 of 300,000: α = 10,000/3 octets, and five segments are too many.
     finishRound(controller, first, milliseconds: 100)
-    #expect(controller.paths[first].target == 3)
+    #expect(controller.paths[first].targetByteCount == 3_333)
     #expect(controller.window(first) == 9_000)
     // A loss takes the first out of the sum.
     controller.congestionEvent(first, inFlight: 9_000, at: .zero)
@@ -92,9 +115,11 @@ import Testing
   @Test func `the window is never below two segments`() {
     let controller = WeightedVegas()
     let slot = controller.addAvoiding(segments: 20, milliseconds: 100)
-    open(controller, slot, base: 1, window: 3_000)
+    open(controller, slot, base: 1, window: 12_000)
+    // 12,000 · 99/100 = 11,880: the ten segments are there, and 99 ms are the least delay.
     finishRound(controller, slot, milliseconds: 100)
-    // 5,000 · 1/2,000 would be two octets.
+    #expect(controller.window(slot) == 11_000)
+    // 11,000 · 999/1,000 = 10,989: 10,000, of which 10,000 · 1/2,000 would be five octets.
     finishRound(controller, slot, milliseconds: 1_000)
     #expect(controller.window(slot) == 2_000)
   }
@@ -112,7 +137,9 @@ import Testing
         controller.acknowledge(slot, Int.random(in: 0...window, using: &random.generator), sample: sample)
         agree(controller.window(slot) >= 2 * controller.windows[slot].maximumSegmentByteCount, true)
         agree(controller.window(slot) <= CongestionWindow.largestByteCount, true)
-        agree(controller.paths[slot].target >= 2 && controller.paths[slot].target <= 10, true)
+        let segment = controller.windows[slot].maximumSegmentByteCount
+        let target = controller.paths[slot].targetByteCount ?? 2 * segment
+        agree(target >= 2 * segment && target <= 10 * segment, true)
       }
     }
   }
