@@ -64,12 +64,15 @@ struct IdleConnections {
       "  the simulator's applications: \(mebibytes(simulator.allocated)), \(simulator.allocated / count) bytes a connection"
     )
     let both = open - prepared
-    let each = both.allocated / (2 * count)
+    let tables = simulation.tableByteCount
+    say("  the simulator's tables of who is who: \(mebibytes(tables)), \(tables / (2 * count)) bytes an end")
+    let engine = both.allocated - tables
+    let each = engine / (2 * count)
     say(
-      "  the connections: \(mebibytes(both.allocated)) allocated, \(both.allocated / count) bytes a connection, "
+      "  the engine's connections: \(mebibytes(engine)) allocated, \(engine / count) bytes a connection, "
         + "\(each) bytes an end")
     say(
-      "  resident: \(mebibytes(both.resident)), \(both.resident / (2 * count)) bytes an end; process \(mebibytes(open.resident))"
+      "  resident, with these tables: \(mebibytes(both.resident)), \(both.resident / (2 * count)) bytes an end; process \(mebibytes(open.resident))"
     )
     let packets = simulation.packetCount
     let steps = simulation.stepCount

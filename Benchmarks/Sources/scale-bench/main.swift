@@ -32,7 +32,7 @@ let isRight: Bool
 switch CommandLine.arguments.dropFirst().first {
 case "idle":
   let subflowCount = number(3, 1)
-  let bound = 2560 + 2048 * subflowCount
+  let bound = 2048 + 2048 * subflowCount
   say("bound: \(bound) bytes an end")
   isRight = try IdleConnections(count: number(2, 1_000_000), subflowCount: subflowCount).run(bound: bound)
 case "short":

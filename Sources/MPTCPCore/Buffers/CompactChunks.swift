@@ -1,6 +1,6 @@
 import DequeModule
 
-/// Chunks of a ``ReassemblyQueue``'s own, into which it copies segments that would pin more memory than they carry.
+/// Chunks of ``ReassemblyRuns``' own, into which it copies segments that would pin more memory than they carry.
 ///
 /// Each copy has a ticket, the number of its chunk. A chunk counts as memory until its last ticket has been released.
 struct CompactChunks {

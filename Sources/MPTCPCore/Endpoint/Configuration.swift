@@ -112,11 +112,23 @@ public struct ConnectionOptions: Sendable {
   /// Whether to ask for Multipath TCP.
   public var multipath: MultipathMode = .enabled
   /// How the congestion windows grow.
-  public var congestionControl: CongestionAlgorithm = .cubic
+  public var congestionControl: CongestionAlgorithm {
+    get { strategies?.congestionControl ?? .cubic }
+    set { strategies = Strategies(newValue, scheduler, policy) }
+  }
   /// Which subflow carries the next data.
-  public var scheduler = Scheduler.standard
+  public var scheduler: Scheduler {
+    get { strategies?.scheduler ?? .standard }
+    set { strategies = Strategies(congestionControl, newValue, policy) }
+  }
   /// Which subflows there are.
-  public var policy: Policy = .fullMesh()
+  public var policy: Policy {
+    get { strategies?.policy ?? .fullMesh() }
+    set { strategies = Strategies(congestionControl, scheduler, newValue) }
+  }
+  /// Those three, where one of them is not the default. A connection looks at them when it begins, and keeps its options
+  /// for good: here they are a word instead of some twenty.
+  private var strategies: Strategies?
   /// The path of the initial subflow; nil takes the first that is up and has an address of the right family.
   public var path: PathID?
   /// Our port; nil takes a free ephemeral one.
@@ -166,6 +178,18 @@ public struct ConnectionOptions: Sendable {
   /// The largest receive window. It starts at 256 KiB and grows with what the application reads in a round trip. Twice
   /// as many bytes are the most that a peer can make the connection keep.
   public var receiveBufferByteCount = 16 << 20
+
+  private final class Strategies: Sendable {
+    let congestionControl: CongestionAlgorithm
+    let scheduler: Scheduler
+    let policy: Policy
+
+    init(_ congestionControl: CongestionAlgorithm, _ scheduler: Scheduler, _ policy: Policy) {
+      self.congestionControl = congestionControl
+      self.scheduler = scheduler
+      self.policy = policy
+    }
+  }
 
   /// The defaults.
   public init() {}

@@ -25,4 +25,16 @@ extension Simulation {
     where talkers[index].isMultipath && talkers[index + 1].isMultipath { count += 1 }
     return count
   }
+
+  /// What the tables take that say whose an engine's connection is, and from which address a client came: of all that grows
+  /// while connections open, the part that is not the engine's. In bytes, by the capacity of the tables.
+  public var tableByteCount: Int {
+    var byteCount = 0
+    for host in hosts { byteCount += host.talkerOfSlot.capacity * MemoryLayout<Int32>.stride }
+    // A dictionary has a power of two of places, at most three quarters of them in use, and a bit for each.
+    var placeCount = 1
+    while placeCount / 4 * 3 < connectionOfClient.capacity { placeCount *= 2 }
+    let place = MemoryLayout<ClientAddress>.stride + MemoryLayout<Int>.stride
+    return byteCount + placeCount * place + placeCount / 8
+  }
 }

@@ -146,5 +146,17 @@ import Testing
     #expect(queue.isEmpty)
   }
 
-  @Test func `an empty queue is small`() { #expect(MemoryLayout<ReassemblyQueue>.size <= 104) }
+  @Test func `a copy keeps what it has when the original changes`() {
+    var queue = ReassemblyQueue()
+    _ = queue.insert(at: 5, ByteSlice([5, 6]))
+    let copy = queue
+    queue.trim(below: 6)
+    _ = queue.insert(at: 9, ByteSlice([9]))
+    #expect(copy.first == 5..<7)
+    #expect(copy.byteCount == 2)
+    #expect(queue.first == 6..<7)
+    #expect(queue.end == 10)
+  }
+
+  @Test func `a queue that nothing ever waited in is a word`() { #expect(MemoryLayout<ReassemblyQueue>.size == 8) }
 }
