@@ -181,6 +181,19 @@ extension Connection {
     return false
   }
 
+  /// Bytes have waited on `subflow` for a mapping that has not come: something on the way has removed it, and the peer, whose
+  /// TCP has them acknowledged, does not send them here again. They take memory, and of the window; so the subflow goes, and
+  /// the peer knows why.
+  ///
+  /// Nor does the only subflow fall back here: what a peer misses the DATA_ACK of it sends again, under other subflow sequence
+  /// numbers, much sooner than this; plain TCP could not tell such repetitions among the bytes that wait.
+  /// Requirement 8684-3.7-10, 8684-3.7-11
+  func mappingOverdue(on subflow: Subflow, now: Instant) {
+    // At the end of the peer's stream nobody waits for them.
+    guard phase == .open, !isRemoteFinished else { return }
+    resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
+  }
+
   /// In-order data without a mapping (RFC 8684 §3.7).
   /// Requirement 8684-3.7-08, 8684-3.7-10
   func missingMapping(at offset: Int, on subflow: Subflow, now: Instant) -> Unmapped {

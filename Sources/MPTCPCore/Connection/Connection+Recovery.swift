@@ -114,12 +114,24 @@ extension Connection {
     }
     guard dataRetransmitDeadline == .distantFuture else { return }
     if dataRetransmissions == 0 { dataProgressAt = now }
+    let factor = Int64(1) << Int64(min(dataRetransmissions, 6))
+    dataRetransmitDeadline = now + min(dataRetransmissionInterval * factor, .seconds(60))
+  }
+
+  /// The peer has reset a subflow: what that had acknowledged, and its connection has not, does not wait for the end of
+  /// a time-out that has been doubled.
+  func hastenDataRetransmission(now: Instant) {
+    guard dataRetransmitDeadline != .distantFuture else { return }
+    dataRetransmitDeadline = min(dataRetransmitDeadline, now + dataRetransmissionInterval)
+  }
+
+  /// How long a DATA_ACK may take: as long as the slowest subflow at work takes to repeat, and twice that for data.
+  private var dataRetransmissionInterval: Nanoseconds {
     var longest = Nanoseconds.milliseconds(200)
     for subflow in subflows where subflow.isOpen && !subflow.isStalled {
       longest = max(longest, subflow.roundTrip.retransmissionTimeout)
     }
-    let factor = Int64(1) << Int64(min(dataRetransmissions, 6))
-    dataRetransmitDeadline = now + min((sendUnacknowledged < sendNext ? longest * 2 : longest) * factor, .seconds(60))
+    return sendUnacknowledged < sendNext ? longest * 2 : longest
   }
 
   func dataRetransmissionTimeout(now: Instant) {

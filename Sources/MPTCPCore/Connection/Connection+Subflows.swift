@@ -141,6 +141,7 @@ extension Connection {
     // Anything else speaks of the subflow, and another may be let in.
     let isForgotten = isRefusal && subflow.join != nil && told?.reason == .mptcpSpecific
     drop(subflow, reason: isRefusal ? .refused : .resetByPeer(reason, isTransient: isTransient), now: now)
+    if !wasHandshake { hastenDataRetransmission(now: now) }
     guard subflows.isEmpty else { return }
     if isForgotten, phase == .open {
       end(.resetByPeer, now: now)

@@ -171,6 +171,10 @@ public struct ConnectionOptions: Sendable {
   /// How long a connection whose subflows are all gone waits for another one, ours or the peer's, before it is given up
   /// (break before make; RFC 8684 §3.3.3 leaves the time open).
   public var breakBeforeMakeTimeout: Nanoseconds = .seconds(60)
+  /// How long data without a mapping waits on a subflow before that is reset with the reason "middlebox interference", but
+  /// no less than eight retransmission time-outs of the subflow, up to a minute (RFC 8684 §3.3.1 leaves the time open).
+  /// Requirement 8684-3.3.1-15
+  public var mappingTimeout: Nanoseconds = .seconds(10)
   /// How long to wait for an answer to the SYN.
   public var connectTimeout: Nanoseconds = .seconds(60)
   /// The most bytes that the application may have written and the peer not yet acknowledged.

@@ -166,6 +166,7 @@ extension Subflow {
   }
 
   private func hold(_ slice: ByteSlice, now: Instant) {
+    if unmappedByteCount == 0 { mappingDeadline = now + mappingPatience }
     unmapped.append(slice.unpinned)
     unmappedByteCount += slice.count
     connection.notePending(slice.count)
@@ -174,13 +175,25 @@ extension Subflow {
     }
   }
 
+  /// How long bytes wait for their mapping. An honest sender's comes with a segment that got lost, and was sent again once
+  /// or several times: its second repetition is on its way after three time-outs, its third after seven (RFC 6298 §5.5).
+  private var mappingPatience: Nanoseconds {
+    max(connection.options.mappingTimeout, min(roundTrip.retransmissionTimeout * 8, .seconds(60)))
+  }
+
   /// A mapping arrived, or the connection fell back: bytes that waited may go on.
   func deliverUnmapped(now: Instant) {
     guard unmappedByteCount > 0 else { return }
     let waiting = unmapped
     let count = unmappedByteCount
+    let deadline = mappingDeadline
     unmapped.removeAll()
     unmappedByteCount = 0
+    mappingDeadline = .distantFuture
+    defer {
+      // The first of them waits as before, and has no more time for it.
+      if unmappedByteCount == count { mappingDeadline = deadline }
+    }
     connection.notePending(-count)
     var offset = dataReceiveNext - count
     for slice in waiting {

@@ -9,7 +9,8 @@ extension Subflow {
     next = min(next, min(reorderDeadline, acknowledgmentDeadline))
     next = min(next, min(persistDeadline, keepAliveDeadline))
     next = min(next, min(paceDeadline, closeDeadline))
-    return min(next, min(removalDeadline, userDeadline))
+    next = min(next, min(removalDeadline, mappingDeadline))
+    return min(next, userDeadline)
   }
 
   /// Does what is due.
@@ -40,6 +41,11 @@ extension Subflow {
       removalDeadline = .distantFuture
       connection.resetSubflow(self, reason: .unacceptablePerformance, isTransient: true, now: now)
       return
+    }
+    if mappingDeadline <= now {
+      mappingDeadline = .distantFuture
+      connection.mappingOverdue(on: self, now: now)
+      guard state != .closed else { return }
     }
     if closeDeadline <= now {
       closeDeadline = .distantFuture

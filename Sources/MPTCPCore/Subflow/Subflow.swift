@@ -89,9 +89,11 @@ final class Subflow {
   // Receiving
   var reassembly = ReassemblyQueue()
   var receivedMappings = Deque<ReceivedMapping>()
-  /// In-order bytes that no mapping covers yet, from `unmappedOffset` on.
+  /// In-order bytes that no mapping covers yet, the last ones before `dataReceiveNext`.
   var unmapped = Deque<ByteSlice>()
   var unmappedByteCount = 0
+  /// When the first of them has waited for long enough.
+  var mappingDeadline = Instant.distantFuture
   /// Bytes of the current mapping that wait for its checksum, small ones gathered.
   var checksumHold = ReceiveQueue()
   var finOffset: Int?

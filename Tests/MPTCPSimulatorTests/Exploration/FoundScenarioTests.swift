@@ -419,6 +419,107 @@ struct FoundScenarioTests {
         ]
       }
       """),
+    FoundScenario(
+      "A box takes mappings off the first subflow when there is another: what waits there takes the window of both",
+      """
+      {
+        "duration": "1800s",
+        "paths": [
+          {
+            "back": "2mbit,1700us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "strip": {
+                  "on": [
+                    "data"
+                  ]
+                }
+              }
+            ],
+            "link": "1mbit,1700us",
+            "name": "a"
+          },
+          {
+            "back": "34mbit,5900us",
+            "between": [
+              "client.b",
+              "server.b"
+            ],
+            "link": "21mbit,200us",
+            "name": "b"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2806621694434768,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "keepAlive": "14s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "18s",
+              "receiveBuffer": "9216B"
+            },
+            "upload": "25625B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A box that acknowledges data, and another that takes its mapping away: what waits for one waits for ever",
+      """
+      {
+        "duration": "900s",
+        "paths": [
+          {
+            "back": "38mbit,3600us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "acknowledgeEarly": {
+                  "byteCount": "128KB"
+                }
+              },
+              {
+                "merge": {
+                  "byteCount": "4476B",
+                  "direction": "forward",
+                  "hold": "4ms"
+                }
+              }
+            ],
+            "link": "15mbit,1500us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2716301937004152,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "1B",
+            "options": {
+              "keepAlive": "15s"
+            },
+            "rounds": 2,
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "9s"
+            },
+            "upload": "1585B"
+          }
+        ]
+      }
+      """),
   ]
 
   @Test("A scenario that broke a rule once", arguments: found)
