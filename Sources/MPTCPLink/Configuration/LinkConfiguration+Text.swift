@@ -28,7 +28,7 @@ extension LinkConfiguration: LosslessStringConvertible {
   /// | `ecn=30KB` | mark when more waits |
   /// | `mtu=1280` | drop longer packets |
   /// | `down=5s`, `up=8s` | times since the start, repeatable |
-  /// | `change=3s rate 2mbit` | a change at a time since the start: of `rate`, `delay` or `loss`; repeatable |
+  /// | `change=3s rate 2mbit` | a change at a time since the start: of `rate`, `delay`, `loss` or `mtu`; repeatable |
   /// | `seed=42` | for all chance |
   ///
   /// Rates take `bit`, `kbit`, `mbit`, `gbit`, with `/s` or without; sizes `B`, `KB`, `MB`, `KiB`, `MiB`; times `ns`, `us`, `ms`, `s`. Case
@@ -141,7 +141,7 @@ extension LinkConfiguration: LosslessStringConvertible {
       switch event.change {
       case .up: parts.append(("up", LinkText.time(event.after)))
       case .down: parts.append(("down", LinkText.time(event.after)))
-      case .rate, .delay, .loss: parts.append(("change", LinkText.change(event)))
+      case .rate, .delay, .loss, .maximumTransmissionUnit: parts.append(("change", LinkText.change(event)))
       }
     }
     if seed != 0 { parts.append(("seed", "\(seed)")) }

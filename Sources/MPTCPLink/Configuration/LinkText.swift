@@ -101,7 +101,7 @@ struct LinkText {
   func event() throws(LinkTextError) -> LinkEvent {
     let words = text.split(separator: " ").map(String.init)
     let problem = error(
-      "a time and a change such as '3s rate 2mbit', '3s delay 80ms', '3s loss 2%', '3s down', '3s up'")
+      "a time and a change such as '3s rate 2mbit', '3s delay 80ms', '3s loss 2%', '3s mtu 1280', '3s down', '3s up'")
     guard let first = words.first, words.count >= 2 else { throw problem }
     let after = try part(first).time()
     let value = words.count == 3 ? part(words[2]) : nil
@@ -112,6 +112,9 @@ struct LinkText {
       return LinkEvent(after: after, .rate(value.text == "unlimited" ? nil : try value.rate()))
     case ("delay", let value?): return LinkEvent(after: after, .delay(try value.time()))
     case ("loss", let value?): return LinkEvent(after: after, .loss(try value.probability()))
+    case ("mtu", let value?):
+      return LinkEvent(
+        after: after, .maximumTransmissionUnit(value.text == "unlimited" ? nil : try value.packetSize()))
     case _: throw problem
     }
   }
@@ -139,6 +142,7 @@ struct LinkText {
     case .rate(let rate): "\(time(event.after)) rate \(rate.map(Self.rate) ?? "unlimited")"
     case .delay(let delay): "\(time(event.after)) delay \(time(delay))"
     case .loss(let share): "\(time(event.after)) loss \(share)"
+    case .maximumTransmissionUnit(let size): "\(time(event.after)) mtu \(size.map(String.init) ?? "unlimited")"
     }
   }
 

@@ -45,6 +45,7 @@ public struct Link: Sendable {
   // What events change.
   private var delay: Nanoseconds
   private var lossRate: Probability
+  private var maximumTransmissionUnit: Int
   private var controlledDelay: ControlledDelay?
   private var burst: BurstState?
 
@@ -72,9 +73,15 @@ public struct Link: Sendable {
     latestArrival = now
     delay = configuration.delay
     lossRate = configuration.lossRate
-    let losesLater = configuration.schedule.contains { if case .loss = $0.change { true } else { false } }
+    maximumTransmissionUnit = configuration.maximumTransmissionUnit ?? .max
+    let dropsLater = configuration.schedule.contains {
+      switch $0.change {
+      case .loss, .maximumTransmissionUnit: true
+      case .up, .down, .rate, .delay: false
+      }
+    }
     isUniform =
-      !losesLater && configuration.burstLoss == nil && configuration.corruptionRate == .never
+      !dropsLater && configuration.burstLoss == nil && configuration.corruptionRate == .never
       && configuration.queueDiscipline == .tailDrop && configuration.lossRate == .never
       && configuration.duplicationRate == .never
       && configuration.reorderRate == .never && configuration.jitter == .zero && configuration.markingByteCount == nil
@@ -119,7 +126,7 @@ public struct Link: Sendable {
     var packet = LinkPacket(bytes: packet, tag: tag, sent: now)
     counters.sent.count(packet)
     guard isUp else { return counters.drop(packet, .linkDown) }
-    guard packet.bytes.count <= configuration.maximumTransmissionUnit ?? .max else {
+    guard packet.bytes.count <= maximumTransmissionUnit else {
       return counters.drop(packet, .tooLarge)
     }
     guard line.idle > now else { return transmit(packet) }
@@ -281,6 +288,8 @@ extension Link {
       self.delay = delay
     case .loss(let rate):
       lossRate = rate
+    case .maximumTransmissionUnit(let byteCount):
+      maximumTransmissionUnit = byteCount ?? .max
     }
   }
 

@@ -31,7 +31,8 @@ import Testing
   @Test func writingAndReadingGivesTheSameInBothForms() throws {
     for text in [
       "", "10mbit,20ms,queue=200KB,queue=100p,discipline=codel:3ms:70ms:ecn,burst=1%:25%:80%:0.1%,corrupt=1%",
-      "change=3s rate 2mbit,down=5s,up=6s,change=7s loss 1%,change=8s delay 3ms,change=9s rate unlimited,seed=3",
+      "change=3s rate 2mbit,down=5s,up=6s,change=7s loss 1%,change=8s delay 3ms,change=9s rate unlimited,change=9s mtu 1280,"
+        + "change=10s mtu unlimited,seed=3",
       "burst=1%:25%,discipline=codel,jitter=2ms:reorder,reorder=1%:5ms,ecn=30KB,mtu=1400,dup=2%",
     ] {
       let configuration = try LinkConfiguration(parsing: text)

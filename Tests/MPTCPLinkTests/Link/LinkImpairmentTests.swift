@@ -82,11 +82,29 @@ import Testing
     #expect(link.counters.dropped(.randomLoss).packetCount == 10)
   }
 
+  @Test func longPacketsAreDroppedWhileTheLineCarriesNone() {
+    var link = Link(
+      LinkConfiguration(
+        maximumTransmissionUnit: 1400,
+        schedule: [
+          LinkEvent(after: .milliseconds(10), .maximumTransmissionUnit(1000)),
+          LinkEvent(after: .milliseconds(20), .maximumTransmissionUnit(nil)),
+        ]), at: .zero)
+    for time in [5, 15, 25] as [Int64] {
+      for byteCount in [1000, 1001, 1400, 1401] {
+        link.send([UInt8](repeating: 0, count: byteCount), at: milliseconds(time))
+      }
+    }
+    #expect(link.drain().map(\.bytes.count) == [1000, 1001, 1400, 1000, 1000, 1001, 1400, 1401])
+    #expect(link.counters.dropped(.tooLarge).packetCount == 4)
+  }
+
   @Test func aSuperSegmentIsCutWhereItsPacketsMayMeetWithDifferentThings() {
     let configurations = [
       LinkConfiguration(burstLoss: BurstLoss(enters: .percent(1), leaves: .percent(50))),
       LinkConfiguration(corruptionRate: .percent(1)),
       LinkConfiguration(schedule: [LinkEvent(after: .seconds(1), .loss(.percent(1)))]),
+      LinkConfiguration(schedule: [LinkEvent(after: .seconds(1), .maximumTransmissionUnit(1280))]),
     ]
     for configuration in configurations {
       var link = Link(configuration, at: .zero)
