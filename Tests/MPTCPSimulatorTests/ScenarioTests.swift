@@ -26,8 +26,9 @@ struct ScenarioTests {
       "transfers": [
         {"client": "phone", "server": "server", "name": "page", "port": 80, "upload": 300, "download": "20KB",
          "rounds": 3, "start": "100ms", "connections": 2, "interval": "10ms",
-         "options": {"congestionControl": "lia", "checksum": true, "sendBuffer": "64KiB", "userTimeout": "30s"},
-         "serverOptions": {"multipath": false},
+         "options": {"congestionControl": "lia", "checksum": true, "sendBuffer": "64KiB", "userTimeout": "30s",
+                     "fastOpen": true},
+         "serverOptions": {"multipath": false, "fastOpenBacklog": 8},
          "clientApplication": {"readRate": "2mbit", "ending": "close"},
          "serverApplication": {"write": 1000, "pause": "1ms", "ending": "abort", "abortAfter": "10KB"}},
         {"client": "phone", "server": "server", "download": "20KB", "simultaneous": true,
@@ -46,6 +47,8 @@ struct ScenarioTests {
     #expect(scenario.transfers[0].rounds == 3)
     #expect(scenario.transfers[0].clientOptions.sendBufferByteCount == 65_536)
     #expect(scenario.transfers[0].serverOptions.multipath == false)
+    #expect(scenario.transfers[0].clientOptions.fastOpen && !scenario.transfers[0].serverOptions.fastOpen)
+    #expect(scenario.transfers[0].serverOptions.fastOpenBacklog == 8)
     #expect(scenario.transfers[0].serverApplication.ending == .abort(afterByteCount: 10_000))
     #expect(scenario.transfers[1].isSimultaneous)
     #expect(scenario.transfers[1].clientApplication.ending == .abortAtEnd(after: .milliseconds(3)))
@@ -101,6 +104,11 @@ struct ScenarioTests {
         #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
           + #""options": {"scheduler": "best"}}]}"#,
         "transfers[0].options.scheduler: 'best': expected one of default, \(Scheduler.allNames.joined(separator: ", "))"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""options": {"fastOpenBacklog": -1}}]}"#,
+        "transfers[0].options.fastOpenBacklog: expected no less than 0"
       ),
       (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
       (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),

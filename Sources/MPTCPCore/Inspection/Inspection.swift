@@ -137,6 +137,7 @@ extension Endpoint {
     return ConnectionProgress(
       isMultipath: connection.isMultipath, localToken: connection.localToken, remoteToken: connection.remoteToken,
       acknowledged: connection.sendUnacknowledged, sent: connection.sendNext, received: connection.receiveNext,
+      receivedOnSyn: Int(connection.receivedOnSynByteCount),
       isEndAcknowledged: connection.isDataFinAcknowledged && isWhole, hasTakenEnd: connection.isRemoteFinished)
   }
 
@@ -169,6 +170,8 @@ package struct ConnectionProgress: Sendable, Hashable {
   package var sent: Int
   /// What has arrived in order at the data level.
   package var received: Int
+  /// How many bytes of that came with the SYN, outside of the data sequence space.
+  package var receivedOnSyn: Int
   /// Whether the peer has acknowledged our DATA_FIN.
   package var isEndAcknowledged: Bool
   /// Whether the peer's data is here to its end.

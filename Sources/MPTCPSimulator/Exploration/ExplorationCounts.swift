@@ -32,6 +32,10 @@ public struct ExplorationCounts: Sendable {
   public var sharedScheduleCount = 0
   /// The fewest kinds of fault that a schedule asked for.
   public var fewestFaultKinds = Int.max
+  /// The fewest paths that a schedule had.
+  public var fewestPaths = Int.max
+  /// The fewest bytes that the applications of a schedule were to send.
+  public var leastByteCount = Int.max
   private var faults = [Tally](repeating: Tally(), count: FaultKind.allCases.count)
   /// How often each machine of the engine went from one state to another.
   package private(set) var transitions = TransitionCounters()
@@ -77,6 +81,8 @@ public struct ExplorationCounts: Sendable {
     joinedScheduleCount += other.joinedScheduleCount
     sharedScheduleCount += other.sharedScheduleCount
     fewestFaultKinds = min(fewestFaultKinds, other.fewestFaultKinds)
+    fewestPaths = min(fewestPaths, other.fewestPaths)
+    leastByteCount = min(leastByteCount, other.leastByteCount)
     for index in faults.indices {
       faults[index].hitCount += other.faults[index].hitCount
       faults[index].scheduleCount += other.faults[index].scheduleCount

@@ -12,8 +12,7 @@ extension FaultKind {
     case .changePayload: [(.payloadChanged, .payloadChanged)]
     case .resizePayload: [(.payloadResized, .payloadResized)]
     case .drop: [(.segmentDropped, .segmentDropped)]
-    // Needs data in a SYN, which no scenario has.
-    case .stripSYNData: []
+    case .stripSYNData: [(.synDataRemoved, .synDataRemoved)]
     case .acknowledgeEarly: [(.acknowledgedEarly, .acknowledgedEarly)]
     case .nat: [(.addressTranslated, .addressTranslated), (.mappingForgotten, .mappingForgotten)]
     case .firewall: [(.firewalled, .unknownFlowDropped), (.firewalled, .outOfWindowDropped)]

@@ -26,6 +26,8 @@ public enum FaultKind: Int, CaseIterable, Hashable, Sendable {
   case delayChange
   /// A line's share of lost packets changed.
   case lossChange
+  /// A packet was longer than a line carries.
+  case tooLarge
   /// A packet met a path that carries nothing.
   case pathDown
   /// A host's interface went down.
@@ -64,6 +66,8 @@ public enum FaultKind: Int, CaseIterable, Hashable, Sendable {
   case resetInjected
   /// A box sent an old packet again.
   case replayed
+  /// A box took the data out of a SYN.
+  case synDataRemoved
 
   /// Its name in histograms.
   public var name: String { "\(self)" }

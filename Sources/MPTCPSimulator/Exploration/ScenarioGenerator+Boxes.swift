@@ -12,9 +12,10 @@ extension ScenarioGenerator {
 
   /// Most scenarios have none, so that most connections have both paths to themselves.
   func addBoxes(to scenario: inout Scenario, _ dice: inout Dice) {
+    addHandshakeBox(to: &scenario, &dice)
     guard dice.happens(40) else { return }
-    // Two on one path may hide from both ends what each alone would show: one acknowledges what the other makes unusable.
     let first = dice.number(0...scenario.paths.count - 1)
+    let isTogether = dice.happens(40)
     for index in 0..<(dice.happens(20) ? 2 : 1) {
       var place = dice.number(1...Self.weights.reduce(0) { $0 + $1.weight })
       guard
@@ -23,28 +24,32 @@ extension ScenarioGenerator {
           return place <= 0
         })?.kind
       else { return }
-      let path = (first + index) % scenario.paths.count
+      // Two on one path may hide from both ends what each alone would show: one acknowledges what the other makes unusable.
+      let path = (first + (isTogether ? 0 : index)) % scenario.paths.count
+      let neighbours = scenario.paths[path].boxes.map(\.kind)
+      guard neighbours.isEmpty || kind != .acknowledgeEarly && !neighbours.contains(.acknowledgeEarly) else { return }
       scenario.paths[path].boxes.append(box(kind, &dice))
-      if kind == .merge {
-        // Every other mapping is lost. A receiver of version 0 waits for a window's worth of data before it gives a subflow
-        // up (RFC 6824 §3.3.1), so that a transfer would take hours.
-        for index in scenario.transfers.indices {
-          scenario.transfers[index].clientOptions.version = "1"
-          scenario.transfers[index].serverOptions.version = "1"
-          scenario.transfers[index].serverOptions.acceptedVersions = [0, 1]
-        }
-      }
       guard kind == .changePayload || kind == .resizePayload else { continue }
       for index in scenario.transfers.indices {
         // Nothing but the checksum tells (RFC 8684 §3.7).
         scenario.transfers[index].clientOptions.checksum = true
         // Where a question became shorter, both sides would wait for the other for ever.
+        let rounds = scenario.transfers[index].rounds ?? 1
         scenario.transfers[index].rounds = nil
-        let missing = Self.leastByteCount - scenario.transfers[index].uploadByteCount
-        let least = max(missing, scenario.transfers[index].downloadByteCount)
-        if scenario.transfers.count == 1 { scenario.transfers[index].downloadByteCount = least }
+        scenario.transfers[index].uploadByteCount *= rounds
+        scenario.transfers[index].downloadByteCount *= rounds
       }
     }
+  }
+
+  /// Where connections open with data, a box on the path on which they do may take that away, or what confirms it.
+  private func addHandshakeBox(to scenario: inout Scenario, _ dice: inout Dice) {
+    guard scenario.transfers.contains(where: \.clientOptions.fastOpen), dice.happens(15) else { return }
+    let choices: [MiddleboxConfiguration] = [
+      .stripSYNData, .strip(OptionStripping(option: .multipath, on: [.thirdAck])),
+      .strip(OptionStripping(option: .multipath, on: [.thirdAck, .data, .ack, .fin])),
+    ]
+    scenario.paths[0].boxes.append(dice.pick(choices))
   }
 
   private func box(_ kind: MiddleboxConfiguration.Kind, _ dice: inout Dice) -> MiddleboxConfiguration {

@@ -59,6 +59,7 @@ extension ScenarioGenerator {
           case .rate: kinds.insert(.rateChange)
           case .delay: kinds.insert(.delayChange)
           case .loss: kinds.insert(.lossChange)
+          case .maximumTransmissionUnit: kinds.insert(.tooLarge)
           case .up: break
           }
         }
@@ -147,9 +148,18 @@ extension ScenarioGenerator {
         LinkEvent(after: begin, .loss(.percent(Double(dice.number(1...40))))),
         LinkEvent(after: begin + .milliseconds(Int64(dice.number(5...500))), .loss(link.lossRate)),
       ]
+    case .tooLarge:
+      // A tunnel on the way: from then on, or for a while.
+      let begin = moment(&dice)
+      link.schedule.append(LinkEvent(after: begin, .maximumTransmissionUnit(dice.number(1280...1480))))
+      if dice.happens(50) {
+        let end = begin + .milliseconds(Int64(dice.number(5...1500)))
+        link.schedule.append(LinkEvent(after: end, .maximumTransmissionUnit(nil)))
+      }
     case .pathDown, .interfaceDown, .addressRemoved, .addressAdded, .hostPause, .optionRemoved, .sequenceRewritten,
       .segmentCut, .segmentMerged, .segmentSizeClamped, .payloadChanged, .payloadResized, .segmentDropped,
-      .acknowledgedEarly, .addressTranslated, .mappingForgotten, .firewalled, .resetInjected, .replayed:
+      .acknowledgedEarly, .addressTranslated, .mappingForgotten, .firewalled, .resetInjected, .replayed,
+      .synDataRemoved:
       break
     }
   }

@@ -14,6 +14,8 @@ public struct ScenarioGenerator: Hashable, Sendable {
 
   /// The least that a scenario's applications send.
   public static let leastByteCount = 200_000
+  /// The fewest paths of a scenario.
+  public static let leastPathCount = 2
   /// The fewest kinds of fault that a scenario asks for.
   public static let leastFaultCount = 3
   /// The longest that a scenario lasts: more than everything that goes wrong in it can take.
@@ -34,6 +36,19 @@ public struct ScenarioGenerator: Hashable, Sendable {
     addTransfers(to: &scenario, &dice)
     addFaults(to: &scenario, &dice)
     return scenario
+  }
+
+  /// What the applications of a scenario are to send, all together.
+  static func byteCount(of scenario: Scenario) -> Int {
+    scenario.transfers.reduce(0) {
+      $0 + ($1.uploadByteCount + $1.downloadByteCount) * ($1.rounds ?? 1) * $1.connectionCount
+    }
+  }
+
+  /// Whether a scenario asks for less than this page promises.
+  static func isSlight(_ scenario: Scenario) -> Bool {
+    scenario.paths.count < leastPathCount || byteCount(of: scenario) < leastByteCount
+      || faults(of: scenario).count < leastFaultCount
   }
 
   // MARK: Hosts and paths
@@ -75,7 +90,9 @@ public struct ScenarioGenerator: Hashable, Sendable {
   // MARK: Applications
 
   private func addTransfers(to scenario: inout Scenario, _ dice: inout Dice) {
-    let count = dice.happens(12) ? 2 : 1
+    // The first connection brings the cookie that the second one opens with.
+    let isFastOpen = dice.happens(20)
+    let count = dice.happens(12) || isFastOpen ? 2 : 1
     for index in 0..<count {
       var transfer = Scenario.Transfer(client: "client", server: "server")
       let total = (Self.leastByteCount + dice.number(1...12) * 1000) / count
@@ -91,6 +108,11 @@ public struct ScenarioGenerator: Hashable, Sendable {
       }
       transfer.clientOptions = options(&dice)
       transfer.serverOptions = options(&dice)
+      if isFastOpen {
+        if index > 0 { transfer.start = .milliseconds(Int64(dice.number(10...250))) }
+        transfer.clientOptions.fastOpen = true
+        transfer.serverOptions.fastOpenBacklog = dice.happens(90) ? dice.number(1...8) : 0
+      }
       // Where there is more than one address, the server has to tell of the others.
       let isAlone = scenario.hosts.last?.interfaces.count == 1
       if dice.happens(isAlone ? 50 : 5) { transfer.serverOptions.policy = "passive" }
@@ -99,6 +121,7 @@ public struct ScenarioGenerator: Hashable, Sendable {
       transfer.serverApplication = application(&dice)
       scenario.transfers.append(transfer)
     }
+    if isFastOpen, dice.happens(10) { addForcefulEnd(to: &scenario.transfers[1], &dice) }
     if count == 1, dice.happens(2) { scenario.transfers[0].isSimultaneous = true }
     if count == 1, dice.happens(15) { addForcefulEnd(to: &scenario.transfers[0], &dice) }
   }

@@ -23,6 +23,8 @@ public struct ScenarioRun: Sendable {
     simulation.checkRest()
     failure = simulation.failure
     counts.fewestFaultKinds = ScenarioGenerator.faults(of: scenario).count
+    counts.fewestPaths = scenario.paths.count
+    counts.leastByteCount = ScenarioGenerator.byteCount(of: scenario)
     counts.failureCount = failure == nil ? 0 : 1
     counts.note(simulation.transitions)
   }
@@ -71,6 +73,7 @@ public struct ScenarioRun: Sendable {
       add(.burstLoss, counters.dropped(.burstLoss).packetCount)
       add(.queueFull, counters.dropped(.queueFull).packetCount)
       add(.controlledDelay, counters.dropped(.controlledDelay).packetCount)
+      add(.tooLarge, counters.dropped(.tooLarge).packetCount)
       add(.linkDown, counters.dropped(.linkDown).packetCount)
       add(.congestionMark, counters.marked.packetCount)
       add(.reordering, counters.heldBack.packetCount)
@@ -83,7 +86,7 @@ public struct ScenarioRun: Sendable {
         case .rate: add(.rateChange, 1)
         case .delay: add(.delayChange, 1)
         case .loss: add(.lossChange, 1)
-        case .down, .up: break
+        case .down, .up, .maximumTransmissionUnit: break
         }
       }
     }

@@ -26,8 +26,11 @@ public struct Shrinker {
     while hasShrunk {
       hasShrunk = false
       // Steps are taken by their number, so that the ones after a success go on where it was.
+      var steps = Self.steps(of: best.scenario)
       var number = 0
-      while let candidate = Self.steps(of: best.scenario, number) {
+      while number < steps.count {
+        var candidate = best.scenario
+        steps[number](&candidate)
         number += 1
         guard candidate != best.scenario else { continue }
         guard runCount < runLimit else { return best }
@@ -38,6 +41,7 @@ public struct Shrinker {
         best = (candidate, found)
         hasShrunk = true
         number -= 1
+        steps = Self.steps(of: candidate)
       }
     }
     return best
@@ -48,19 +52,15 @@ public struct Shrinker {
 
   // MARK: Steps
 
-  private static func steps(of scenario: Scenario, _ number: Int) -> Scenario? {
-    let all = removals(scenario) + simplifications(scenario) + links(scenario)
-    return number < all.count ? all[number] : nil
+  /// What may make a scenario smaller, or leave it as it is.
+  private typealias Step = (inout Scenario) -> Void
+
+  private static func steps(of scenario: Scenario) -> [Step] {
+    removals(scenario) + simplifications(scenario) + links(scenario)
   }
 
-  private static func changed(_ scenario: Scenario, _ change: (inout Scenario) -> Void) -> Scenario {
-    var result = scenario
-    change(&result)
-    return result
-  }
-
-  private static func removals(_ scenario: Scenario) -> [Scenario] {
-    var all = [changed(scenario) { $0.events = [] }]
+  private static func removals(_ scenario: Scenario) -> [Step] {
+    var all: [Step] = [{ $0.events = [] }]
     for index in scenario.events.indices {
       // What went down comes back: alone, neither of the two leaves.
       let pair = scenario.events.indices.last {
@@ -68,17 +68,16 @@ public struct Shrinker {
       }
       let isMending = scenario.events.contains { mends(scenario.events[index].change, $0.change) }
       guard !isMending else { continue }
-      all.append(
-        changed(scenario) {
-          if let pair { $0.events.remove(at: max(pair, index)) }
-          $0.events.remove(at: pair.map { min($0, index) } ?? index)
-        })
+      all.append {
+        if let pair { $0.events.remove(at: max(pair, index)) }
+        $0.events.remove(at: pair.map { min($0, index) } ?? index)
+      }
     }
-    for index in scenario.transfers.indices { all.append(changed(scenario) { $0.transfers.remove(at: index) }) }
-    for index in scenario.paths.indices { all.append(changed(scenario) { $0.paths.remove(at: index) }) }
+    for index in scenario.transfers.indices { all.append { $0.transfers.remove(at: index) } }
+    for index in scenario.paths.indices { all.append { $0.paths.remove(at: index) } }
     for index in scenario.paths.indices {
       for place in scenario.paths[index].boxes.indices {
-        all.append(changed(scenario) { $0.paths[index].boxes.remove(at: place) })
+        all.append { $0.paths[index].boxes.remove(at: place) }
       }
     }
     return all
@@ -93,11 +92,11 @@ public struct Shrinker {
     }
   }
 
-  private static func simplifications(_ scenario: Scenario) -> [Scenario] {
-    var all: [Scenario] = []
+  private static func simplifications(_ scenario: Scenario) -> [Step] {
+    var all: [Step] = []
     for index in scenario.transfers.indices {
-      func add(_ change: (inout Scenario.Transfer) -> Void) {
-        all.append(changed(scenario) { change(&$0.transfers[index]) })
+      func add(_ change: @escaping (inout Scenario.Transfer) -> Void) {
+        all.append { change(&$0.transfers[index]) }
       }
       add { $0.connectionCount = 1 }
       add { $0.rounds = nil }
@@ -129,38 +128,43 @@ public struct Shrinker {
         set(\.checksum)
         set(\.noDelay)
         set(\.explicitCongestionNotification)
+        set(\.fastOpen)
+        set(\.fastOpenBacklog)
         set(\.refusesJoinsToInitialAddress)
         set(\.sendBufferByteCount)
         set(\.receiveBufferByteCount)
       }
     }
-    all.append(changed(scenario) { $0.hosts = [] })
+    all.append { $0.hosts = [] }
     for index in scenario.hosts.indices {
-      all.append(changed(scenario) { $0.hosts[index] = Scenario.Host(name: $0.hosts[index].name) })
+      all.append { $0.hosts[index] = Scenario.Host(name: $0.hosts[index].name) }
       for place in scenario.hosts[index].interfaces.indices {
-        all.append(
-          changed(scenario) {
-            $0.hosts[index].interfaces[place] = Scenario.Interface(name: $0.hosts[index].interfaces[place].name)
-          })
+        all.append {
+          $0.hosts[index].interfaces[place] = Scenario.Interface(name: $0.hosts[index].interfaces[place].name)
+        }
       }
     }
     return all
   }
 
-  private static func links(_ scenario: Scenario) -> [Scenario] {
-    var all: [Scenario] = []
+  private static func links(_ scenario: Scenario) -> [Step] {
+    var all: [Step] = []
     for index in scenario.paths.indices {
       for side in [\Scenario.DuplexLink.there, \Scenario.DuplexLink.back] {
         guard let link = scenario.paths[index].link?[keyPath: side] else { continue }
-        func add(_ change: (inout LinkConfiguration) -> Void) {
-          var link = link
-          change(&link)
-          all.append(changed(scenario) { $0.paths[index].link?[keyPath: side] = link })
+        func add(_ change: @escaping (inout LinkConfiguration) -> Void) {
+          all.append {
+            var link = link
+            change(&link)
+            $0.paths[index].link?[keyPath: side] = link
+          }
         }
         let perfect = LinkConfiguration(bitsPerSecond: link.bitsPerSecond, delay: link.delay)
         add { $0 = perfect }
         add { $0.schedule = [] }
-        for event in link.schedule.indices where link.schedule[event].isRate { add { $0.schedule.remove(at: event) } }
+        for event in link.schedule.indices where link.schedule[event].mayGoAlone {
+          add { $0.schedule.remove(at: event) }
+        }
         add { $0.lossRate = .never }
         add { $0.burstLoss = nil }
         add { $0.corruptionRate = .never }
@@ -178,9 +182,10 @@ public struct Shrinker {
 }
 
 extension LinkEvent {
-  fileprivate var isRate: Bool {
+  /// Without it the others lead to the same end.
+  fileprivate var mayGoAlone: Bool {
     switch change {
-    case .rate: true
+    case .rate, .maximumTransmissionUnit: true
     case .down, .up, .delay, .loss: false
     }
   }

@@ -25,6 +25,12 @@ extension Scenario {
     public var noDelay = false
     /// Whether to ask for ECN.
     public var explicitCongestionNotification = false
+    /// Whether what a client writes first may leave on its SYN (TCP Fast Open, RFC 7413). The cookie for it comes with an
+    /// earlier connection between the same two addresses.
+    public var fastOpen = false
+    /// The most connections of a server whose SYN brought data and whose handshake is not done; 0: it takes no data of SYNs
+    /// and gives out no cookies.
+    public var fastOpenBacklog = 0
     /// Whether to refuse joins to the initial address (flag C).
     public var refusesJoinsToInitialAddress = false
     /// The send buffer in bytes; nil: the engine's default.
@@ -101,6 +107,7 @@ extension Scenario.Options {
     options.checksum = checksum
     options.noDelay = noDelay
     options.explicitCongestionNotification = explicitCongestionNotification
+    options.fastOpen = fastOpen
     options.refusesJoinsToInitialAddress = refusesJoinsToInitialAddress
     if let sendBufferByteCount { options.sendBufferByteCount = sendBufferByteCount }
     if let receiveBufferByteCount { options.receiveBufferByteCount = receiveBufferByteCount }
@@ -117,7 +124,7 @@ extension Scenario.Options {
 extension Scenario.Options: Codable {
   private static let names = [
     "multipath", "version", "acceptedVersions", "fastClose", "congestionControl", "scheduler", "policy", "checksum",
-    "noDelay", "ecn", "refusesJoins",
+    "noDelay", "ecn", "fastOpen", "fastOpenBacklog", "refusesJoins",
     "sendBuffer", "receiveBuffer", "keepAlive", "userTimeout",
   ]
 
@@ -134,6 +141,9 @@ extension Scenario.Options: Codable {
     try reader.read("checksum", into: &checksum)
     try reader.read("noDelay", into: &noDelay)
     try reader.read("ecn", into: &explicitCongestionNotification)
+    try reader.read("fastOpen", into: &fastOpen)
+    try reader.read("fastOpenBacklog", into: &fastOpenBacklog)
+    guard fastOpenBacklog >= 0 else { throw reader.error("fastOpenBacklog", "expected no less than 0") }
     try reader.read("refusesJoins", into: &refusesJoinsToInitialAddress)
     sendBufferByteCount = try reader.optionalByteCount("sendBuffer")
     receiveBufferByteCount = try reader.optionalByteCount("receiveBuffer")
@@ -155,6 +165,8 @@ extension Scenario.Options: Codable {
     try writer.write("checksum", checksum, unless: usual.checksum)
     try writer.write("noDelay", noDelay, unless: usual.noDelay)
     try writer.write("ecn", explicitCongestionNotification, unless: usual.explicitCongestionNotification)
+    try writer.write("fastOpen", fastOpen, unless: usual.fastOpen)
+    try writer.write("fastOpenBacklog", fastOpenBacklog, unless: usual.fastOpenBacklog)
     try writer.write("refusesJoins", refusesJoinsToInitialAddress, unless: usual.refusesJoinsToInitialAddress)
     try writer.write("sendBuffer", sendBufferByteCount.map { Quantity.text(byteCount: $0) })
     try writer.write("receiveBuffer", receiveBufferByteCount.map { Quantity.text(byteCount: $0) })

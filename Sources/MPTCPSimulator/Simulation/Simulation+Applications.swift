@@ -37,6 +37,7 @@ extension Simulation {
     options.connection = transfer.serverOptions
     options.versions = scenario.transfers[index].serverOptions.listenerVersions
     options.backlog = .max
+    options.fastOpenBacklog = scenario.transfers[index].serverOptions.fastOpenBacklog
     let wildcard: IPAddress = transfer.address.address.family == .v4 ? .anyV4 : .anyV6
     // The plan has made sure that the port is free.
     guard
@@ -69,12 +70,22 @@ extension Simulation {
     if transfer.clientAddress != nil { options.localPort = transfer.address.port }
     let address = isClient ? transfer.address : transfer.clientAddress ?? transfer.address
     talkers[index].startedAt = now
+    // What an application gives with the call is its first write.
+    let data = options.fastOpen ? nextWrite(of: index) ?? ByteSlice([]) : ByteSlice([])
     do {
-      let id = try host.endpoint.connect(to: address, options: options, at: now)
+      let (id, taken) = try host.endpoint.connect(to: address, sending: data, options: options, at: now)
       talkers[index].connection = id
       note(id, of: index, on: host)
-      if isClient, let tuple = host.endpoint.description(of: id)?.subflows.first?.tuple {
-        connectionOfClient[ClientAddress(transfer: talkers[index].transfer, address: tuple.local)] = index / 2
+      if !data.isEmpty { noteWrite(of: data, taken: taken, by: index) }
+      guard let subflow = host.endpoint.description(of: id)?.subflows.first else { return }
+      if isClient {
+        connectionOfClient[ClientAddress(transfer: talkers[index].transfer, address: subflow.tuple.local)] = index / 2
+      }
+      let interface = host.interfaces[host.interfaceOfPath[Int(subflow.path.rawValue)]]
+      guard let route = interface.route(to: address.address) else { return }
+      let path = plan.paths[plan.routes[route].path]
+      for end in [index, index ^ 1] {
+        (talkers[end].isTampered, talkers[end].isResized) = (path.isTampered, path.isResized)
       }
     } catch {
       talkers[index].refusal = error
@@ -218,7 +229,7 @@ extension Simulation {
       guard !slice.isEmpty else {
         talkers[index].hasEnded = true
         if talkers[index].received != talkers[index].receiveByteCount, !isPeerForceful(index),
-          !isBeyondProof(index)
+          !isBeyondProof(index, at: talkers[index].received)
         {
           fail("\(name(of: index)): ended after \(talkers[index].received) of \(talkers[index].receiveByteCount) bytes")
         }
@@ -226,11 +237,13 @@ extension Simulation {
       }
       let position = talkers[index].received
       let agreement = StreamPattern.shared.agreement(slice, at: talkers[index].receiveOrigin + position)
-      if agreement < slice.count, !isBeyondProof(index) {
+      if agreement < slice.count, !isBeyondProof(index, at: position + agreement) {
         fail("\(name(of: index)): wrong byte at \(position + agreement)")
       }
       talkers[index].received += slice.count
-      if talkers[index].received > talkers[index].receiveByteCount, !isBeyondProof(index) {
+      if talkers[index].received > talkers[index].receiveByteCount,
+        !isBeyondProof(index, at: talkers[index].received)
+      {
         fail("\(name(of: index)): more than the \(talkers[index].receiveByteCount) bytes that were sent")
       }
       if talkers[index].lastReadAt != .distantFuture {
@@ -260,24 +273,32 @@ extension Simulation {
   private func write(_ index: Int, _ id: ConnectionID, _ endpoint: Endpoint) {
     let pause = talkers[index].application.writePause
     while talkers[index].mayWrite, talkers[index].closeReason == nil {
-      let room = talkers[index].writableByteCount - talkers[index].sent
-      guard room > 0 else { break }
+      guard let slice = nextWrite(of: index) else { break }
       if pause > .zero, talkers[index].nextWrite > now {
         schedule(index, at: talkers[index].nextWrite)
         return
       }
-      let slice = StreamPattern.shared.slice(
-        at: talkers[index].sendOrigin + talkers[index].sent,
-        count: min(room, talkers[index].application.writeByteCount))
-      let taken = (try? endpoint.write(slice, to: id, at: now)) ?? 0
-      talkers[index].sent += taken
-      if taken < slice.count { talkers[index].mayWrite = false }
-      if pause > .zero { talkers[index].nextWrite = now + pause }
+      noteWrite(of: slice, taken: (try? endpoint.write(slice, to: id, at: now)) ?? 0, by: index)
     }
     if talkers[index].sent == talkers[index].sendByteCount, !talkers[index].hasFinished {
       talkers[index].hasFinished = true
       endpoint.finish(id, at: now)
     }
+  }
+
+  /// What an application would write next; nil while it has nothing to say.
+  private func nextWrite(of index: Int) -> ByteSlice? {
+    let room = talkers[index].writableByteCount - talkers[index].sent
+    guard room > 0 else { return nil }
+    return StreamPattern.shared.slice(
+      at: talkers[index].sendOrigin + talkers[index].sent, count: min(room, talkers[index].application.writeByteCount))
+  }
+
+  private func noteWrite(of slice: ByteSlice, taken: Int, by index: Int) {
+    talkers[index].sent += taken
+    if taken < slice.count { talkers[index].mayWrite = false }
+    let pause = talkers[index].application.writePause
+    if pause > .zero { talkers[index].nextWrite = now + pause }
   }
 
   private func schedule(_ index: Int, at time: Instant) {

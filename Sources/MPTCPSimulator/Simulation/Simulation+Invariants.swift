@@ -54,14 +54,17 @@ extension Simulation {
       let my = hosts[mine.host].endpoint.progress(of: myID),
       let their = hosts[other.host].endpoint.progress(of: otherID)
     else { return nil }
-    return disagreement(my, their) ?? disagreement(their, my) ?? disagreement(my, myID, their, otherID, index)
+    return disagreement(my, their, mine) ?? disagreement(their, my, mine)
+      ?? disagreement(my, myID, their, otherID, index)
   }
 
   /// What one end believes that the other has, and that it has not.
-  private func disagreement(_ my: ConnectionProgress, _ their: ConnectionProgress) -> String? {
+  private func disagreement(_ my: ConnectionProgress, _ their: ConnectionProgress, _ talker: Talker) -> String? {
+    // No checksum covers what comes with a SYN: where a box makes that longer or shorter, everything behind it moves.
+    if talker.isResized, my.receivedOnSyn > 0 || their.receivedOnSyn > 0 { return nil }
     if !my.isMultipath {
       // In plain TCP an acknowledgment is whoever's it is that sends it, and data counts as it comes.
-      if isTampered { return nil }
+      if talker.isTampered { return nil }
       // An end that fell back counts what the subflow has; one that has not heard of it, what its mappings brought.
       if their.isMultipath { return nil }
     }
@@ -93,11 +96,13 @@ extension Simulation {
     return problem
   }
 
-  /// Whether what arrived may be other than what was sent: it is plain TCP, and a box on the way changes data. With
-  /// Multipath TCP the DSS checksum does not let it pass (RFC 8684 §3.7).
-  func isBeyondProof(_ index: Int) -> Bool {
-    guard isTampered, let id = talkers[index].connection else { return false }
-    return hosts[talkers[index].host].endpoint.progress(of: id).map { !$0.isMultipath } ?? true
+  /// Whether what arrived at a place of the stream may be other than what was sent: it is plain TCP, and a box on the way
+  /// changes data. With Multipath TCP the DSS checksum does not let it pass (RFC 8684 §3.7), unless it came with the SYN.
+  func isBeyondProof(_ index: Int, at position: Int) -> Bool {
+    let talker = talkers[index]
+    guard talker.isTampered, let id = talker.connection else { return false }
+    guard let progress = hosts[talker.host].endpoint.progress(of: id), progress.isMultipath else { return true }
+    return progress.receivedOnSyn > 0 && (talker.isResized || position < progress.receivedOnSyn)
   }
 
   // MARK: On the wire

@@ -37,8 +37,8 @@ public final class Simulation {
   public static let start = Instant(nanoseconds: 1_000_000_000)
 
   let plan: Plan
-  /// What the boxes on any of the paths do: see ``Plan/Path``.
-  let (isTampered, hasTranslator): (Bool, Bool)
+  /// Whether a box on any of the paths translates addresses.
+  let hasTranslator: Bool
   let hosts: [SimulatedHost]
   var wires: [SimulatedWire]
   var paths: [SimulatedPath]
@@ -71,7 +71,6 @@ public final class Simulation {
     self.scenario = scenario
     let plan = try Plan(scenario)
     self.plan = plan
-    isTampered = plan.paths.contains { $0.isTampered }
     hasTranslator = plan.paths.contains { $0.hasTranslator }
     now = Self.start
     hosts = plan.hosts.enumerated().map { index, host in

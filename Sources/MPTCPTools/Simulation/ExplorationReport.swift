@@ -16,10 +16,20 @@ public struct ExplorationReport: Sendable {
         + "\(results.packets) packets, rules checked at \(results.steps) instants",
       "\(text(byteCount: results.bytes)) over \(results.connections) connections, \(results.plainConnections) of them "
         + "plain TCP; a second subflow in \(results.joinedSchedules) schedules, data on two paths in "
-        + "\(results.sharedSchedules); \(results.fewestFaultKinds) kinds of fault at least",
+        + "\(results.sharedSchedules)",
+      "each schedule with \(text(byteCount: results.leastBytes)) to send, \(results.fewestPaths) paths and "
+        + "\(results.fewestFaultKinds) kinds of fault at least",
       "",
     ] + outcomeTable + [""] + histogram("fault", results.faults) + [""]
-      + histogram("transition", results.transitions) + failureLines
+      + histogram("transition", results.transitions) + ["", rarityLine] + failureLines
+  }
+
+  /// What a long run would not meet a thousand times in a million schedules; a short one can only guess.
+  private var rarityLine: String {
+    let rarities = results.rarities
+    guard !rarities.isEmpty else { return "all of it a thousand times in a million schedules, or more often" }
+    return "less often than a thousand times in a million schedules: "
+      + rarities.map { "\($0.name) (\($0.hits))" }.joined(separator: ", ")
   }
 
   private var outcomeTable: [String] {

@@ -52,6 +52,10 @@ public struct ExplorationResults: Hashable, Sendable, Codable {
   public var sharedSchedules: Int
   /// The fewest kinds of fault that a schedule asked for.
   public var fewestFaultKinds: Int
+  /// The fewest paths that a schedule had.
+  public var fewestPaths: Int
+  /// The fewest bytes that the applications of a schedule were to send.
+  public var leastBytes: Int
   /// What became of connections.
   public var outcomes: [String: Int]
   /// What went wrong on the way.
@@ -83,6 +87,8 @@ public struct ExplorationResults: Hashable, Sendable, Codable {
     joinedSchedules = counts.joinedScheduleCount
     sharedSchedules = counts.sharedScheduleCount
     fewestFaultKinds = counts.scheduleCount > 0 ? counts.fewestFaultKinds : 0
+    fewestPaths = counts.scheduleCount > 0 ? counts.fewestPaths : 0
+    leastBytes = counts.scheduleCount > 0 ? counts.leastByteCount : 0
     outcomes = [:]
     for outcome in ConnectionOutcome.allCases { outcomes[outcome.name] = counts[outcome] }
     faults = FaultKind.allCases.map {
@@ -93,6 +99,11 @@ public struct ExplorationResults: Hashable, Sendable, Codable {
       found.append(Count(name: "\($0): \($1) → \($2)", hits: $3.hitCount, schedules: $3.scheduleCount))
     }
     transitions = found
+  }
+
+  /// What happened less often than a thousand times in a million schedules, the rarest first.
+  public var rarities: [Count] {
+    (faults + transitions).filter { $0.hits * 1000 < schedules }.sorted { ($0.hits, $0.name) < ($1.hits, $1.name) }
   }
 
   /// Schedules in a second of one processor.
