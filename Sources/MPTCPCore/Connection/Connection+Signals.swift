@@ -35,15 +35,14 @@ extension Connection {
       }
       return
     }
-    if let dss = signals.dss {
-      // A box that cuts segments may leave the options on the first part only: one without says nothing after this.
-      if !isMappingKnownToPeer, subflow.isInitial,
-        subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
-      {
-        isMappingKnownToPeer = true
-      }
-      take(dss, of: segment, on: subflow, now: now)
+    // A box that cuts segments may leave the options on the first part only: one without says nothing after this. The keys
+    // prove as much as a DSS: a peer that has fallen back does not send them.
+    if !isMappingKnownToPeer, signals.dss != nil || signals.capable != nil, subflow.isInitial,
+      subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
+    {
+      isMappingKnownToPeer = true
     }
+    if let dss = signals.dss { take(dss, of: segment, on: subflow, now: now) }
     guard subflow.state != .closed else { return }
     if let capable = signals.capable { takeCapableAgain(capable, of: segment, on: subflow, start: start, now: now) }
     if signals.hasRepeats {

@@ -104,7 +104,7 @@ final class Connection {
   /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
   /// does for Linux, which then answers a failure with RST.
   var isLinear = true
-  /// A segment of the peer's with a DSS acknowledged our first octet: it knows its mapping, and does not fall back unsaid
+  /// A segment of the peer's with a DSS, or the keys, acknowledged our first octet: it knows its mapping, and does not fall back unsaid
   /// any more.
   var isMappingKnownToPeer = false
   /// Where our infinite mapping begins, as a data offset, which is the subflow offset too (RFC 8684 §3.7).
@@ -317,7 +317,7 @@ final class Connection {
   /// Requirement 8684-3.7-21
   func canFallBack(on subflow: Subflow) -> Bool { isLinear && subflow.isInitial && isOnlySubflow(subflow) }
 
-  /// The peer has acknowledged our first data on the only subflow, and not with a DSS. It may have met them without their
+  /// The peer has acknowledged our first data on the only subflow, and with neither a DSS nor the keys. It may have met them without their
   /// mapping and be plain TCP now, whatever DSSs it had sent before: sent again, the data would be new data to it.
   var mayPeerBePlain: Bool {
     guard !isMappingKnownToPeer, isMultipath, sendUnacknowledged == firstMappedOffset, sendNext > firstMappedOffset,

@@ -49,6 +49,13 @@ struct Talker {
   var longestReadGap = Nanoseconds.zero
   var overAt = Instant.distantFuture
 
+  /// Forgets what was written and read.
+  mutating func beginAnew() {
+    (isEstablished, mayWrite, hasFinished, hasEnded) = (false, true, false, false)
+    (sent, received) = (0, 0)
+    (doneAt, closeReason) = (nil, nil)
+  }
+
   /// How much may have been written by now, as far as question and answer go.
   var writableByteCount: Int {
     guard let round else { return sendByteCount }

@@ -133,17 +133,33 @@ extension Simulation {
     guard case .established = event.event, let listener = event.listener,
       let transfer = host.listeners.first(where: { $0.id == listener })?.transfer
     else { return nil }
-    guard let connection = claim(event.connection, transfer, host) else {
+    guard let connection = claim(event.connection, transfer, host) ?? reclaim(transfer, host),
+      !talkers[2 * connection + 1].isOver
+    else {
       // Nobody's: something old that came again.
       host.endpoint.close(event.connection, at: now)
       return nil
     }
     let index = 2 * connection + 1
+    if talkers[index].connection == nil { openTalkerCount += 1 }
     talkers[index].connection = event.connection
     talkers[index].startedAt = now
-    openTalkerCount += 1
     note(event.connection, of: index, on: host)
     return index
+  }
+
+  /// With TCP Fast Open a SYN that comes again by another way makes another connection, and its data comes twice
+  /// (RFC 7413 §6.1). Of two such the one that comes later is the client's, if nobody has confirmed the first: the server's
+  /// application lets that go, and begins anew.
+  private func reclaim(_ transfer: Int, _ host: SimulatedHost) -> Int? {
+    let connection = plan.transfers[transfer].firstConnection
+    let index = 2 * connection + 1
+    guard scenario.transfers[transfer].connectionCount == 1, let id = talkers[index].connection, !talkers[index].isOver,
+      host.endpoint.description(of: id)?.subflows.first?.state == .synReceived
+    else { return nil }
+    host.endpoint.close(id, at: now)
+    talkers[index].beginAnew()
+    return connection
   }
 
   /// Which of a transfer's connections a server has accepted: the one whose client has the address that it came from,

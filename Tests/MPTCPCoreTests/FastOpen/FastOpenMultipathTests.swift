@@ -249,6 +249,21 @@ import Testing
       MPCapable(flags: flags, senderKey: key, receiverKey: engineKey, dataLength: length, checksum: sum))
   }
 
+  /// It knows no number of the peer's to acknowledge with a DSS but in the segment behind, and that gets lost.
+  @Test func theKeysOnTheAcknowledgmentOfItsAnswerShowThatThePeerHasNotFallenBack() throws {
+    let script = Script()
+    let (subflow, id, engineKey) = try taken(script, answering: octets(100))
+    let data = try #require(subflow.take())
+    #expect(data.payload == octets(100))
+    subflow.send(.ack, ack: 1, [third(engineKey)])
+    subflow.send(.ack, [third(engineKey)])
+    _ = script.takeAll()
+    script.pass(.seconds(5))
+    #expect(script.fallback == nil && script.endpoint.description(of: id)?.isMultipath == true)
+    let again = script.takeAll().filter { !$0.payload.isEmpty }
+    #expect(!again.isEmpty && again.allSatisfy { $0.dss?.mapping != nil && $0.payload == octets(100) })
+  }
+
   // Requirement 8684-B.2-01, 8684-B.3-01
   @Test(arguments: [false, true])
   func theListenersAnswerIsMappedBeforeTheThirdAck(checksum: Bool) throws {

@@ -520,6 +520,322 @@ struct FoundScenarioTests {
         ]
       }
       """),
+    FoundScenario(
+      "The keys acknowledge what a listener answered to data on a SYN, and the DATA_ACK gets lost",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "206ms",
+            "pathDown": "a"
+          },
+          {
+            "at": "1409ms",
+            "pathUp": "a"
+          }
+        ],
+        "paths": [
+          {
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "link": "21mbit,3800us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2843550766694967,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "10s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 8,
+              "keepAlive": "16s"
+            }
+          },
+          {
+            "client": "client",
+            "download": "1B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "5s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 6,
+              "keepAlive": "14s"
+            },
+            "start": "188ms",
+            "upload": "12562B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "The keys acknowledge what a listener answered to data on a SYN, on one of two paths",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "45ms",
+            "pathDown": "a"
+          },
+          {
+            "at": "1160ms",
+            "pathUp": "a"
+          },
+          {
+            "at": "58ms",
+            "interfaceRemoved": "client.b"
+          },
+          {
+            "at": "1468ms",
+            "interfaceAdded": "client.b"
+          }
+        ],
+        "paths": [
+          {
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "link": "18mbit,4200us",
+            "name": "a"
+          },
+          {
+            "back": "8mbit,700us",
+            "between": [
+              "client.b",
+              "server.b"
+            ],
+            "link": "3mbit,700us",
+            "name": "b"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 853023114295892,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "19s",
+              "scheduler": "redundant"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 4,
+              "keepAlive": "6s"
+            },
+            "upload": "52250B"
+          },
+          {
+            "client": "client",
+            "download": "1B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "16s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 5,
+              "keepAlive": "8s"
+            },
+            "start": "17ms",
+            "upload": "13250B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "Data on a SYN reaches a server whose client is gone",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "103ms",
+            "interfaceRemoved": "client.a"
+          },
+          {
+            "at": "1377ms",
+            "interfaceAdded": "client.a"
+          }
+        ],
+        "paths": [
+          {
+            "back": "14mbit,2400us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "link": "14mbit,2400us,change=118ms delay 23700us,change=58ms delay 9900us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 1711612374118040,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "4s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 2,
+              "keepAlive": "1s"
+            }
+          },
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "7s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 2,
+              "keepAlive": "16s"
+            },
+            "start": "94ms",
+            "upload": "1B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A SYN with data comes twice through a NAT that has forgotten it, and makes two connections",
+      """
+      {
+        "duration": "1800s",
+        "paths": [
+          {
+            "back": "14mbit,4700us,burst=1.4%:13%",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "nat": {
+                  "idle": "37s",
+                  "rebind": [
+                    "33ms",
+                    "215ms"
+                  ]
+                }
+              }
+            ],
+            "link": "14mbit,4700us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 3755947924445214,
+        "transfers": [
+          {
+            "client": "client",
+            "download": "93150B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "1s",
+              "multipath": false
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 3,
+              "keepAlive": "10s"
+            }
+          },
+          {
+            "client": "client",
+            "download": "22612B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "16s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 6,
+              "keepAlive": "2s"
+            },
+            "start": "139ms",
+            "upload": "2512B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A SYN with data comes twice, the second time without, and the first one waits for its third ACK",
+      """
+      {
+        "duration": "1800s",
+        "paths": [
+          {
+            "back": "38mbit,2700us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "nat": {
+                  "rebind": [
+                    "122ms",
+                    "133ms"
+                  ]
+                }
+              }
+            ],
+            "link": "1mbit,2700us,change=223ms loss 10%,change=440ms loss 0%,change=82ms mtu 1349,change=151ms delay 10200us,change=17ms delay 6500us,change=29ms delay 17100us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 3576642802980869,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "16s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 3,
+              "keepAlive": "20s"
+            },
+            "upload": "10400B"
+          },
+          {
+            "client": "client",
+            "download": "1B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "15s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "checksum": true,
+              "fastOpenBacklog": 3,
+              "keepAlive": "11s"
+            },
+            "start": "10ms",
+            "upload": "1640B"
+          }
+        ]
+      }
+      """),
   ]
 
   @Test("A scenario that broke a rule once", arguments: found)
