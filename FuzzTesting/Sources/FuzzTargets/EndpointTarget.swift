@@ -5,7 +5,8 @@ import MPTCPWire
 /// One endpoint against a packet stream of the fuzzer's making, and an application that does anything in any order.
 ///
 /// The input is a program: each octet names an operation, those behind it are its operands. Half of the operations
-/// answer properly, so that the other half finds handshakes completed, joins done and data under way.
+/// answer properly, so that the other half finds handshakes completed, joins done and data under way. In one that ends
+/// with an F, SYNs in both directions may ask for Fast Open cookies, bring them, and carry data.
 public enum EndpointTarget {
   /// Runs one input.
   public static func run(_ bytes: UnsafeRawBufferPointer) {
@@ -29,9 +30,13 @@ private struct EndpointRun {
   private var peer = FuzzConnection(key: Key(0x1112_1314_1516_1718))
   private var connections: [ConnectionID] = []
   private let connection: ConnectionOptions
+  private let isFast: Bool
+  /// The engine's last Fast Open cookie.
+  private var cookie = FastOpenCookie(1)
 
   init(_ input: FuzzInput) {
     var input = input
+    isFast = input.takeFastOpen()
     let setting = input.octet()
     family = setting & 1 == 0 ? .v4 : .v6
     var configuration = EndpointConfiguration()
@@ -53,11 +58,13 @@ private struct EndpointRun {
     options.sendBufferByteCount = 65_536
     options.noDelay = setting & 64 != 0
     options.keepAlive = setting & 128 != 0 ? .seconds(5) : nil
+    options.fastOpen = isFast
     connection = options
     peer.usesChecksum = options.checksum
     var listen = ListenerOptions()
     listen.connection = options
     listen.backlog = 16
+    listen.fastOpenBacklog = isFast ? 4 : 0
     _ = try? endpoint.listen(on: TransportAddress(family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: now)
     self.input = input
   }
@@ -125,7 +132,16 @@ private struct EndpointRun {
     var flags: MPCapableFlags = .hmac
     if peer.usesChecksum { flags.insert(.checksumRequired) }
     options.append(.multipath(.capable(MPCapable(flags: flags))))
-    inject(flow.packet(flow.header(.syn), options: encoded(options), payload: []), on: flow.path)
+    var payload: [UInt8] = []
+    if isFast {
+      let kind = input.octet()
+      if kind & 3 != 0 {
+        options.append(.fastOpen([FastOpenCookie(), cookie, cookie.prefix(6), FastOpenCookie(7)][Int(kind >> 2 & 3)]))
+      }
+      if kind & 3 != 1 { payload = input.take(Int(input.octet())) }
+      flow.hasSynData = !payload.isEmpty
+    }
+    inject(flow.packet(flow.header(.syn), options: encoded(options), payload: payload), on: flow.path)
     flow.sent = 1
     flows.append(flow)
     drain()
@@ -173,8 +189,17 @@ private struct EndpointRun {
       } else if multipath.capable != nil {
         options = [.capable(MPCapable(flags: .hmac, senderKey: peer.key))]
       }
+      var plain: [TCPOption] = []
+      if isFast {
+        // All of the SYN's data is taken, none of it, or a part.
+        let kind = input.octet()
+        if kind & 3 == 1 { flow.expected = 1 }
+        if kind & 3 == 2 { flow.expected = min(1 + Int(input.octet()), flow.expected) }
+        if kind & 4 != 0 { plain = [.fastOpen(FastOpenCookie(UInt64(kind)))] }
+      }
       inject(
-        flow.packet(flow.header(flags, at: 0), options: encoded(options.map { .multipath($0) }), payload: []),
+        flow.packet(
+          flow.header(flags, at: 0), options: encoded(plain + options.map { .multipath($0) }), payload: []),
         on: flow.path)
       flow.sent = 1
       keep(flow, at: index)
@@ -206,7 +231,7 @@ private struct EndpointRun {
     let payload = input.take(1 + Int(input.octet()))
     guard !payload.isEmpty else { return }
     let dataOffset = isProper ? peer.dataSent : peer.dataSent + input.distance()
-    let subflowOffset = isProper ? flow.sent : flow.sent + input.distance()
+    let subflowOffset = (isProper ? flow.sent : flow.sent + input.distance()) - flow.synByteCount
     let extra = isProper ? 0 : Int(Int8(bitPattern: input.octet()))
     let mapping = peer.mapping(payload, dataOffset: dataOffset, subflowOffset: subflowOffset, extraLength: extra)
     let dss = DSS(dataFin: !isProper && input.flag(), dataAck: peer.dataAck(), mapping: mapping)
@@ -361,7 +386,10 @@ private struct EndpointRun {
   private mutating func connect() {
     guard connections.count < 16 else { return }
     let remote = TransportAddress(Self.address(input.index(below: 2), 1, family), 90)
-    if let id = try? endpoint.connect(to: remote, options: connection, at: now) { connections.append(id) }
+    let first = isFast ? input.take(Int(input.octet())) : []
+    if let (id, _) = try? endpoint.connect(to: remote, sending: ByteSlice(first), options: connection, at: now) {
+      connections.append(id)
+    }
   }
 
   private mutating func application(write: Bool) {
@@ -456,14 +484,21 @@ private struct EndpointRun {
       index = flows.count - 1
     }
     guard let index else { return }
-    if tcp.flags.contains(.syn) { flows[index].engineInitialNumber = tcp.sequenceNumber }
+    if tcp.flags.contains(.syn) {
+      flows[index].engineInitialNumber = tcp.sequenceNumber
+      if tcp.flags.contains(.ack), flows[index].hasSynData, flows[index].sent == 1 {
+        flows[index].sent = max(tcp.acknowledgmentNumber - flows[index].initialNumber, 1)
+        flows[index].synByteCount = flows[index].sent - 1
+      }
+    }
+    if let theirs = options.fastOpen, theirs.count > 0 { cookie = theirs }
     if let key = options.multipath.capable?.senderKey, peer.engineKey == nil { peer.engineKey = key }
     let offset = tcp.sequenceNumber - flows[index].engineInitialNumber
     let length =
       segment.count - tcp.headerByteCount + (tcp.flags.contains(.fin) ? 1 : 0) + (tcp.flags.contains(.syn) ? 1 : 0)
     if offset == flows[index].expected {
       flows[index].expected += length
-      if !flows[index].seenFlags.contains(.syn), length > 0 { peer.dataExpected += length }
+      if !tcp.flags.contains(.syn), length > 0 { peer.dataExpected += length }
     }
     flows[index].seen = options
     flows[index].seenFlags = tcp.flags

@@ -1,12 +1,19 @@
 /// The octets of a fuzzer's input, taken from the front; behind the end there are zeros.
 struct FuzzInput {
-  private let bytes: UnsafeRawBufferPointer
+  private var bytes: UnsafeRawBufferPointer
   private var position = 0
 
   init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
   var isAtEnd: Bool { position >= bytes.count }
   var remainingByteCount: Int { bytes.count - position }
+
+  /// Whether the run has TCP Fast Open: its input ends with an F, which is no part of what follows.
+  mutating func takeFastOpen() -> Bool {
+    guard bytes.last == UInt8(ascii: "F") else { return false }
+    bytes = UnsafeRawBufferPointer(rebasing: bytes.dropLast())
+    return true
+  }
 
   mutating func octet() -> UInt8 {
     guard position < bytes.count else { return 0 }

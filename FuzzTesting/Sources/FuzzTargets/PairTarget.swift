@@ -4,6 +4,8 @@ import MPTCPWire
 
 /// Two endpoints with a network between them that the fuzzer rules: each octet of the input is the fate of a packet.
 ///
+/// An input that ends with an F has TCP Fast Open: its client has a cookie, or a wrong one, and data for its SYN.
+///
 /// Lost, doubled, late, in another order, spoiled without a right checksum, cut into pieces, robbed of options: whatever
 /// arrives is what was sent, in order and once. Behind the input's end, and after 20 s, the network is perfect; a
 /// connection that was not robbed of anything must then come to its proper end.
@@ -54,6 +56,7 @@ private final class PairRun {
 
   init(_ input: FuzzInput) {
     var input = input
+    let isFast = input.takeFastOpen()
     let setting = input.octet()
     let start = now
     let isMultipath = setting & 1 == 0
@@ -88,11 +91,56 @@ private final class PairRun {
     if setting & 128 != 0 { options.sendBufferByteCount = 6000 }
     var listen = ListenerOptions()
     listen.connection = options
+    let opening = isFast ? input.octet() : 0
     self.input = input
+    if isFast {
+      options.fastOpen = true
+      listen.fastOpenBacklog = 4
+    }
     _ = try? endpoints[1].listen(
       on: TransportAddress(family == .v4 ? .anyV4 : .anyV6, 80), options: listen, at: start)
-    applications[0].id = try? endpoints[0].connect(
-      to: TransportAddress(Self.address(0, 1, family), 80), options: options, at: start)
+    let server = TransportAddress(Self.address(0, 1, family), 80)
+    if isFast { fetchCookie(from: server, options, opening & 3) }
+    let size = isFast ? min(1 << Int(opening >> 2 & 15), applications[0].toSend) : 0
+    let first = ByteSlice((0..<size).map { Self.patterns[0][$0 % 4093] })
+    guard let (id, taken) = try? endpoints[0].connect(to: server, sending: first, options: options, at: start) else {
+      return
+    }
+    (applications[0].id, applications[0].sent) = (id, taken)
+  }
+
+  /// A connection before the run, over a perfect network, brings the client its cookie; which may then be cut, or be
+  /// another.
+  private func fetchCookie(from server: TransportAddress, _ options: ConnectionOptions, _ kind: UInt8) {
+    var options = options
+    options.multipath = .disabled
+    guard kind != 3, let id = try? endpoints[0].connect(to: server, options: options, at: now) else { return }
+    func exchange() {
+      for _ in 0..<4 {
+        for side in 0..<2 {
+          while let packet = endpoints[side].nextPacket() {
+            endpoints[1 - side].receive(ByteSlice(packet.copyBytes()), on: packet.path, at: now)
+          }
+        }
+      }
+    }
+    exchange()
+    endpoints[0].abort(id, at: now)
+    exchange()
+    for endpoint in endpoints {
+      while let event = endpoint.nextEvent() {
+        if case .closed = event.event { endpoint.close(event.connection, at: now) }
+      }
+    }
+    let memory = endpoints[0].fastOpenMemory
+    if memory.cookies.isEmpty { violated("no cookie") }
+    guard kind > 0 else { return }
+    endpoints[0].fastOpenMemory = FastOpenMemory(
+      cookies: memory.cookies.map { record in
+        var record = record
+        record.cookie = kind == 1 ? record.cookie.prefix(6) : FastOpenCookie(1)
+        return record
+      }, failures: [])
   }
 
   private static func address(_ path: Int, _ side: Int, _ family: IPAddress.Family) -> IPAddress {
@@ -261,6 +309,12 @@ private final class PairRun {
   private func take(_ event: EndpointEvent, _ side: Int) {
     switch event.event {
     case .established:
+      // A SYN with data that comes again when its connection is over opens another.
+      guard applications[side].id == nil || applications[side].id == event.connection else {
+        endpoints[side].abort(event.connection, at: now)
+        endpoints[side].close(event.connection, at: now)
+        break
+      }
       applications[side].id = event.connection
       applications[side].isOpen = true
     case .closed(let reason):

@@ -117,9 +117,13 @@ extension Endpoint {
       }
       if isWaiting, deadline > now + Self.patience { return "\(subflow.id): its timer at \(deadline) is too far away" }
     }
+    // One that is over and has no subflow left waits for its application alone, whatever was never acknowledged.
     let isWaiting =
-      connection.sendNext > connection.sendUnacknowledged || connection.phase == .opening
-      || connection.phase == .closed && !connection.subflows.isEmpty
+      switch connection.phase {
+      case .opening: true
+      case .open: connection.sendNext > connection.sendUnacknowledged
+      case .closed: !connection.subflows.isEmpty
+      }
     if isWaiting, next > now + Self.patience { return "phase \(connection.phase): nothing wakes it" }
     return nil
   }
