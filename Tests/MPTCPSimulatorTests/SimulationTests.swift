@@ -38,6 +38,29 @@ struct SimulationTests {
     #expect(results.links[1].longestQueueDelay < 0.045)
   }
 
+  @Test("What CoDel drops was never on the line, and counts for nothing in its utilisation")
+  func utilisationUnderControlledDelay() throws {
+    // NewReno fills the queue and CoDel cuts it down; then there is silence.
+    let scenario = try SmallScenarios.parse(
+      """
+      {
+        "duration": "10s",
+        "paths": [{"between": ["a", "b"], "link": "2mbit,10ms,queue=200KB,discipline=codel"}],
+        "transfers": [
+          {"client": "a", "server": "b", "download": "600KB", "options": {"multipath": false, "congestionControl": "newreno"}}
+        ]
+      }
+      """)
+    let results = try run(scenario)
+    let link = results.links[1]
+    let drops = try #require(link.drops["controlledDelay"])
+    #expect(drops > 5)
+    // Nothing else is lost, so what was delivered is what the line carried.
+    #expect(link.drops.count == 1)
+    let carried = Double(link.delivered.byteCount) * 8 / (2e6 * results.time)
+    #expect(abs(try #require(link.utilisation) - carried) < 1e-9)
+  }
+
   @Test("Two paths of their own add up, two paths through one bottleneck do not")
   func sharedBottleneck() throws {
     func rate(_ paths: String) throws -> Double {

@@ -88,9 +88,7 @@ extension Connection {
     guard phase == .open, isDataFinAcknowledged, isRemoteFinished else { return }
     phase = .closed
     closeReason = .finished
-    dataRetransmitDeadline = .distantFuture
-    policyDeadline = .distantFuture
-    lingerDeadline = .distantFuture
+    stopTimers()
     reinjections.removeAll()
     emit(.closed(.finished))
     for subflow in subflows {
@@ -121,12 +119,7 @@ extension Connection {
     phase = .closed
     advance(carrier == nil ? .aborted : .fastCloseSent)
     if closeReason == nil { closeReason = reason }
-    dataRetransmitDeadline = .distantFuture
-    policyDeadline = .distantFuture
-    orphanDeadline = .distantFuture
-    lingerDeadline = .distantFuture
-    announceDeadline = .distantFuture
-    fastCloseDeadline = .distantFuture
+    stopTimers()
     for subflow in subflows where subflow !== carrier { drop(subflow, reason: .connectionClosed, now: now) }
     if wasOpen {
       wantsReadable = false

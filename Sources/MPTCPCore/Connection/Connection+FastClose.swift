@@ -83,16 +83,7 @@ extension Subflow {
     lostByteCount = 0
     recovery = Recovery()
     unacknowledgedSince = .distantFuture
-    retransmitDeadline = .distantFuture
-    probeDeadline = .distantFuture
-    silenceDeadline = .distantFuture
-    reorderDeadline = .distantFuture
-    acknowledgmentDeadline = .distantFuture
-    persistDeadline = .distantFuture
-    keepAliveDeadline = .distantFuture
-    paceDeadline = .distantFuture
-    closeDeadline = .distantFuture
-    removalDeadline = .distantFuture
+    stopTimers()
   }
 
   /// While MP_FASTCLOSE waits for its answer: a RST ends it, and so does the peer's own MP_FASTCLOSE, which gets the RST

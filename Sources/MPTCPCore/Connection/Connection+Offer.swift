@@ -24,10 +24,7 @@ extension Connection {
     hasTriedVersion0 = true
     subflow.emitReset(reason: nil, isTransient: false, now: now)
     // The application knows of none of this.
-    subflow.state = .closed
-    subflows.removeAll { $0 === subflow }
-    congestion.removeWindow(subflow.windowSlot)
-    endpoint.release(subflow)
+    takeOut(subflow)
     endpoint.change(self, to: .v0, withNewKey: true)
     nextSubflowNumber = 0
     let remote = initialTuple.remote

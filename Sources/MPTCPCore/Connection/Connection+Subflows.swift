@@ -229,15 +229,7 @@ extension Connection {
       }
     }
     let description = subflow.description
-    notePending(-(subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHold.byteCount))
-    subflow.state = .closed
-    subflows.removeAll { $0 === subflow }
-    if dataFinCarrier == subflow.id {
-      dataFinCarrier = nil
-      resendsDataFin = true
-    }
-    congestion.removeWindow(subflow.windowSlot)
-    endpoint.release(subflow)
+    takeOut(subflow)
     if phase == .open, isMultipath { passOn(subflow.pendingOptions) }
     if (subflow.isFullyEstablished && !wasOpening) || subflow.isInitiator { emit(.subflowClosed(description, reason)) }
     if phase == .open, isMultipath { tellEnd(of: subflow, reason, now: now) }
@@ -247,6 +239,19 @@ extension Connection {
       advance(.subflowsClosed)
       endpoint.forget(self)
     }
+  }
+
+  /// Takes a subflow out, and tells nobody.
+  func takeOut(_ subflow: Subflow) {
+    notePending(-(subflow.reassembly.byteCount + subflow.unmappedByteCount + subflow.checksumHold.byteCount))
+    subflow.state = .closed
+    subflows.removeAll { $0 === subflow }
+    if dataFinCarrier == subflow.id {
+      dataFinCarrier = nil
+      resendsDataFin = true
+    }
+    congestion.removeWindow(subflow.windowSlot)
+    endpoint.release(subflow)
   }
 
   /// Tells the policy, once, that a subflow ended, or is about to: it would open closing ones anew.

@@ -348,6 +348,16 @@ final class Connection {
       min(lingerDeadline, fastCloseDeadline))
   }
 
+  /// Nothing is due any more.
+  func stopTimers() {
+    dataRetransmitDeadline = .distantFuture
+    policyDeadline = .distantFuture
+    announceDeadline = .distantFuture
+    orphanDeadline = .distantFuture
+    lingerDeadline = .distantFuture
+    fastCloseDeadline = .distantFuture
+  }
+
   /// Does what is due.
   func fire(now: Instant) {
     if dataRetransmitDeadline <= now { dataRetransmissionTimeout(now: now) }

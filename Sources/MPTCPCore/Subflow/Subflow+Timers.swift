@@ -13,6 +13,20 @@ extension Subflow {
     return min(next, userDeadline)
   }
 
+  /// Nothing is due any more.
+  func stopTimers() {
+    retransmitDeadline = .distantFuture
+    probeDeadline = .distantFuture
+    silenceDeadline = .distantFuture
+    reorderDeadline = .distantFuture
+    acknowledgmentDeadline = .distantFuture
+    persistDeadline = .distantFuture
+    keepAliveDeadline = .distantFuture
+    paceDeadline = .distantFuture
+    closeDeadline = .distantFuture
+    removalDeadline = .distantFuture
+  }
+
   /// Does what is due.
   func fire(now: Instant) {
     if acknowledgmentDeadline <= now {

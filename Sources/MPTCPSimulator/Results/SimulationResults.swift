@@ -142,7 +142,8 @@ extension Simulation {
     let elapsed = (now - Self.start).seconds
     var utilisation: Double?
     if let rate = wire.link.configuration.bitsPerSecond, elapsed > 0 {
-      let lost = counters.dropped(.queueFull).byteCount + counters.dropped(.tooLarge).byteCount
+      // What the line never carried.
+      let lost = [.queueFull, .tooLarge, .controlledDelay].reduce(0) { $0 + counters.dropped($1).byteCount }
       utilisation = min(Double(max(counters.sent.byteCount - lost, 0)) * 8 / (Double(rate) * elapsed), 1)
     }
     return SimulationResults.Link(

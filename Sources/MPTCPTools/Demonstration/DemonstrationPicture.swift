@@ -3,7 +3,6 @@
 /// Colours are readable on light and dark pages; every number is also text.
 public struct DemonstrationPicture: Sendable {
   private let report: DemonstrationReport
-  private let colours = ["#3b82f6", "#f59e0b", "#10b981", "#ef4444"]
   private let width = 860.0
   private let chartHeight = 130.0
   private let left = 70.0
@@ -14,85 +13,76 @@ public struct DemonstrationPicture: Sendable {
 
   /// The document.
   public var svg: String {
-    var body = ""
+    var drawing = Drawing(width: width)
     var top = 20.0
-    body += text(
-      "\(report.transfers.first.map { MPTCPTools.text(byteCount: $0.byteCount) } ?? "") to and from "
+    drawing.text(
+      "\(report.transfers.first.map { text(byteCount: $0.byteCount) } ?? "") to and from "
         + (report.peerIsKernel ? "the Linux kernel (\(report.peer))" : "a peer in the same process"), x: left, y: top,
       size: 15, bold: true)
     for (index, path) in report.paths.enumerated() {
       let x = left + Double(index) * 250
-      body += "<rect x='\(number(x))' y='\(number(top + 10))' width='12' height='12' fill='\(colour(index))'/>\n"
-      body += text(
-        "\(path.name): \(MPTCPTools.text(bitsPerSecond: Double(path.bitsPerSecond))), \(MPTCPTools.text(seconds: path.delay)) each way",
+      drawing.rectangle(x: x, y: top + 10, width: 12, height: 12, fill: Drawing.colour(index))
+      drawing.text(
+        "\(path.name): \(text(bitsPerSecond: Double(path.bitsPerSecond))), \(text(seconds: path.delay)) each way",
         x: x + 18, y: top + 20)
     }
     top += 52
     let fullRate = Double(report.paths.map(\.bitsPerSecond).reduce(0, +)) * 1.1
     let fullTime = report.transfers.map(\.seconds).max() ?? 1
     for transfer in report.transfers {
-      body += chart(transfer, top: top, fullRate: max(fullRate, 1), fullTime: max(fullTime, 0.1))
+      chart(transfer, top: top, fullRate: max(fullRate, 1), fullTime: max(fullTime, 0.1), on: &drawing)
       top += chartHeight + 48
     }
     if report.peerIsKernel {
       let names = ["MPCapableSYNRX", "MPCapableSYNACKRX", "MPJoinSynRx", "MPJoinAckRx"]
       let counters = names.compactMap { name in report.kernelCounters[name].map { "\(name) \($0)" } }
-      body += text("The kernel counted: \(counters.joined(separator: ", "))", x: left, y: top)
+      drawing.text("The kernel counted: \(counters.joined(separator: ", "))", x: left, y: top)
       top += 22
     }
     let verdict =
       report.isIntact ? "Every byte arrived: the SHA-256 at both ends is the same." : "Not every byte arrived."
-    body += text(verdict, x: left, y: top, bold: true)
-    top += 16
-    return """
-      <svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 \(number(width)) \(number(top))' width='\(number(width))' \
-      height='\(number(top))' font-family='ui-sans-serif, system-ui, sans-serif'>
-      <rect width='100%' height='100%' rx='8' fill='#0f172a'/>
-      \(body)</svg>
-
-      """
+    drawing.text(verdict, x: left, y: top, bold: true)
+    return drawing.svg(height: top + 16)
   }
 
-  private func chart(_ transfer: DemonstrationReport.Transfer, top: Double, fullRate: Double, fullTime: Double)
-    -> String
-  {
-    let title =
-      "\(report.title(of: transfer)): \(MPTCPTools.text(seconds: transfer.seconds)), "
-      + "\(MPTCPTools.text(bitsPerSecond: transfer.goodput)), longest stall \(MPTCPTools.text(seconds: transfer.longestStall))"
-    var body = text(title, x: left, y: top)
+  private func chart(
+    _ transfer: DemonstrationReport.Transfer, top: Double, fullRate: Double, fullTime: Double,
+    on drawing: inout Drawing
+  ) {
+    drawing.text(
+      "\(report.title(of: transfer)): \(text(seconds: transfer.seconds)), "
+        + "\(text(bitsPerSecond: transfer.goodput)), longest stall \(text(seconds: transfer.longestStall))",
+      x: left, y: top)
     let base = top + 12 + chartHeight
     func x(_ time: Double) -> Double { left + (width - left - right) * min(time / fullTime, 1) }
     func y(_ rate: Double) -> Double { base - chartHeight * min(max(rate / fullRate, 0), 1) }
     if let outage = transfer.outage {
       let start = x(outage.start)
       let end = x(outage.end ?? transfer.seconds)
-      body +=
-        "<rect x='\(number(start))' y='\(number(base - chartHeight))' width='\(number(end - start))' "
-        + "height='\(number(chartHeight))' fill='#ef4444' fill-opacity='0.18'/>\n"
-      body += text("\(report.paths[outage.path].name) is down", x: start + 4, y: base - chartHeight + 14, size: 11)
+      drawing.rectangle(
+        x: start, y: base - chartHeight, width: end - start, height: chartHeight, fill: Drawing.colour(3),
+        opacity: 0.18)
+      drawing.text("\(report.paths[outage.path].name) is down", x: start + 4, y: base - chartHeight + 14, size: 11)
     }
     // Stacked: each path's area stands on those before it.
     let rates = rates(of: transfer)
     var floor = Array(repeating: 0.0, count: rates.count)
     for path in report.paths.indices where transfer.byteCounts.indices.contains(path) && transfer.byteCounts[path] > 0 {
       let ceiling = zip(floor, rates).map { $0 + $1.rates[path] }
-      let upper = zip(rates, ceiling).map { "\(number(x($0.time))),\(number(y($1)))" }
-      let lower = zip(rates, floor).map { "\(number(x($0.time))),\(number(y($1)))" }.reversed()
-      body +=
-        "<polygon points='\((upper + lower).joined(separator: " "))' fill='\(colour(path))' fill-opacity='0.85'/>\n"
+      let upper = zip(rates, ceiling).map { (x: x($0.time), y: y($1)) }
+      let lower = zip(rates, floor).map { (x: x($0.time), y: y($1)) }.reversed()
+      drawing.area(upper + lower, fill: Drawing.colour(path), opacity: 0.85)
       floor = ceiling
     }
-    body +=
-      "<path d='M\(number(left)) \(number(base - chartHeight))V\(number(base))H\(number(width - right))' "
-      + "stroke='#64748b' fill='none'/>\n"
+    drawing.line(
+      [(left, base - chartHeight), (left, base), (width - right, base)], colour: "#64748b", width: 1)
     for mark in [fullRate / 1.1, fullRate / 2.2] {
-      body += text(MPTCPTools.text(bitsPerSecond: mark), x: left - 6, y: y(mark) + 4, size: 10, anchor: "end")
+      drawing.text(text(bitsPerSecond: mark), x: left - 6, y: y(mark) + 4, size: 10, anchor: "end")
     }
     let step = fullTime > 12 ? 5.0 : fullTime > 4 ? 2 : 1
     for mark in stride(from: 0, through: fullTime, by: step) {
-      body += text("\(decimal(mark, places: 0)) s", x: x(mark), y: base + 14, size: 10, anchor: "middle")
+      drawing.text("\(decimal(mark, places: 0)) s", x: x(mark), y: base + 14, size: 10, anchor: "middle")
     }
-    return body
   }
 
   /// Rates between samples that lie about 0.2 s apart: shorter intervals show bursts, not rates.
@@ -108,23 +98,5 @@ public struct DemonstrationPicture: Sendable {
       previous = sample
     }
     return result
-  }
-
-  private func colour(_ path: Int) -> String { colours[path % colours.count] }
-  private func number(_ value: Double) -> String { decimal(value, places: 1) }
-
-  private func text(
-    _ content: String, x: Double, y: Double, size: Int = 12, bold: Bool = false, anchor: String = "start"
-  ) -> String {
-    var escaped = ""
-    for character in content {
-      switch character {
-      case "<": escaped += "&lt;"
-      case "&": escaped += "&amp;"
-      case _: escaped.append(character)
-      }
-    }
-    return "<text x='\(number(x))' y='\(number(y))' font-size='\(size)' fill='#e2e8f0' text-anchor='\(anchor)'"
-      + (bold ? " font-weight='600'" : "") + ">\(escaped)</text>\n"
   }
 }
