@@ -26,8 +26,8 @@ import Testing
     if let ip = try? IPHeader(parsingFrontOf: span) { _ = try? ICMPMessage(parsing: span, header: ip) }
   }
 
-  /// Half a million packets, on as many cores as there are seeds.
-  @Test(arguments: [80, 180, 280, 380] as [UInt64])
+  /// A quarter of a million packets; the fuzzers see many more.
+  @Test(arguments: [80, 180] as [UInt64])
   func randomOctetsNeverTrap(seed: UInt64) {
     var random = SeededGenerator(seed: seed)
     for round in 0..<125_000 {

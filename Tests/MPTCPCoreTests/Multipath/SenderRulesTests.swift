@@ -9,7 +9,7 @@ import Testing
 /// What a sender of data must keep to (RFC 8684 §3.3.1 to §3.3.6).
 @Suite struct SenderRulesTests {
   // Requirement 8684-3.3.3-04, 8684-3.3.4-03
-  @Test(arguments: [1, 2, 3, 4], [false, true])
+  @Test(arguments: [(1, false), (2, true), (3, false), (4, true)] as [(UInt64, Bool)])
   func underLossAndReinjectionEveryMappingKeepsTheRules(seed: UInt64, checksum: Bool) throws {
     var lossy = quick
     lossy.lossRate = Probability(0.03)

@@ -14,7 +14,7 @@ import Testing
   private static let other = LinkConfiguration(
     bitsPerSecond: 10_000_000, delay: .milliseconds(20), queueByteCount: 50_000, lossRate: .percent(1))
 
-  @Test(arguments: 1...12) func aSilentPathIsLeftAsFastAsAProbeWouldTell(seed: Int) throws {
+  @Test(arguments: 1...6) func aSilentPathIsLeftAsFastAsAProbeWouldTell(seed: Int) throws {
     let pair = Pair(
       [Self.near, Self.other], backward: [.init(delay: .milliseconds(10)), .init(delay: .milliseconds(20))],
       seed: UInt64(seed))

@@ -79,12 +79,12 @@ import Testing
   }
 
   @Test(arguments: eager.indices) func noPacketMakesABoxTrapOrGrow(index: Int) {
-    for seed in 1...2 { _ = Self.run(Self.eager[index], seed: UInt64(seed), count: 600) }
+    _ = Self.run(Self.eager[index], seed: 1, count: 600)
   }
 
   @Test(arguments: eager.indices) func theSameSeedGivesTheSameBytes(index: Int) {
-    let first = Self.run(Self.eager[index], seed: 77, count: 300)
-    let second = Self.run(Self.eager[index], seed: 77, count: 300)
+    let first = Self.run(Self.eager[index], seed: 77, count: 150)
+    let second = Self.run(Self.eager[index], seed: 77, count: 150)
     #expect(first == second)
     #expect(!first.isEmpty)
   }
