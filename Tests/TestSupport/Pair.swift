@@ -31,10 +31,12 @@ package final class Pair {
     }
   }
 
+  /// - Parameter areApart: each path leads to its own network alone, so that a full mesh has one subflow on each.
   package init(
     _ configurations: [LinkConfiguration], backward: [LinkConfiguration]? = nil, seed: UInt64 = 1,
     family: IPAddress.Family = .v4, mtu: Int = 1500, offload: Bool = true,
-    endpoint configuration: EndpointConfiguration = EndpointConfiguration(), serverPaths: Int? = nil
+    endpoint configuration: EndpointConfiguration = EndpointConfiguration(), serverPaths: Int? = nil,
+    areApart: Bool = false
   ) {
     endpoints = (0..<2).map {
       Endpoint(
@@ -43,10 +45,10 @@ package final class Pair {
     }
     for (index, configuration) in configurations.enumerated() {
       for side in 0..<2 {
+        let prefix = IPPrefix(Self.address(index, side, family), length: family == .v4 ? 24 : 64)
         let path = PathConfiguration(
-          name: "path\(index)",
-          addresses: [IPPrefix(Self.address(index, side, family), length: family == .v4 ? 24 : 64)],
-          maximumTransmissionUnit: mtu, offersChecksumOffload: offload, offersSegmentationOffload: offload)
+          name: "path\(index)", addresses: [prefix], maximumTransmissionUnit: mtu, offersChecksumOffload: offload,
+          offersSegmentationOffload: offload, reach: areApart ? [prefix] : nil)
         _ = endpoints[side].addPath(path, at: now)
       }
       var there = configuration

@@ -49,7 +49,7 @@ extension Connection {
         abort(reason: .protocolError, now: now)
         return
       }
-      guard reassembly.pieceCount < Limits.pieces else { return }
+      guard reassembly.pieceCount < pieceLimit else { return }
       let fresh = reassembly.insert(at: offset, slice)
       duplicateByteCount += slice.count - fresh
       endpoint.statistics.duplicateByteCount += slice.count - fresh
@@ -63,6 +63,10 @@ extension Connection {
     }
     takeRemoteFin(now: now)
   }
+
+  /// How many pieces may wait behind holes. A window that is larger than so many full segments holds more of them: where one
+  /// path is seconds behind another, all of it waits. Less than a thousand octets each on average are not honest then.
+  var pieceLimit: Int { max(Limits.pieces, receiveLimit / 1024) }
 
   private func accept(_ slice: ByteSlice) {
     receiveQueue.append(slice)
@@ -112,13 +116,15 @@ extension Connection {
     return max(receiveWindowEdge - receiveNext, 0)
   }
 
-  /// Moves the right edge, never back (RFC 9293 §3.8.6.2.2: by worthwhile steps).
+  /// Moves the right edge, never back (RFC 9293 §3.8.6.2.2: by a full segment at least).
   /// Requirement 8684-3.3.4-03, 9293-3.8.6-01, 9293-3.8.6.2-02
   func updateReceiveWindow() {
     let free = receiveLimit - receiveQueue.byteCount - max(pendingByteCount - receiveLimit, 0)
     let edge = receiveNext + max(free, 0)
     guard edge > receiveWindowEdge else { return }
-    if edge - receiveWindowEdge >= min(receiveLimit / 4, 16_384) { receiveWindowEdge = edge }
+    var segment = 0
+    for subflow in subflows { segment = max(segment, subflow.announcedMaximumSegmentByteCount) }
+    if edge - receiveWindowEdge >= min(receiveLimit / 4, segment) { receiveWindowEdge = edge }
   }
 
   /// By how much the window must have opened before it is worth an acknowledgement of its own.

@@ -50,6 +50,7 @@ extension Connection {
   func isBlockedByWindow(_ subflow: Subflow) -> Bool {
     guard phase == .open, subflow.isOpen, subflow.sentSegments.isEmpty, !subflow.isStalled else { return false }
     let isClosed = subflow.sendWindowEdge <= subflow.sendNext
+    if subflow.reservedByteCount > 0 { return isClosed }
     // What is sent again lies within the connection's window, but not within each subflow's.
     guard sendNext < dataEnd else { return isClosed && !reinjections.isEmpty }
     if isFallback { return isClosed }

@@ -53,6 +53,7 @@ extension Connection {
     for subflow in subflows where subflow.isSynchronized { subflow.sendLost(now: now) }
     if phase == .open || phase == .closed {
       updateReceiveWindow()
+      for subflow in subflows { while sendReserved(on: subflow, now: now) {} }
       sendReinjections(now: now)
       sendNewData(now: now)
       sendEnd(now: now)
@@ -98,7 +99,8 @@ extension Connection {
       guard let (subflow, room) = schedule(now: now, wanted: available) else { return }
       let length = segmentLength(available: available, waiting: waiting, room: room, subflow)
       guard length > 0 else { return }
-      let sent = transmit(at: sendNext, count: length, on: subflow, isReinjection: false, now: now)
+      let ahead = reservation(behind: length, of: available, on: subflow)
+      let sent = transmit(at: sendNext, count: length, ahead: ahead, on: subflow, isReinjection: false, now: now)
       guard sent > 0 else { return }
       sendNext += sent
       if scheduler.kind == .roundRobin {
@@ -111,9 +113,11 @@ extension Connection {
   /// One segment of new data on `subflow` beyond its congestion window, if there is some and the peer has room for it: a
   /// probe (RFC 8985 §7.3). True if it went.
   func sendOneSegment(on subflow: Subflow, now: Instant) -> Bool {
-    guard phase == .open, sendNext < dataEnd, subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
+    guard phase == .open, subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
       subflow.sentSegments.count < Limits.sentSegments
     else { return false }
+    if subflow.reservedByteCount > 0 { return sendReserved(on: subflow, isProbe: true, now: now) }
+    guard sendNext < dataEnd else { return false }
     if scheduler.kind == .redundant { return sendOneRedundantSegment(on: subflow, now: now) }
     let window = min(isFallback ? Int.max : sendWindowEdge - sendNext, subflow.sendWindowEdge - subflow.sendNext)
     let length = min(dataEnd - sendNext, window, subflow.fullPayloadByteCount)
@@ -128,7 +132,7 @@ extension Connection {
   /// Requirement 9293-3.7.4-01, 9293-3.8.6.2-01
   func segmentLength(available: Int, waiting: Int, room: Int, _ subflow: Subflow) -> Int {
     let mss = subflow.fullPayloadByteCount
-    var limit = burstLimit(subflow)
+    var limit = burstLimit(subflow, segment: mss)
     // The keys of the third ACK ride on this segment: a one-shot option, so no super-segment.
     if carriesKeysOnData, sendNext == firstMappedOffset { limit = mss - 4 }
     // CWR stands on one segment (RFC 3168 §6.1.2); without it the peer goes on echoing.
@@ -152,12 +156,21 @@ extension Connection {
     return length
   }
 
-  /// Declares a mapping for `count` octets at data offset `offset` on `subflow` and sends them. Gives what was sent,
-  /// which may be less: a mapping holds at most two runs of the send buffer.
-  func transmit(at offset: Int, count: Int, on subflow: Subflow, isReinjection: Bool, now: Instant) -> Int {
-    let (head, tail) = sendBuffer.slices(at: offset - 1, upTo: count)
-    let length = head.count + (tail?.count ?? 0)
+  /// Declares a mapping for `count` octets at data offset `offset` on `subflow` and sends them. It covers up to `ahead`
+  /// octets more, which follow as the subflow has room. Gives what is mapped, which may be less: a mapping holds at most
+  /// two runs of the send buffer.
+  func transmit(
+    at offset: Int, count: Int, ahead: Int = 0, on subflow: Subflow, isReinjection: Bool, now: Instant
+  ) -> Int {
+    var (head, tail) = sendBuffer.slices(at: offset - 1, upTo: count + ahead)
+    var length = head.count + (tail?.count ?? 0)
     guard length > 0 else { return 0 }
+    if length > count, length < count + ahead {
+      // No crumb at the end of what two runs hold.
+      let bare = subflow.barePayloadByteCount
+      length = count + (length - count) / bare * bare
+      (head, tail) = sendBuffer.slices(at: offset - 1, upTo: length)
+    }
     let start = subflow.sendNext
     // A probe that the send buffer cannot give in two runs is none.
     if let probe = subflow.mtuProbe?.range, probe.lowerBound == start, probe.count != length {
@@ -179,30 +192,36 @@ extension Connection {
     }
     if mapping.hasDataFin { advance(.endSent) }
     subflow.sentMappings.append(mapping)
-    subflow.sentSegments.append(SentSegment(start: start, end: start + length, sentAt: now))
-    subflow.sendNext = start + length
-    subflow.inFlightByteCount += length
-    subflow.sentByteCount += length
     if isReinjection {
       isLinear = false
       subflow.reinjectedByteCount += length
       endpoint.statistics.reinjectedByteCount += length
     }
+    // The FIN of plain TCP rides on the last data.
+    send(min(length, count), of: mapping, on: subflow, mayEnd: isLast, now: now)
+    return length
+  }
+
+  /// Sends the next `length` octets of `mapping`, the last that `subflow` has declared.
+  func send(_ length: Int, of mapping: SentMapping, on subflow: Subflow, mayEnd: Bool = false, now: Instant) {
+    let start = subflow.sendNext
+    subflow.sentSegments.append(SentSegment(start: start, end: start + length, sentAt: now))
+    subflow.sendNext = start + length
+    subflow.inFlightByteCount += length
+    subflow.sentByteCount += length
     if subflow.unacknowledgedSince == .distantFuture { subflow.unacknowledgedSince = now }
     if subflow.samplesDelivery { subflow.noteTransmission(length, now: now) }
     subflow.notePace(length, now: now)
     if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
-    // The FIN of plain TCP rides on the last data.
-    let carriesFin = isFallback && isLast && subflow.isOpen && subflow.beginFin(now: now)
+    let carriesFin = isFallback && mayEnd && subflow.isOpen && subflow.beginFin(now: now)
     if carriesFin { advance(.endSent) }
     subflow.emitData(
-      mapping, range: start..<(start + length), push: offset + length == dataEnd, fin: carriesFin,
-      isRetransmission: false, now: now)
+      mapping, range: start..<(start + length), push: mapping.dataOffset(of: start + length) == dataEnd,
+      fin: carriesFin, isRetransmission: false, now: now)
     if subflow.retransmitDeadline == .distantFuture {
       subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
     }
     subflow.armProbe(now: now)
-    return length
   }
 
   // MARK: The end of the data (RFC 8684 §3.3.3)
@@ -211,7 +230,7 @@ extension Connection {
     guard finishRequested, sendNext == dataEnd else { return }
     if isFallback {
       // After a SYN whose data was taken, not before the third ACK.
-      for subflow in subflows where subflow.acceptsData && subflow.isOpen {
+      for subflow in subflows where subflow.acceptsData && subflow.isOpen && subflow.reservedByteCount == 0 {
         subflow.requestFin(now: now)
         advance(.endSent)
       }

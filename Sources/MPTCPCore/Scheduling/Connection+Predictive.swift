@@ -52,7 +52,7 @@ extension Connection {
       // While nothing waits in the path, what the others need in that time has to fit; only a queue of its own counts too.
       // (Of two that do not fit together, the window lets W/T through whichever of them it stops.)
       let least = subflow.scheduling.forecast.leastRoundTrip ?? .zero
-      var demand = time > least + least / 8 ? subflow.pipeByteCount + min(wanted, subflow.fullPayloadByteCount) : 0
+      var demand = time > least + least / 8 ? subflow.dueByteCount + min(wanted, subflow.fullPayloadByteCount) : 0
       for other in subflows where other !== subflow && other.acceptsData && !other.isStalled {
         guard onlyBackups || !(other.isBackup || other.isPeerBackup) else { continue }
         demand += min(DeliveryForecast.octets(at: other.deliveryRate, in: time), 1 << 50)
@@ -88,6 +88,9 @@ extension Subflow {
     scheduling.forecast.rate(window: congestionWindow, roundTrip: roundTrip.smoothed ?? .milliseconds(100))
   }
 
+  /// What is in the network or promised to it.
+  var dueByteCount: Int { pipeByteCount + reservedByteCount }
+
   /// How long the last of `byteCount` further octets takes to be acknowledged.
   ///
   /// What a path has shown is its rate where a queue stands before it. Where none does, the scheduler may have kept the
@@ -98,6 +101,6 @@ extension Subflow {
     if let least = scheduling.forecast.leastRoundTrip, smoothed <= least + least / 4 {
       rate = max(rate, DeliveryForecast.rate(congestionWindow, in: smoothed))
     }
-    return scheduling.forecast.time(of: pipeByteCount + byteCount, rate: rate)
+    return scheduling.forecast.time(of: dueByteCount + byteCount, rate: rate)
   }
 }

@@ -5,8 +5,14 @@ import MPTCPWire
 extension Connection {
   // MARK: Room
 
-  /// What a subflow can take of `wanted` bytes right now, in bytes of payload; 0 where it cannot.
+  /// What a subflow can take of `wanted` bytes right now, in bytes of payload; 0 where it cannot. What it has promised to
+  /// carry in its last mapping goes first.
   func room(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
+    subflow.reservedByteCount > 0 ? 0 : windowRoom(on: subflow, wanted: wanted, now: now)
+  }
+
+  /// The same for what it has promised to carry.
+  func windowRoom(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
     guard subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
       subflow.sentSegments.count < Limits.sentSegments
     else { return 0 }
@@ -22,14 +28,13 @@ extension Connection {
   private func isCrumb(_ window: Int, of subflow: Subflow) -> Bool {
     let share = (subflow.inFlightByteCount + window) / 8
     guard window < share, subflow.recovery.phase == .open else { return false }
-    let burst = burstLimit(subflow)
+    let burst = burstLimit(subflow, segment: subflow.fullPayloadByteCount)
     return window < min(share, burst) && burst >= 8 * subflow.fullPayloadByteCount
   }
 
-  /// The most that goes out as one segment: what one super-segment holds, and at most a millisecond's worth at the pacing
-  /// rate so that queues see no great bursts.
-  func burstLimit(_ subflow: Subflow) -> Int {
-    let mss = subflow.fullPayloadByteCount
+  /// The most that goes out as one segment, in multiples of `mss`: what one super-segment holds, and at most a
+  /// millisecond's worth at the pacing rate so that queues see no great bursts.
+  func burstLimit(_ subflow: Subflow, segment mss: Int) -> Int {
     guard endpoint.offersSegmentation(subflow.path) else { return mss }
     let limit = subflow.largestSuperSegmentByteCount / mss * mss
     let rate = subflow.pacingRate

@@ -30,6 +30,8 @@ extension Connection {
     guard let mapping = holder.sentMappings.prefix(Self.searchedCount).first(where: { $0.covers(sendUnacknowledged) })
     else { return true }
     let offset = mapping.subflowOffset + (sendUnacknowledged - mapping.dataOffset)
+    // What is reserved there goes out as soon as there is room.
+    guard offset < holder.sendNext else { return fast.schedulingTime * 2 < holder.schedulingTime }
     guard let segment = holder.sentSegments.prefix(Self.searchedCount).first(where: { $0.end > offset }) else {
       return true
     }

@@ -20,6 +20,10 @@ struct DeliveryForecast {
   /// Shorter rounds are the bunching of acknowledgements.
   private static let leastRound = Nanoseconds.milliseconds(10)
 
+  /// Of so few segments in a round trip the best round is much better than the path: it began behind one acknowledgement
+  /// and ended with another. Three are looked at together then.
+  private static let fewOctets = 32_768
+
   /// Takes in what has been delivered so far, once a round trip.
   ///
   /// - Parameters:
@@ -30,8 +34,9 @@ struct DeliveryForecast {
     leastRoundTrip = min(leastRoundTrip ?? least, least)
     let round = max(roundTrip, Self.leastRound)
     let elapsed = now - roundStart
-    guard elapsed >= round else { return }
-    if roundStart != .zero, elapsed < round * 4 {
+    let isFew = delivered - deliveredAtRoundStart < Self.fewOctets
+    guard elapsed >= (isFew ? round * 3 : round) else { return }
+    if roundStart != .zero, elapsed < round * 5 {
       recentBest = max(recentBest, Self.rate(delivered - deliveredAtRoundStart, in: elapsed))
     }
     roundStart = now

@@ -9,7 +9,8 @@ enum Limits {
   static let unmappedByteCount = 256 << 10
   /// The pieces in which they came.
   static let unmappedSlices = 4096
-  /// Pieces of data behind holes, on a subflow and in the connection.
+  /// Pieces of data behind holes, on a subflow and in the connection; more where the window is large
+  /// (``Connection/pieceLimit``).
   static let pieces = 16_384
   /// The least that a SACK block may cut off the front of a segment: reports of crumbs would make lists long.
   static let sackedPiece = 48

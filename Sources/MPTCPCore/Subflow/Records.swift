@@ -41,8 +41,10 @@ struct SentMapping {
   var subflowOffset: Int
   /// The connection offset of its first octet (the key's octet = 0).
   var dataOffset: Int
-  /// Octets of payload.
+  /// Octets of payload that go here.
   var count: Int
+  /// Octets behind them that the mapping covers and that the subflow ended before: it says the same to the last.
+  var withheldByteCount = 0
   var first: ByteSlice
   var second: ByteSlice?
   /// The DSS checksum, where the connection uses it.
@@ -53,6 +55,9 @@ struct SentMapping {
   var isImplied: Bool
 
   var end: Int { subflowOffset + count }
+
+  /// The data offset that belongs to a subflow offset.
+  func dataOffset(of offset: Int) -> Int { dataOffset + (offset - subflowOffset) }
 
   /// The bytes of `range` (subflow offsets inside the mapping), in up to two runs.
   func bytes(_ range: Range<Int>) -> (ByteSlice, ByteSlice?) {

@@ -377,6 +377,7 @@ extension Subflow {
   /// Gives the FIN its number; true if it has to be sent, on a segment of data or alone.
   func beginFin(now: Instant) -> Bool {
     guard !isFinRequested else { return false }
+    connection.releaseReservation(of: self)
     isFinRequested = true
     switch state {
     case .established: state = .finWait1

@@ -36,7 +36,7 @@ extension Subflow {
       // A hole: every such segment is acknowledged at once (RFC 5681 §4.2). One that nothing reports may be dropped: a
       // peer that sends the same data behind a hole on every subflow cannot have us keep all of it.
       mustAcknowledge = true
-      guard connection.pendingByteCount < 2 * connection.receiveLimit, reassembly.pieceCount < Limits.pieces
+      guard connection.pendingByteCount < 2 * connection.receiveLimit, reassembly.pieceCount < connection.pieceLimit
       else { return }
       connection.notePending(reassembly.insert(at: start, slice))
       return

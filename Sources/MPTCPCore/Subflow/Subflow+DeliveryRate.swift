@@ -35,7 +35,7 @@ extension Subflow {
   /// The draft takes a peer's closed window for a bottleneck of the path. Here it counts as nothing to send: the window of
   /// a connection is used up by its other subflows as well, and a peer that reads again is to find the old rate.
   func noteApplicationLimit() {
-    guard samplesDelivery, lostByteCount == 0, pipeByteCount < congestionWindow else { return }
+    guard samplesDelivery, lostByteCount == 0, reservedByteCount == 0, pipeByteCount < congestionWindow else { return }
     let window =
       connection.isFallback ? sendWindowEdge - sendNext : connection.sendWindowEdge - connection.sendNext
     guard min(connection.dataEnd - connection.sendNext, window) < fullPayloadByteCount else { return }

@@ -40,7 +40,7 @@ extension Subflow {
   private func resendTail(now: Instant) {
     var index = sentSegments.count - 1
     if sentSegments[index].isFin, index > 0, !sentSegments[index - 1].isSacked { index -= 1 }
-    let mss = repeatedPayloadByteCount(of: sentSegments[index].count)
+    let mss = repeatedPayloadByteCount(of: sentSegments[index])
     if sentSegments[index].count > mss {
       var tail = sentSegments[index]
       tail.start = tail.end - mss

@@ -92,7 +92,7 @@ extension Subflow {
   /// Leaves one wire packet in the first entry.
   private func cutHeadToPacket() {
     guard let first = sentSegments.first, sentSegments.count < Limits.sentSegments * 2 else { return }
-    let byteCount = repeatedPayloadByteCount(of: first.count)
+    let byteCount = repeatedPayloadByteCount(of: first)
     guard first.count > byteCount else { return }
     var rest = first
     rest.start = first.start + byteCount
@@ -264,13 +264,14 @@ extension Subflow {
         index += 1
         continue
       }
-      let mss = fullPayloadByteCount
+      let packet = repeatedPayloadByteCount(of: sentSegments[index])
+      let mss = max(packet, fullPayloadByteCount)
       let room = max(congestionWindow - pipeByteCount, 0)
       guard isForced || room >= min(mss, sentSegments[index].count) else { return }
       if !isForced, !paceAllows(now) { return }
       // Cut to what the window, and one super-segment, hold.
       let isWhole = isForced || !endpoint.offersSegmentation(path)
-      var limit = max(isWhole ? mss : room / mss * mss, repeatedPayloadByteCount(of: sentSegments[index].count))
+      var limit = max(isWhole ? mss : room / mss * mss, packet)
       if !isForced, let probe = dueMTUProbe(available: min(sentSegments[index].count, room), now: now) {
         limit = probe
         mtuProbe?.range = sentSegments[index].start..<(sentSegments[index].start + probe)

@@ -98,8 +98,12 @@ extension Subflow {
   ) {
     lastDataSentAt = now
     var options = baseOptions(now: now)
-    if connection.mapsData || declaresInfiniteMapping(mapping) {
-      let isTight = range.count > fullPayloadByteCount && range.count <= fullestSentPayloadByteCount
+    let isProbe = mtuProbe?.range == range
+    let isBare =
+      range.count > fullPayloadByteCount && !isProbe
+      && payloadByteCount(at: range.lowerBound, of: mapping) > fullPayloadByteCount
+    if !isBare, connection.mapsData || declaresInfiniteMapping(mapping) {
+      let isTight = range.count > fullPayloadByteCount && range.count <= fullPayloadByteCount + 4
       packMapping(mapping, withDataAck: !isTight, &options)
     }
     // SACK takes what room the data leaves in its segment (RFC 6691).
@@ -109,7 +113,7 @@ extension Subflow {
     var flags: TCPFlags = [.ack]
     if push { flags.insert(.psh) }
     if fin { flags.insert(.fin) }
-    let segment = mtuProbe?.range == range ? range.count : payloadByteCount(optionByteCount: options.byteCount)
+    let segment = isProbe ? range.count : payloadByteCount(optionByteCount: options.byteCount)
     emit(
       offset: range.lowerBound, flags: flags, options: options,
       payload: Payload(offset: range.lowerBound, first: first, second: second, count: range.count),
@@ -206,7 +210,8 @@ extension Subflow {
     let wire = DSSMapping(
       dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
       subflowSequenceNumber: mappingNumber(mapping.subflowOffset),
-      length: UInt16(clamping: mapping.count + (mapping.hasDataFin ? 1 : 0)), checksum: mapping.checksum)
+      length: UInt16(clamping: mapping.count + mapping.withheldByteCount + (mapping.hasDataFin ? 1 : 0)),
+      checksum: mapping.checksum)
     let dss = DSS(dataFin: mapping.hasDataFin, dataAck: withDataAck ? connection.dataAck() : nil, mapping: wire)
     if options.append(.multipath(.dss(dss))), dss.dataAck != nil { noteDataAckSent() }
   }
@@ -242,16 +247,14 @@ extension Subflow {
       }
     }
     let isSackCrowded = isSackPermitted && sackRangeCount >= 2
-    packDataAck(&options, isForced: !isSackCrowded || statedDataAckCount < Self.firstDataAckCount)
+    packDataAck(&options, isForced: !isSackCrowded || !hasStatedDataAck)
   }
 
   /// The DATA_ACK alone. Where SACK blocks compete for the room it is left out if it says nothing new
   /// (RFC 8684 §3.3.2).
   /// Requirement 8684-3.3.2-10
   private func packDataAck(_ options: inout TCPOptionBlock, isForced: Bool) {
-    let isNews =
-      connection.receiveNext != lastSentDataAck || connection.receiveWindowEdge != lastSentDataWindowEdge
-    guard isForced || isNews, let ack = connection.dataAck() else { return }
+    guard isForced || owesDataAck, let ack = connection.dataAck() else { return }
     if options.append(.multipath(.dss(DSS(dataFin: false, dataAck: ack, mapping: nil)))) { noteDataAckSent() }
   }
 
@@ -259,6 +262,14 @@ extension Subflow {
   /// are none and falls back (RFC 8684 §3.7). So many are not lost together.
   /// Requirement 8684-A-04
   private static let firstDataAckCount: UInt8 = 16
+
+  /// Whether so many have gone out here.
+  var hasStatedDataAck: Bool { statedDataAckCount >= Self.firstDataAckCount }
+
+  /// Whether a DATA_ACK or its window says more than the last that went out here.
+  var owesDataAck: Bool {
+    connection.receiveNext != lastSentDataAck || connection.receiveWindowEdge != lastSentDataWindowEdge
+  }
 
   private func noteDataAckSent() {
     lastSentDataAck = connection.receiveNext

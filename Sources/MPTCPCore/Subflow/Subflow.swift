@@ -246,14 +246,21 @@ final class Subflow {
 
   /// Payload of the fullest segments that may be outstanding. Those that left before our DATA_ACKs grew to eight octets
   /// are four longer than what is sent now. They are repeated as they were, without a DATA_ACK: cut anew, each would leave
-  /// a crumb.
+  /// a crumb. Those without a mapping of their own are longer still.
   var fullestSentPayloadByteCount: Int {
+    guard connection.isMultipath else { return fullPayloadByteCount }
+    return max(fullestMappedPayloadByteCount, omitsMappings ? barePayloadByteCount : 0)
+  }
+
+  private var fullestMappedPayloadByteCount: Int {
     fullPayloadByteCount + (connection.isMultipath && connection.answersWithEightOctets ? 4 : 0)
   }
 
-  /// How much of `count` octets that are repeated goes into one wire packet.
-  func repeatedPayloadByteCount(of count: Int) -> Int {
-    count <= fullestSentPayloadByteCount ? count : fullPayloadByteCount
+  /// How much of a segment that is repeated goes into one wire packet.
+  func repeatedPayloadByteCount(of segment: SentSegment) -> Int {
+    let bare = payloadByteCount(at: segment.start, of: mapping(covering: segment.start))
+    if segment.count <= max(bare, fullestMappedPayloadByteCount) { return segment.count }
+    return bare
   }
 
   /// The most payload that a super-segment may hold: its IP length is at most 65,535.

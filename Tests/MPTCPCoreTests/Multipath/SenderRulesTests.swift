@@ -32,7 +32,8 @@ import Testing
     isSilent = false
     exchange.expectWhole(isMultipath: true)
     #expect(auditor.violations.isEmpty, "\(auditor.violations.prefix(5))")
-    #expect(auditor.mappingCount > 300)
+    // Without checksums one stands for several segments.
+    #expect(auditor.mappingCount > (checksum ? 300 : 200))
   }
 
   /// The largest right edge that any subflow advertised counts, and a smaller one later takes nothing back (§3.3.5).

@@ -31,6 +31,14 @@ import Testing
     #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 1_250_000)
   }
 
+  @Test func fewSegmentsAreCountedOverThreeRounds() {
+    var forecast = DeliveryForecast()
+    note(&forecast, 0, at: 0)
+    // 6,000 octets in one round and none in the next: by the best round alone it would be 60,000 a second.
+    for round in 1...7 { note(&forecast, (round + 1) / 2 * 6000, at: Int64(round) * 100) }
+    #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 40_000)
+  }
+
   @Test func whatIsTwoEpochsOldIsForgotten() {
     var forecast = DeliveryForecast()
     note(&forecast, 0, at: 0)
