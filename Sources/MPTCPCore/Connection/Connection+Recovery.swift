@@ -75,6 +75,7 @@ extension Connection {
     markDirty()
   }
 
+  /// Sends what is queued to go over other subflows, as far as these have room.
   func sendReinjections(now: Instant) {
     // The timer decides, not a path that comes back.
     if !reinjections.isEmpty, mayPeerBePlain { return reinjections.removeAll() }
@@ -85,7 +86,7 @@ extension Connection {
         reinjections.removeFirst()
         continue
       }
-      if let origin = subflow(next.origin), !origin.isStalled, origin.acceptsData {
+      if !next.isProbe, let origin = subflow(next.origin), !origin.isStalled, origin.acceptsData {
         // It came back: its own retransmissions do.
         reinjections.removeFirst()
         continue
@@ -103,6 +104,19 @@ extension Connection {
         reinjections[0].range = (range.lowerBound + sent)..<range.upperBound
       }
     }
+  }
+
+  /// `silent` tells nothing for as long as a probe would wait, which is too early to leave it: a peer that is away for a
+  /// moment looks the same. If it alone has the window's head, one segment of that is sent on another subflow meanwhile. It
+  /// repairs what everything else waits for, and where the others are idle its answer tells whether the peer is there.
+  func probeElsewhere(for silent: Subflow) {
+    let head = sendUnacknowledged
+    guard phase == .open, isMultipath, scheduler.kind != .redundant, head < sendNext, Self.carries(silent, head),
+      !subflows.contains(where: { $0 !== silent && Self.carries($0, head) }), reinjections.count < Limits.reinjections
+    else { return }
+    let end = min(sendNext, head + silent.fullPayloadByteCount)
+    reinjections.prepend(Reinjection(range: head..<end, origin: silent.id, isProbe: true))
+    markDirty()
   }
 
   // MARK: Data-level retransmission
@@ -152,10 +166,11 @@ extension Connection {
     }
     if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd { resendsDataFin = true }
     guard sendUnacknowledged < sendNext else { return }
-    // While a subflow still has the head in flight, its own timers repair it.
+    // While a subflow still has the head in flight, its own timers repair it. A stalled one is relieved by others; where it is
+    // the only one, it would send its own data anew when it is back, which a peer that is plain TCP takes for more.
     let head = sendUnacknowledged
     let isInFlight = subflows.contains { subflow in
-      !subflow.isStalled && subflow.isOpen
+      (!subflow.isStalled || isOnlySubflow(subflow)) && subflow.isOpen
         && subflow.sentMappings.contains { $0.dataOffset <= head && head < $0.dataOffset + $0.count }
     }
     guard !isInFlight, reinjections.isEmpty else { return }

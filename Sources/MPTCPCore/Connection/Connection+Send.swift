@@ -50,6 +50,7 @@ extension Connection {
       for subflow in subflows where subflow.mustAcknowledge { subflow.emitAcknowledgment(now: now) }
       return
     }
+    // First, whatever may wait elsewhere: a receiver delivers nothing that stands behind a hole of the subflow itself.
     for subflow in subflows where subflow.isSynchronized { subflow.sendLost(now: now) }
     if phase == .open || phase == .closed {
       updateReceiveWindow()

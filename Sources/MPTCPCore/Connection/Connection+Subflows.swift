@@ -321,7 +321,7 @@ extension Connection {
     let due = silent.unacknowledgedSince + (silent.roundTrip.smoothed ?? .milliseconds(100)) + .milliseconds(2)
     return subflows.contains {
       $0 !== silent && $0.acceptsData && !$0.isStalled
-        && ($0.sentSegments.isEmpty ? isLong : $0.lastReceivedAt > due)
+        && ($0.lastReceivedAt > due || ($0.sentSegments.isEmpty && isLong))
     }
   }
 

@@ -379,6 +379,8 @@ struct Reinjection {
   var range: Range<Int>
   /// The subflow that has it already.
   var origin: SubflowID
+  /// That one is only suspected: it goes out all the same.
+  var isProbe = false
 }
 
 /// One of our addresses that the peer was told of (RFC 8684 §3.4.1).

@@ -49,7 +49,8 @@ extension Connection {
     return subflows.first { $0 !== subflow && Self.carries($0, offset) }
   }
 
-  private static func carries(_ subflow: Subflow, _ offset: Int) -> Bool {
+  /// Whether `offset` is in what `subflow` has in flight.
+  static func carries(_ subflow: Subflow, _ offset: Int) -> Bool {
     // What was sent again stands behind younger data.
     if let last = subflow.sentMappings.last, last.covers(offset) { return true }
     return subflow.sentMappings.prefix(searchedCount).contains { $0.covers(offset) }

@@ -88,6 +88,7 @@ extension Subflow {
       return
     }
     isConspicuouslySilent = false
+    hasProbedElsewhere = false
     silenceDeadline = deadline
   }
 
@@ -97,6 +98,10 @@ extension Subflow {
     silenceDeadline = .distantFuture
     guard !isStalled, !sentSegments.isEmpty, unacknowledgedSince != .distantFuture else { return }
     let pause = max((roundTrip.smoothed ?? .zero) / 4, .milliseconds(5))
+    if !isConspicuouslySilent, !hasProbedElsewhere {
+      hasProbedElsewhere = true
+      connection.probeElsewhere(for: self)
+    }
     guard connection.showsLife(besides: self, now: now) else {
       // Nobody is heard: perhaps the peer is away. Ask again soon.
       silenceDeadline = now + pause

@@ -144,6 +144,8 @@ final class Subflow {
   var silenceDeadline = Instant.distantFuture
   /// Others were heard in it when it was looked at before.
   var isConspicuouslySilent = false
+  /// What it holds up has gone over another subflow since it was last heard.
+  var hasProbedElsewhere = false
   var reorderDeadline = Instant.distantFuture
   var acknowledgmentDeadline = Instant.distantFuture
   var persistDeadline = Instant.distantFuture

@@ -52,4 +52,53 @@ import Testing
     connection.send(octets(10), at: 11)
     #expect(try connection.readAll() == octets(10))
   }
+
+  /// Where nothing else is in flight nobody can tell a peer that is away from a path that is dead. What everything waits for
+  /// goes over the idle subflow, once, when a probe would; its answer shows that the peer is there.
+  @Test(arguments: [true, false])
+  func whatIsHeldUpGoesOverAnIdleSubflowWhenAProbeWould(isAnswered: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    for step in 1...10 {
+      _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+      script.pass(.milliseconds(20))
+      while second.take(where: { _ in true }) != nil {}
+      second.send(.ack, [connection.dataAck(1 + 100 * step)])
+    }
+    let smoothed = try #require(
+      script.endpoint.description(of: connection.id)?.subflows.last?.smoothedRoundTripTime)
+    #expect((.milliseconds(10)..<(.milliseconds(25))).contains(smoothed), "\(smoothed.milliseconds)")
+    // The initial subflow is quiet since long ago.
+    let data = octets(8000)
+    _ = try script.endpoint.write(ByteSlice(data), to: connection.id, at: script.now)
+    let start = script.now
+    var over: [(after: Nanoseconds, payload: [UInt8])] = []
+    while script.now - start < .milliseconds(90) {
+      script.pass(.milliseconds(1))
+      for packet in script.takeAll() where packet.path == 0 {
+        connection.initial.note(packet)
+        guard !packet.payload.isEmpty else { continue }
+        over.append((script.now - start, packet.payload))
+        guard isAnswered, over.count == 1 else { continue }
+        script.pass(.milliseconds(1))
+        connection.initial.send(.ack, [connection.dataAck(1001 + packet.payload.count)])
+      }
+    }
+    let first = try #require(over.first)
+    #expect(
+      first.after >= smoothed * 2 && first.after <= smoothed * 2 + .milliseconds(2), "\(first.after.milliseconds)")
+    #expect(first.payload.count > 1000)
+    #expect(first.payload[...] == data[..<first.payload.count])
+    let isStalled = script.endpoint.description(of: connection.id)?.subflows.last?.isStalled
+    #expect(isStalled == isAnswered)
+    // The rest follows at once when the peer has been heard, and not before.
+    // Nagle keeps what fills no segment.
+    let full = data.count / first.payload.count
+    let times = over.map { "\($0.after.milliseconds) ms: \($0.payload.count)" }
+    #expect(over.count == (isAnswered ? full : 1), "\(times)")
+  }
 }

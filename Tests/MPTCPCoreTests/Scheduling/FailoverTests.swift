@@ -31,4 +31,31 @@ import Testing
     let bound = (.milliseconds(80) * 2 + max(smoothed * 2, .milliseconds(10))) + smoothed
     #expect(exchange.longestGap <= bound, "\(exchange.longestGap.milliseconds) ms, bound \(bound.milliseconds) ms")
   }
+
+  /// A setting of the grid of docs/schedulers.md in which a path's death was noticed too late: the other was idle then,
+  /// behind a window full of what had died.
+  @Test func anIdlePathTakesOverInTwoRoundTripsAndAProbe() throws {
+    let paths: [(rate: Int, roundTrip: Int64, queue: Int)] = [(64_930_000, 6780, 6030), (64_180_000, 1520, 46_560)]
+    let links = paths.map {
+      LinkConfiguration(
+        bitsPerSecond: $0.rate, delay: .microseconds($0.roundTrip / 2),
+        queueByteCount: $0.rate / 8 * $0.queue / 1_000_000)
+    }
+    let pair = Pair(
+      links, backward: paths.map { .init(bitsPerSecond: $0.rate, delay: .microseconds($0.roundTrip / 2)) })
+    var options = ConnectionOptions()
+    options.receiveBufferByteCount = 3 << 20
+    options.sendBufferByteCount = 6 << 20
+    let exchange = try Exchange(pair, clientSends: 400_000_000, serverSends: 0, options: options)
+    exchange.runUntilJoined(4)
+    pair.run(for: .seconds(3))
+    let subflows = exchange.description(0)?.subflows ?? []
+    let smoothed = try #require(subflows.first { $0.path == PathID(1) }?.smoothedRoundTripTime)
+    exchange.longestGap = .zero
+    for side in 0..<2 { pair.links[1][side].set(isUp: false, at: pair.now) }
+    pair.run(for: .milliseconds(500))
+    let roundTrip = Nanoseconds.microseconds(paths[0].roundTrip + Int64(paths[0].queue))
+    let bound = roundTrip * 2 + max(smoothed * 2, .milliseconds(10))
+    #expect(exchange.longestGap <= bound, "\(exchange.longestGap.milliseconds) ms, bound \(bound.milliseconds) ms")
+  }
 }

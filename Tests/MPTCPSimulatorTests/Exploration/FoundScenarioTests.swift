@@ -836,6 +836,66 @@ struct FoundScenarioTests {
         ]
       }
       """),
+    FoundScenario(
+      "The only subflow stalls, as its path carries less than before, and is back at a peer that has fallen back",
+      """
+      {
+        "duration": "1800s",
+        "paths": [
+          {
+            "back": "35mbit,2200us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "strip": {
+                  "on": [
+                    "thirdAck",
+                    "data",
+                    "ack",
+                    "fin"
+                  ]
+                }
+              }
+            ],
+            "link": "35mbit,2200us,jitter=9700us:reorder,change=16ms mtu 1408",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 2888905287028795,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "keepAlive": "4s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "6s"
+            }
+          },
+          {
+            "client": "client",
+            "download": "1B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "12s",
+              "noDelay": true
+            },
+            "rounds": 6,
+            "server": "server",
+            "serverOptions": {
+              "keepAlive": "9s"
+            },
+            "start": "98ms",
+            "upload": "1683B"
+          }
+        ]
+      }
+      """),
   ]
 
   @Test("A scenario that broke a rule once", arguments: found)
