@@ -14,6 +14,9 @@ public struct ExplorationCounts: Sendable {
   public var scheduleCount = 0
   /// How many of them broke a rule.
   public var failureCount = 0
+  /// How many broke one by chance alone: data that a box had changed has the DSS checksum of what was sent, and with other
+  /// data the same schedule breaks none.
+  public var chanceCount = 0
   /// The wire packets that hosts sent.
   public var packetCount = 0
   /// The instants at which the rules were checked.
@@ -72,6 +75,7 @@ public struct ExplorationCounts: Sendable {
   public mutating func add(_ other: ExplorationCounts) {
     scheduleCount += other.scheduleCount
     failureCount += other.failureCount
+    chanceCount += other.chanceCount
     packetCount += other.packetCount
     stepCount += other.stepCount
     byteCount += other.byteCount

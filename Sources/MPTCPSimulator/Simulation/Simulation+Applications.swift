@@ -13,7 +13,7 @@ extension Simulation {
     let (upload, download) = (transfer.uploadByteCount, transfer.downloadByteCount)
     for count in 0..<max(transfer.connectionCount, 1) {
       let number = plan.transfers[index].firstConnection + count
-      let origins = (0..<2).map { StreamPattern.origin(seed: scenario.seed, number: 2 * number + $0) }
+      let origins = (0..<2).map { StreamPattern.origin(seed: dataSeed, number: 2 * number + $0) }
       for isClient in [true, false] {
         let (sends, receives) = isClient ? (upload, download) : (download, upload)
         var talker = Talker(

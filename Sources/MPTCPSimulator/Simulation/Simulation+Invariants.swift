@@ -96,11 +96,16 @@ extension Simulation {
     return problem
   }
 
-  /// Whether what arrived at a place of the stream may be other than what was sent: it is plain TCP, and a box on the way
-  /// changes data. With Multipath TCP the DSS checksum does not let it pass (RFC 8684 §3.7), unless it came with the SYN.
+  /// Whether what arrived at a place of the stream may be other than what was sent: a box on the way changes data, and it is
+  /// plain TCP, or nobody asked for DSS checksums. With them Multipath TCP does not let it pass (RFC 8684 §3.7), unless it
+  /// came with the SYN.
   func isBeyondProof(_ index: Int, at position: Int) -> Bool {
     let talker = talkers[index]
-    guard talker.isTampered, let id = talker.connection else { return false }
+    guard plan.paths.contains(where: \.isTampered), let id = talker.connection else { return false }
+    let transfer = scenario.transfers[talker.transfer]
+    // A subflow may go over any path.
+    guard transfer.clientOptions.checksum || transfer.serverOptions.checksum else { return true }
+    guard talker.isTampered else { return false }
     guard let progress = hosts[talker.host].endpoint.progress(of: id), progress.isMultipath else { return true }
     return progress.receivedOnSyn > 0 && (talker.isResized || position < progress.receivedOnSyn)
   }

@@ -56,6 +56,8 @@ public final class Simulation {
   /// A packet on its way from the engine's slices to the wire.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536 + 256, alignment: 16)
   var checksInvariants = false
+  /// What the data depends on.
+  let dataSeed: UInt64
   private var stepsAtThisInstant = 0
 
   /// Who connects, and to which transfer's server.
@@ -66,9 +68,12 @@ public final class Simulation {
 
   /// Sets everything up; nothing has happened yet.
   ///
+  /// - Parameter dataSeed: where in the run of bytes its streams begin; nil takes the scenario's own seed. With another one
+  ///   everything happens at the same times, to other data.
   /// - Throws: what is wrong with the scenario, and where.
-  public init(_ scenario: Scenario) throws(ScenarioError) {
+  public init(_ scenario: Scenario, dataSeed: UInt64? = nil) throws(ScenarioError) {
     self.scenario = scenario
+    self.dataSeed = dataSeed ?? scenario.seed
     let plan = try Plan(scenario)
     self.plan = plan
     hasTranslator = plan.paths.contains { $0.hasTranslator }

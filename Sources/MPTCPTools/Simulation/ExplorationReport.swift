@@ -11,7 +11,8 @@ public struct ExplorationReport: Sendable {
   public var lines: [String] {
     [
       "\(results.schedules) schedules of seed \(results.seed), from number \(results.from): "
-        + (results.violations == 0 ? "no rule was broken" : "\(results.violations) BROKE A RULE"),
+        + (results.violations == 0 ? "no rule was broken" : "\(results.violations) BROKE A RULE")
+        + (results.chances == 0 ? "" : "; \(results.chances) with data that a checksum of 16 bits missed by chance"),
       "\(decimal(results.rate, places: 0)) schedules a second on one core, \(text(seconds: results.seconds)) in all; "
         + "\(results.packets) packets, rules checked at \(results.steps) instants",
       "\(text(byteCount: results.bytes)) over \(results.connections) connections, \(results.plainConnections) of them "

@@ -30,7 +30,9 @@ public struct ExplorationResults: Hashable, Sendable, Codable {
   public var schedules: Int
   /// How many broke a rule.
   public var violations: Int
-  /// The first of them.
+  /// How many did so by chance alone, and did not with other data: a checksum has 16 bits. They are no violations.
+  public var chances: Int
+  /// The first violations.
   public var failures: [Failure]
   /// The time that it took, in seconds.
   public var seconds: Double
@@ -76,6 +78,7 @@ public struct ExplorationResults: Hashable, Sendable, Codable {
     self.from = from
     schedules = counts.scheduleCount
     violations = counts.failureCount
+    chances = counts.chanceCount
     failures = exploration.failures.map { Failure(number: $0.number, problem: $0.problem) }
     self.seconds = seconds
     self.processorSeconds = processorSeconds

@@ -63,20 +63,26 @@ extension SimulationCommand {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
-  /// Makes the first failure of each rule small, and writes it.
+  /// Makes the first failure of each rule small, and writes it, as well as what it was made of.
   private func writeFailures(of exploration: Exploration, into results: inout ExplorationResults) throws {
     var rules: Set<String> = []
     for (index, failure) in exploration.failures.enumerated() where rules.insert(failure.rule).inserted {
+      let name = "explored-\(exploration.generator.seed)-\(failure.number)"
+      _ = try write(failure.scenario, as: name + "-whole.json")
       var shrinker = Shrinker()
       let small = shrinker.shrink(failure.scenario, problem: failure.problem)
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      let name = "explored-\(exploration.generator.seed)-\(failure.number).json"
-      let path = output.map { $0.hasSuffix("/") ? $0 + name : "\($0)/\(name)" } ?? name
-      let text = String(decoding: try encoder.encode(small.scenario), as: UTF8.self) + "\n"
-      try SimulationRecording.write(text, to: path, "--output")
-      results.failures[index].file = path
+      results.failures[index].file = try write(small.scenario, as: name + ".json")
     }
+  }
+
+  /// Writes a scenario to the directory of `--output`, and says where it is.
+  private func write(_ scenario: Scenario, as name: String) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let path = output.map { $0.hasSuffix("/") ? $0 + name : "\($0)/\(name)" } ?? name
+    let text = String(decoding: try encoder.encode(scenario), as: UTF8.self) + "\n"
+    try SimulationRecording.write(text, to: path, "--output")
+    return path
   }
 }
 

@@ -175,4 +175,27 @@ struct ExplorationTests {
     scenario.duration = .milliseconds(50)
     #expect(try ScenarioRun(scenario).failure?.contains("not over in time") == true)
   }
+
+  @Test(
+    "What a checksum of 16 bits misses by chance is told apart from what fails with any data", arguments: [true, false])
+  func chanceIsNoViolation(isChance: Bool) throws {
+    var scenario = generator.scenario(1)
+    scenario.paths[0].boxes = [.changePayload(PayloadChange())]
+    for index in scenario.transfers.indices { scenario.transfers[index].clientOptions.checksum = true }
+    var runCount = 0
+    let run = try ScenarioRun(scenario) { simulation in
+      runCount += 1
+      if !isChance || simulation.dataSeed == scenario.seed { simulation.fail("transfer 1 server: wrong byte at 5") }
+    }
+    #expect(runCount == (isChance ? 3 : 2))
+    #expect((run.failure == nil) == isChance)
+    #expect(run.counts.chanceCount == (isChance ? 1 : 0))
+    #expect(run.counts.failureCount == (isChance ? 0 : 1))
+    // Where no box changes data, nothing is chance.
+    scenario.paths[0].boxes = []
+    let plain = try ScenarioRun(scenario) {
+      if $0.dataSeed == scenario.seed { $0.fail("transfer 1 server: wrong byte at 5") }
+    }
+    #expect(plain.failure != nil)
+  }
 }
