@@ -80,24 +80,8 @@ public actor MultipathConnection {
     to remote: TransportAddress, sending data: ByteSlice = ByteSlice([]),
     options: ConnectionOptions = ConnectionOptions(), on stack: MultipathStack
   ) async throws -> MultipathConnection {
-    let attempt = "connect to \(remote)"
-    let (connection, taken) = try await stack.host.isolated { host in
-      do throws(EndpointError) {
-        let (id, taken) = try host.endpoint.connect(to: remote, sending: data, options: options, at: host.now)
-        let connection = MultipathConnection(id, on: stack, isOpen: false)
-        host.observe(id, by: connection)
-        return (connection, taken)
-      } catch {
-        throw MultipathError(error, attempt: attempt)
-      }
-    }
-    do {
-      try await connection.waitUntilOpen(attempt)
-      if taken < data.count { try await connection.write(data.dropFirst(taken)) }
-    } catch {
-      await connection.abort()
-      throw error
-    }
+    let (connection, taken) = try await open(to: remote, sending: data, options: options, on: stack)
+    try await connection.writeFirst(data.dropFirst(taken))
     return connection
   }
 
@@ -112,13 +96,53 @@ public actor MultipathConnection {
     var failure: any Error = MultipathError(
       .unknownHost, attempt: "connect to \(name)", reason: "the name has no address")
     for address in try await HostName.addresses(of: name) {
+      let opened: (connection: MultipathConnection, taken: Int)
       do {
-        return try await connect(to: TransportAddress(address, port), sending: data, options: options, on: stack)
+        opened = try await open(to: TransportAddress(address, port), sending: data, options: options, on: stack)
       } catch let error as MultipathError {
         failure = error
+        continue
       }
+      // It has answered, and may have read: what fails from here on is not tried elsewhere.
+      try await opened.connection.writeFirst(data.dropFirst(opened.taken))
+      return opened.connection
     }
     throw failure
+  }
+
+  /// A connection that is open, and how much of `data` it has taken.
+  private static func open(
+    to remote: TransportAddress, sending data: ByteSlice, options: ConnectionOptions, on stack: MultipathStack
+  ) async throws -> (connection: MultipathConnection, taken: Int) {
+    let attempt = "connect to \(remote)"
+    let (connection, taken) = try await stack.host.isolated { host in
+      do throws(EndpointError) {
+        let (id, taken) = try host.endpoint.connect(to: remote, sending: data, options: options, at: host.now)
+        let connection = MultipathConnection(id, on: stack, isOpen: false)
+        host.observe(id, by: connection)
+        return (connection, taken)
+      } catch {
+        throw MultipathError(error, attempt: attempt)
+      }
+    }
+    do {
+      try await connection.waitUntilOpen(attempt)
+    } catch {
+      await connection.abort()
+      throw error
+    }
+    return (connection, taken)
+  }
+
+  /// Writes what did not go with the SYN.
+  private func writeFirst(_ data: ByteSlice) async throws {
+    guard !data.isEmpty else { return }
+    do {
+      try await write(data)
+    } catch {
+      abort()
+      throw error
+    }
   }
 
   private func waitUntilOpen(_ attempt: String) async throws {

@@ -199,6 +199,10 @@ extension Connection {
       announcements[index].isEchoed = true
     }
     resumeAnnouncements(now: now)
+    // Where nobody else worked, nobody has been given what the silent ones hold.
+    if !hasOtherUsableSubflow(than: subflow) {
+      for silent in subflows where silent.isStalled { reinject(from: silent) }
+    }
     emit(.subflowEstablished(subflow.description))
     consult(.subflowEstablished(subflow.id), now: now)
   }

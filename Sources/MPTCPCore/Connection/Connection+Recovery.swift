@@ -86,7 +86,9 @@ extension Connection {
         reinjections.removeFirst()
         continue
       }
-      if !next.isProbe, let origin = subflow(next.origin), !origin.isStalled, origin.acceptsData {
+      if let origin = subflow(next.origin), !origin.isStalled, origin.acceptsData,
+        !next.isProbe || !mayProbe(for: origin) || !Self.carries(origin, range.lowerBound)
+      {
         // It came back: its own retransmissions do.
         reinjections.removeFirst()
         continue
@@ -111,12 +113,20 @@ extension Connection {
   /// repairs what everything else waits for, and where the others are idle its answer tells whether the peer is there.
   func probeElsewhere(for silent: Subflow) {
     let head = sendUnacknowledged
-    guard phase == .open, isMultipath, scheduler.kind != .redundant, head < sendNext, Self.carries(silent, head),
-      !subflows.contains(where: { $0 !== silent && Self.carries($0, head) }), reinjections.count < Limits.reinjections
+    guard phase == .open, isMultipath, scheduler.kind != .redundant, head < sendNext, mayProbe(for: silent),
+      Self.carries(silent, head), !subflows.contains(where: { $0 !== silent && Self.carries($0, head) }),
+      reinjections.count < Limits.reinjections
     else { return }
     let end = min(sendNext, head + silent.fullPayloadByteCount)
     reinjections.prepend(Reinjection(range: head..<end, origin: silent.id, isProbe: true))
     markDirty()
+  }
+
+  /// Whether another subflow works that data may go over while `silent` is only suspected: no backup, if that is none
+  /// (RFC 8684 §3.3.8).
+  private func mayProbe(for silent: Subflow) -> Bool {
+    hasOtherUsableSubflow(than: silent)
+      && (silent.isBackup || silent.isPeerBackup || !usesBackups(avoiding: silent.id))
   }
 
   // MARK: Data-level retransmission

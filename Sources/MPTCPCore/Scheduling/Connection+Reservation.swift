@@ -20,9 +20,10 @@ extension Connection {
     case .roundRobin, .redundant, .custom: return 0
     }
     // What is reserved takes part of the connection's window and does not move: with other subflows to share it with, only
-    // what the window can spare, and no more than an eighth of what the segment finds before it.
+    // what the window can spare, and no more than an eighth of what the segment finds before it. Alone, as much as that: it
+    // may be the last that the path takes before a faster one joins.
     let isShared = subflows.count > 1
-    let spare = isShared ? min(subflow.pipeByteCount, available - length) / 8 : available - length
+    let spare = isShared ? min(subflow.pipeByteCount, available - length) / 8 : subflow.pipeByteCount
     let limit = min(
       min(spare, available - length), min(Self.longestMapping, subflow.sendWindowEdge - subflow.sendNext) - length)
     let bare = subflow.barePayloadByteCount
@@ -75,20 +76,22 @@ extension Subflow {
   var reservedByteCount: Int { max((sentMappings.last?.end ?? 0) - sendNext, 0) }
 
   /// Whether segments may go without a mapping of their own. The first ones have one each: a peer that sees none at the
-  /// beginning takes it that something removes options, and falls back (RFC 8684 §3.7). A checksum covers a mapping whole
-  /// and holds its data back until then.
+  /// beginning takes it that something removes options, and falls back (RFC 8684 §3.7); nor before a DSS has come here. A
+  /// checksum covers a mapping whole and holds its data back until then.
   var omitsMappings: Bool {
     connection.isConfirmed && connection.version == .v1 && !connection.usesChecksum && hasStatedDataAck
-      && acknowledgedByteCount > 0
+      && acknowledgedByteCount > 0 && hasReceivedDSS
   }
 
   /// Payload of a full segment without a mapping.
   var barePayloadByteCount: Int { payloadByteCount(optionByteCount: usesTimestamps ? 12 : 0) }
 
   /// Payload of a full segment that begins at `offset`, which `mapping` covers. It goes without a DSS if the mapping has been
-  /// declared by an earlier one and there is no DATA_ACK to say.
+  /// declared by an earlier one and there is no DATA_ACK to say: neither news, nor an answer that somebody waits for.
   func payloadByteCount(at offset: Int, of mapping: SentMapping?) -> Int {
-    guard let mapping, offset > mapping.subflowOffset, omitsMappings, !owesDataAck else { return fullPayloadByteCount }
+    guard let mapping, offset > mapping.subflowOffset, omitsMappings, !owesDataAck, !mustAcknowledge else {
+      return fullPayloadByteCount
+    }
     return barePayloadByteCount
   }
 }

@@ -25,6 +25,7 @@ extension Subflow {
     paceDeadline = .distantFuture
     closeDeadline = .distantFuture
     removalDeadline = .distantFuture
+    mappingDeadline = .distantFuture
   }
 
   /// Does what is due.

@@ -10,13 +10,14 @@ public struct ScenarioRun: Sendable {
 
   /// Runs a scenario to its end. That connections are not over at the end of its duration is a failure, too.
   ///
-  /// - Parameter prepare: may look at the simulation before its first step, and set its observer.
+  /// - Parameter prepare: may look at the simulation before its first step, and set its observer; it is called again where the
+  ///   scenario is run again, with other data.
   /// - Throws: what is wrong with the scenario.
   public init(_ scenario: Scenario, prepare: (Simulation) -> Void = { _ in }) throws(ScenarioError) {
     let simulation = try Simulation(scenario)
     Self.run(simulation, prepare) { count($0) }
     failure = simulation.failure
-    if failure != nil, try Self.isChance(scenario, prepare) {
+    if simulation.isAboutData, try Self.isChance(scenario, prepare) {
       failure = nil
       counts.chanceCount = 1
     }
@@ -44,10 +45,6 @@ public struct ScenarioRun: Sendable {
   private static func isChance(
     _ scenario: Scenario, _ prepare: (Simulation) -> Void
   ) throws(ScenarioError) -> Bool {
-    let changesData = scenario.paths.contains {
-      $0.boxes.contains { $0.kind == .changePayload || $0.kind == .resizePayload }
-    }
-    guard changesData else { return false }
     for change: UInt64 in 1...2 {
       let simulation = try Simulation(scenario, dataSeed: scenario.seed ^ change << 32)
       run(simulation, prepare)

@@ -247,20 +247,21 @@ extension Simulation {
         if talkers[index].received != talkers[index].receiveByteCount, !isPeerForceful(index),
           !isBeyondProof(index, at: talkers[index].received)
         {
-          fail("\(name(of: index)): ended after \(talkers[index].received) of \(talkers[index].receiveByteCount) bytes")
+          let (received, count) = (talkers[index].received, talkers[index].receiveByteCount)
+          failOnData("\(name(of: index)): ended after \(received) of \(count) bytes")
         }
         return
       }
       let position = talkers[index].received
       let agreement = StreamPattern.shared.agreement(slice, at: talkers[index].receiveOrigin + position)
       if agreement < slice.count, !isBeyondProof(index, at: position + agreement) {
-        fail("\(name(of: index)): wrong byte at \(position + agreement)")
+        failOnData("\(name(of: index)): wrong byte at \(position + agreement)")
       }
       talkers[index].received += slice.count
       if talkers[index].received > talkers[index].receiveByteCount,
         !isBeyondProof(index, at: talkers[index].received)
       {
-        fail("\(name(of: index)): more than the \(talkers[index].receiveByteCount) bytes that were sent")
+        failOnData("\(name(of: index)): more than the \(talkers[index].receiveByteCount) bytes that were sent")
       }
       if talkers[index].lastReadAt != .distantFuture {
         talkers[index].longestReadGap = max(talkers[index].longestReadGap, now - talkers[index].lastReadAt)

@@ -101,12 +101,16 @@ extension Simulation {
   /// came with the SYN.
   func isBeyondProof(_ index: Int, at position: Int) -> Bool {
     let talker = talkers[index]
-    guard plan.paths.contains(where: \.isTampered), let id = talker.connection else { return false }
+    guard let id = talker.connection else { return false }
+    guard let progress = hosts[talker.host].endpoint.progress(of: id), progress.isMultipath else {
+      return talker.isTampered
+    }
     let transfer = scenario.transfers[talker.transfer]
-    // A subflow may go over any path.
-    guard transfer.clientOptions.checksum || transfer.serverOptions.checksum else { return true }
+    if !transfer.clientOptions.checksum, !transfer.serverOptions.checksum {
+      // A subflow may go over any path.
+      return plan.paths.contains(where: \.changesData)
+    }
     guard talker.isTampered else { return false }
-    guard let progress = hosts[talker.host].endpoint.progress(of: id), progress.isMultipath else { return true }
     return progress.receivedOnSyn > 0 && (talker.isResized || position < progress.receivedOnSyn)
   }
 

@@ -56,6 +56,8 @@ public final class Simulation {
   /// A packet on its way from the engine's slices to the wire.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536 + 256, alignment: 16)
   var checksInvariants = false
+  /// Data is not what was sent, where a box has changed some.
+  var isAboutData = false
   /// What the data depends on.
   let dataSeed: UInt64
   private var stepsAtThisInstant = 0
@@ -146,6 +148,15 @@ public final class Simulation {
 
   /// Notes what must never happen; the first time counts.
   public func fail(_ problem: String) { if failure == nil { failure = problem } }
+
+  /// The same of data that is not what was sent, or not as much.
+  func failOnData(_ problem: String) {
+    guard failure == nil else { return }
+    fail(problem)
+    isAboutData = paths.contains { path in
+      path.boxes.boxes.contains { $0.counters[.payloadChanged] > 0 || $0.counters[.payloadResized] > 0 }
+    }
+  }
 
   @discardableResult
   private func step(until limit: Instant) -> Bool {

@@ -72,10 +72,13 @@ import Testing
     let smoothed = try #require(
       script.endpoint.description(of: connection.id)?.subflows.last?.smoothedRoundTripTime)
     #expect((.milliseconds(10)..<(.milliseconds(25))).contains(smoothed), "\(smoothed.milliseconds)")
-    // The initial subflow is quiet since long ago.
     let data = octets(8000)
     _ = try script.endpoint.write(ByteSlice(data), to: connection.id, at: script.now)
     let start = script.now
+    script.pass(.milliseconds(12))
+    _ = script.takeAll()
+    // From now on the initial one would do as well, and has nothing to carry.
+    connection.initial.send(.ack, [.priority(MPPriority(backup: false))])
     var over: [(after: Nanoseconds, payload: [UInt8])] = []
     while script.now - start < .milliseconds(90) {
       script.pass(.milliseconds(1))
@@ -100,5 +103,54 @@ import Testing
     let full = data.count / first.payload.count
     let times = over.map { "\($0.after.milliseconds) ms: \($0.payload.count)" }
     #expect(over.count == (isAnswered ? full : 1), "\(times)")
+  }
+
+  /// Where it was the only one, nobody else has been given what it holds: who joins gets it at once, however long ago the
+  /// silence began.
+  @Test func whoJoinsASilentConnectionGetsWhatItHolds() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(1000)), to: connection.id, at: script.now)
+    script.pass(.seconds(20))
+    #expect(script.endpoint.description(of: connection.id)?.subflows.first?.isStalled == true)
+    _ = script.takeAll()
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    script.pass(.milliseconds(5))
+    let sent = try #require(second.take { !$0.payload.isEmpty })
+    #expect(connection.mapped(by: sent) == 1 && sent.payload == octets(1000))
+  }
+
+  /// Another subflow that does not work yet is nobody to send over: nothing waits for it, and the timer of data that the
+  /// peer's TCP has and its connection has not goes on.
+  @Test func aHalfOpenSubflowHoldsNothingUp() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    for step in 1...10 {
+      _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+      script.pass(.milliseconds(20))
+      while connection.initial.take() != nil {}
+      connection.initial.send(.ack, [connection.dataAck(1 + 100 * step)])
+    }
+    let half = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, script.family), 4001),
+      remote: connection.initial.remote)
+    half.send(
+      .syn, [.join(.syn(backup: false, addressID: AddressID(2), token: connection.engineKey.token(.v1), nonce: 7))])
+    #expect(half.take(where: \.isSynAck) != nil)
+    _ = try script.endpoint.write(ByteSlice(octets(8000)), to: connection.id, at: script.now)
+    script.pass(.milliseconds(150))
+    var last = 0
+    for packet in script.takeAll() where packet.path == 0 {
+      connection.initial.note(packet)
+      last = max(last, connection.initial.offset(of: packet) + packet.payload.count)
+    }
+    // Its TCP has all of it; the DATA_ACK has got lost on the way.
+    connection.initial.send(.ack, ack: last)
+    script.pass(.seconds(3))
+    let again = script.takeAll().filter { $0.path == 0 && !$0.payload.isEmpty && connection.mapped(by: $0) == 1001 }
+    #expect(again.contains { connection.initial.offset(of: $0) >= last })
   }
 }

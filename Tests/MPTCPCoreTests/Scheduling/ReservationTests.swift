@@ -1,9 +1,10 @@
-import MPTCPCore
 import MPTCPLink
 import MPTCPPolicy
 import MPTCPWire
 import TestSupport
 import Testing
+
+@testable import MPTCPCore
 
 /// Mappings that cover more than the segment that declares them (RFC 8684 §3.3.1).
 @Suite struct ReservationTests {
@@ -58,6 +59,29 @@ import Testing
     options.checksum = true
     try Exchange(pair, clientSends: 2_000_000, serverSends: 0, options: options).expectWhole(isMultipath: true)
     #expect(tally.bare == 0)
+  }
+
+  /// An answer that the peer waits for carries a DATA_ACK, even where that is no news: the last may have got lost.
+  @Test func anAnswerThatIsDueCarriesADataAck() throws {
+    let pair = Pair([quick, quick], offload: false)
+    let exchange = try Exchange(pair, clientSends: 6_000_000, serverSends: 0)
+    exchange.runUntilJoined(4)
+    let connection = try #require(pair.endpoints[0].connectionSlots.compactMap { $0 }.first)
+    var seen = 0
+    pair.run(for: .seconds(1)) {
+      for subflow in connection.subflows where subflow.reservedByteCount > 0 && !subflow.mustAcknowledge {
+        let mapping = subflow.sentMappings.last
+        guard subflow.payloadByteCount(at: subflow.sendNext, of: mapping) == subflow.barePayloadByteCount else {
+          continue
+        }
+        subflow.mustAcknowledge = true
+        #expect(subflow.payloadByteCount(at: subflow.sendNext, of: mapping) == subflow.fullPayloadByteCount)
+        subflow.mustAcknowledge = false
+        seen += 1
+      }
+      return seen > 100
+    }
+    #expect(seen > 100)
   }
 
   @Test func whoOwesADataAckSaysSo() throws {
