@@ -81,21 +81,28 @@ extension Connection {
   }
 
   private func arrivedAfterFallback(_ segment: Segment, on subflow: Subflow, now: Instant) {
+    let signals = segment.options.multipath
+    let mapping = signals.dss?.mapping.flatMap { $0.length > 0 ? $0 : nil }
+    var isMappedAnew = false
+    if let mapping, mapping.subflowSequenceNumber != 0, !segment.payload.isEmpty {
+      isMappedAnew = receiveDataOffset(mapping.dsn) != subflow.receivedOffset(mapping.subflowSequenceNumber)
+    }
     if let failure = failureToSignal {
       // The peer has understood when it says so, or stops mapping its data (RFC 8684 §3.7).
       // Requirement 8684-3.7-18
-      let signals = segment.options.multipath
-      let mapping = signals.dss?.mapping.flatMap { $0.length > 0 ? $0 : nil }
       if signals.fail != nil || (!segment.payload.isEmpty && mapping == nil) {
         failureToSignal = nil
-      } else if let mapping, mapping.subflowSequenceNumber != 0, !segment.payload.isEmpty,
-        receiveDataOffset(mapping.dsn) != subflow.receivedOffset(mapping.subflowSequenceNumber)
-      {
+      } else if isMappedAnew {
         // It maps old data anew: it did not hear us, and plain TCP would take the same octets twice.
         subflow.emitReset(reason: nil, isTransient: false, with: .fail(failure), now: now)
         end(.protocolError, now: now)
         return
       }
+    } else if isMappedAnew, isLinear, remoteToken != Token(0), case .fellBack(.optionMissingOnData) = multipath {
+      // Neither does one know that we fell back for a DSS that something took away, and that has no data of ours to see it.
+      subflow.emitReset(reason: nil, isTransient: false, now: now)
+      end(.protocolError, now: now)
+      return
     }
     if sendNext < dataEnd { markDirty() }
   }

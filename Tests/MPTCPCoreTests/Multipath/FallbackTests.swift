@@ -118,6 +118,27 @@ import Testing
     }
   }
 
+  /// Who does not know that we fell back repeats its data under other subflow sequence numbers when no DATA_ACK comes: to
+  /// plain TCP that would be more data.
+  @Test func dataThatIsMappedAnewAfterAFallbackIsNotTakenTwice() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    script.drain()
+    while connection.initial.take() != nil {}
+    connection.initial.send(.ack)
+    #expect(script.endpoint.description(of: connection.id)?.fallback == .optionMissingOnData)
+    connection.send(octets(50), at: 1)
+    // The same segment again is nothing new.
+    connection.initial.send(
+      [.ack, .psh], at: connection.initial.sent - 50,
+      [connection.mapping(at: 1, subflowOffset: connection.initial.sent - 50, octets(50))], payload: octets(50))
+    #expect(try connection.readAll() == octets(50) && script.closeReason == nil)
+    connection.send(octets(50), at: 1)
+    #expect(script.closeReason == .protocolError)
+    #expect(script.take(where: \.isReset) != nil)
+  }
+
   // Requirement 8684-3.7-05
   @Test func bytesThatWereDroppedForWantOfAMappingLeaveNoHoleInPlainTCP() throws {
     let script = Script()
