@@ -896,6 +896,80 @@ struct FoundScenarioTests {
         ]
       }
       """),
+    FoundScenario(
+      "Who was given data on a SYN and fell back is sent mapped data anew",
+      """
+      {
+        "duration": "1800s",
+        "hosts": [
+          {
+            "name": "client"
+          },
+          {
+            "interfaces": [
+              {
+                "name": "a"
+              },
+              {
+                "family": "ipv6",
+                "name": "b"
+              }
+            ],
+            "name": "server"
+          }
+        ],
+        "paths": [
+          {
+            "back": "26mbit,4200us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "strip": {
+                  "option": "mptcp.addAddress",
+                  "shortensHeader": true
+                }
+              }
+            ],
+            "link": "24mbit,4200us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 3294701682648004,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "10s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 7,
+              "keepAlive": "7s"
+            }
+          },
+          {
+            "client": "client",
+            "download": "23062B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "11s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 6,
+              "keepAlive": "17s"
+            },
+            "start": "228ms",
+            "upload": "2562B"
+          }
+        ]
+      }
+      """),
   ]
 
   @Test("A scenario that broke a rule once", arguments: found)
