@@ -49,11 +49,13 @@ struct Setting {
   private var sum: Double { paths.reduce(0) { $0 + $1.bitsPerSecond / 8 } }
 
   /// How long to measure, in seconds: twelve, or twenty of the longest round trips, or as long as the better path needs
-  /// for `packets` so that chance evens out. Half as long again goes before, in which windows find their size.
+  /// for `packets`, and for two hundred losses (a million packets at most), so that chance evens out. Half as long again
+  /// goes before, in which windows find their size.
   func duration(packets: Double) -> Double {
-    let best = paths.map(\.expectedRate).max() ?? 1
+    guard let best = paths.max(by: { $0.expectedRate < $1.expectedRate }) else { return 12 }
     let longest = paths.map(\.longestRoundTrip).max() ?? 0
-    return min(max(12, 20 * longest, packets * 1400 / best), 1500)
+    let enough = best.lossRate > 0 ? max(packets, min(200 / best.lossRate, 1e6)) : packets
+    return min(max(12, 20 * longest, enough * 1400 / best.expectedRate), 1500)
   }
 
   var text: String {

@@ -91,11 +91,11 @@ extension Connection {
     for subflow in subflows { subflow.restartAfterIdle(now: now) }
     while sendNext < dataEnd {
       let window = isFallback ? Int.max : sendWindowEdge - sendNext
-      guard window > 0 else {
+      let waiting = dataEnd - sendNext
+      guard window > 0, window >= waiting || !isCrumb(window) else {
         relieveWindow(now: now)
         return
       }
-      let waiting = dataEnd - sendNext
       let available = min(waiting, window)
       guard let (subflow, room) = schedule(now: now, wanted: available) else { return }
       let length = segmentLength(available: available, waiting: waiting, room: room, subflow)

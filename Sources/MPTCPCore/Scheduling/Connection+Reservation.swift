@@ -43,7 +43,9 @@ extension Connection {
     if isProbe {
       length = min(min(waiting, segment), subflow.sendWindowEdge - subflow.sendNext)
     } else {
-      let room = windowRoom(on: subflow, wanted: waiting, now: now)
+      // A room that takes little more than what was promised is a crumb as well where more would follow.
+      let behind = max(min(dataEnd, sendWindowEdge) - sendNext, 0)
+      let room = windowRoom(on: subflow, wanted: waiting + behind, now: now)
       // CWR stands on one segment (RFC 3168 §6.1.2).
       let limit = subflow.announcesWindowReduction ? segment : burstLimit(subflow, segment: segment)
       length = min(min(waiting, room), limit)

@@ -32,6 +32,18 @@ extension Connection {
     return window < min(share, burst) && burst >= 8 * subflow.fullPayloadByteCount
   }
 
+  /// The same of the connection's window, which each acknowledgement on any subflow opens: next to nothing of what is in
+  /// flight. (With one subflow its own window says it.)
+  func isCrumb(_ window: Int) -> Bool {
+    guard subflows.count > 1, window < (sendNext - sendUnacknowledged) / 64 else { return false }
+    return subflows.contains { subflow in
+      guard subflow.acceptsData, !subflow.isStalled else { return false }
+      let segment = subflow.fullPayloadByteCount
+      let burst = burstLimit(subflow, segment: segment)
+      return burst >= 8 * segment && window < burst
+    }
+  }
+
   /// The most that goes out as one segment, in multiples of `mss`: what one super-segment holds, and at most a
   /// millisecond's worth at the pacing rate so that queues see no great bursts.
   func burstLimit(_ subflow: Subflow, segment mss: Int) -> Int {

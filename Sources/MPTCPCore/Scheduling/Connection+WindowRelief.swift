@@ -36,7 +36,9 @@ extension Connection {
       return true
     }
     if segment.isLost { return true }
-    return fast.schedulingTime * 2 < segment.sentAt + holder.schedulingTime - now
+    let left = segment.sentAt + holder.schedulingTime - now
+    // What was lost once holds the window for the second time: anything sooner is a gain.
+    return segment.isRetransmitted ? fast.schedulingTime * 5 / 4 < left : fast.schedulingTime * 2 < left
   }
 
   /// How far into what a subflow has sent the window's head is looked for: it is the oldest there is.

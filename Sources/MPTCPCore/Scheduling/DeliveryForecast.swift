@@ -13,6 +13,8 @@ struct DeliveryForecast {
   private var epochEnd = Instant.zero
   private var roundStart = Instant.zero
   private var deliveredAtRoundStart = 0
+  /// Whether the last round showed much more than any before it.
+  private(set) var isGrowing = true
 
   /// Rounds that count as recent, and the least time that does.
   private static let epochRounds: Int64 = 8
@@ -37,12 +39,16 @@ struct DeliveryForecast {
     let isFew = delivered - deliveredAtRoundStart < Self.fewOctets
     guard elapsed >= (isFew ? round * 3 : round) else { return }
     if roundStart != .zero, elapsed < round * 5 {
-      recentBest = max(recentBest, Self.rate(delivered - deliveredAtRoundStart, in: elapsed))
+      let shown = Self.rate(delivered - deliveredAtRoundStart, in: elapsed)
+      let best = max(recentBest, formerBest)
+      isGrowing = shown > best + best / 4
+      recentBest = max(recentBest, shown)
     }
     roundStart = now
     deliveredAtRoundStart = delivered
     guard now >= epochEnd else { return }
-    formerBest = recentBest
+    // Of a subflow that was left idle the last that was seen is known.
+    if recentBest > 0 { formerBest = recentBest }
     recentBest = 0
     epochEnd = now + max(round * Self.epochRounds, Self.leastEpoch)
   }
@@ -56,8 +62,14 @@ struct DeliveryForecast {
   /// How long the last of `byteCount` octets in flight takes to be acknowledged: what stands before it at the path's rate,
   /// and at least the path's own round-trip time.
   func time(of byteCount: Int, rate: Int) -> Nanoseconds {
-    let span = UInt128(max(byteCount, 0)) * 1_000_000_000 / UInt128(max(rate, 1))
-    return max(leastRoundTrip ?? .zero, Nanoseconds(Int64(clamping: span)))
+    max(leastRoundTrip ?? .zero, Self.span(of: byteCount, at: rate))
+  }
+
+  /// How long `byteCount` octets take at `rate` octets a second.
+  static func span(of byteCount: Int, at rate: Int) -> Nanoseconds {
+    let (product, overflow) = max(byteCount, 0).multipliedReportingOverflow(by: 1_000_000_000)
+    if !overflow { return Nanoseconds(Int64(product / max(rate, 1))) }
+    return Nanoseconds(Int64(clamping: UInt128(max(byteCount, 0)) * 1_000_000_000 / UInt128(max(rate, 1))))
   }
 
   /// Octets a second for `byteCount` octets in `span`.
@@ -67,6 +79,8 @@ struct DeliveryForecast {
 
   /// What is sent at `rate` octets a second in `span`.
   static func octets(at rate: Int, in span: Nanoseconds) -> Int {
-    Int(clamping: Int64(clamping: UInt128(max(rate, 0)) * UInt128(max(span.count, 0)) / 1_000_000_000))
+    let (product, overflow) = max(rate, 0).multipliedReportingOverflow(by: Int(max(span.count, 0)))
+    if !overflow { return product / 1_000_000_000 }
+    return Int(clamping: Int64(clamping: UInt128(max(rate, 0)) * UInt128(max(span.count, 0)) / 1_000_000_000))
   }
 }

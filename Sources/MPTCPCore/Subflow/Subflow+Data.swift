@@ -58,7 +58,9 @@ extension Subflow {
   /// RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full segment, at once when a hole fills.
   /// Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 5681-4.2-01
   private func scheduleAcknowledgment(hadHole: Bool, push: Bool, now: Instant) {
-    if hadHole || unacknowledgedReceivedByteCount >= 2 * receiveSegmentByteCount || quickAcknowledgmentsLeft > 0 {
+    // Options take some of a full segment: with a mapping it holds less than one without, and is as full.
+    let full = max(receiveSegmentByteCount - TCPOptionBlock.limit, 1)
+    if hadHole || unacknowledgedReceivedByteCount >= 2 * full || quickAcknowledgmentsLeft > 0 {
       if quickAcknowledgmentsLeft > 0 { quickAcknowledgmentsLeft -= 1 }
       mustAcknowledge = true
     } else if !mustAcknowledge {

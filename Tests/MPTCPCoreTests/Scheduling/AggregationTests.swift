@@ -46,6 +46,15 @@ import Testing
       name: "the fast one near", paths: [path(8000, 20, queue: 60), path(2000, 100, queue: 60)], large: 0.9, small: 0.6),
     Setting(
       name: "deep queues", paths: [path(4000, 50, queue: 500), path(2000, 100, queue: 300)], large: 0.85, small: 0.6),
+    // With small buffers the window has nothing to spare here.
+    Setting(
+      name: "one ten times slower", paths: [path(20000, 80, queue: 200), path(1500, 40, queue: 100)], large: 0.5,
+      small: 0.5),
+    Setting(
+      name: "one of crumbs", paths: [path(20000, 15, queue: 40), path(200, 4, queue: 80)], large: -0.1, small: -0.02),
+    Setting(
+      name: "both lose", paths: [path(6000, 40, queue: 60, loss: 0.01), path(4000, 30, queue: 60, loss: 0.01)],
+      large: 0.9, small: 0.6),
   ]
 
   /// Octets that the application reads in the last four of six seconds.

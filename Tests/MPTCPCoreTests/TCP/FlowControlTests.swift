@@ -155,6 +155,24 @@ import Testing
     #expect(puppet.take().map(\.tcp.acknowledgmentNumber) == [puppet.sequence])
   }
 
+  /// A full segment with a mapping holds less than one without, and is as full.
+  // Requirement 9293-3.8.6.3-01, 5681-4.2-01
+  @Test func everySecondSegmentIsAcknowledgedWhereSomeHoldLessForTheirOptions() throws {
+    let puppet = try opened()
+    let full = [UInt8](repeating: 1, count: 1460)
+    let mapped = [UInt8](repeating: 1, count: 1460 - 28)
+    for _ in 0..<20 { puppet.sendNext(full, [.ack]) }
+    puppet.wait(.seconds(1))
+    _ = puppet.read()
+    _ = puppet.take()
+    for (first, second) in [(mapped, full), (full, mapped), (mapped, mapped)] {
+      puppet.sendNext(first, [.ack])
+      #expect(puppet.take().isEmpty)
+      puppet.sendNext(second, [.ack])
+      #expect(puppet.take().map(\.tcp.acknowledgmentNumber) == [puppet.sequence])
+    }
+  }
+
   @Test func aDatagramPutTogetherFromFragmentsDoesNotMakeAcknowledgmentsRare() throws {
     let puppet = try opened()
     let full = [UInt8](repeating: 1, count: 1460)
