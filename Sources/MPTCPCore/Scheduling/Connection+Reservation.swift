@@ -11,7 +11,7 @@ extension Connection {
   /// How many octets behind `length`, of the `available` that the connection's window takes, the mapping of the next segment
   /// covers as well.
   func reservation(behind length: Int, of available: Int, on subflow: Subflow) -> Int {
-    guard subflow.omitsMappings, subflow.mtuProbe == nil, length < available,
+    guard subflow.omitsMappings, subflow.mtuProbe?.range == nil, length < available,
       length >= subflow.fullPayloadByteCount
     else { return 0 }
     switch scheduler.kind {
