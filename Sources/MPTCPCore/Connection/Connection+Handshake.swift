@@ -201,7 +201,7 @@ extension Connection {
     resumeAnnouncements(now: now)
     // Where nobody else worked, nobody has been given what the silent ones hold.
     if !hasOtherUsableSubflow(than: subflow) {
-      for silent in subflows where silent.isStalled { reinject(from: silent) }
+      reinject(from: subflows.filter(\.isStalled))
     }
     emit(.subflowEstablished(subflow.description))
     consult(.subflowEstablished(subflow.id), now: now)

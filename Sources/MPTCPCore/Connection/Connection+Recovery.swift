@@ -75,6 +75,28 @@ extension Connection {
     markDirty()
   }
 
+  /// The same for all of `silent`, in the order of the data; what several of them hold is queued once.
+  func reinject(from silent: [Subflow]) {
+    guard silent.count > 1 else { return silent.forEach { reinject(from: $0) } }
+    guard !isFallback, scheduler.kind != .redundant else { return markDirty() }
+    var held: [Reinjection] = []
+    for subflow in silent {
+      for mapping in subflow.sentMappings {
+        if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
+        let range = mapping.dataOffset..<(mapping.dataOffset + mapping.count)
+        held.append(Reinjection(range: range, origin: subflow.id))
+      }
+    }
+    var end = sendUnacknowledged
+    for piece in held.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) where piece.range.upperBound > end {
+      guard reinjections.count < Limits.reinjections else { break }
+      reinjections.append(
+        Reinjection(range: max(piece.range.lowerBound, end)..<piece.range.upperBound, origin: piece.origin))
+      end = piece.range.upperBound
+    }
+    markDirty()
+  }
+
   /// Sends what is queued to go over other subflows, as far as these have room.
   func sendReinjections(now: Instant) {
     // The timer decides, not a path that comes back.

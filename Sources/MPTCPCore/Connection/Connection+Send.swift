@@ -1,7 +1,8 @@
 import MPTCPPolicy
 import MPTCPWire
 
-// The sending side: the scheduler gives each piece of data to a subflow that can send it now, and only then is it mapped.
+// The sending side: the scheduler gives each piece of data to a subflow that can send it now, and only then is it mapped,
+// with what is promised to the subflow behind it (Connection+Reservation).
 extension Connection {
   // MARK: The application's side
 
@@ -100,7 +101,7 @@ extension Connection {
       guard let (subflow, room) = schedule(now: now, wanted: available) else { return }
       let length = segmentLength(available: available, waiting: waiting, room: room, subflow)
       guard length > 0 else { return }
-      let ahead = reservation(behind: length, of: available, on: subflow)
+      let ahead = reservation(behind: length, of: available, on: subflow, now: now)
       let sent = transmit(at: sendNext, count: length, ahead: ahead, on: subflow, isReinjection: false, now: now)
       guard sent > 0 else { return }
       sendNext += sent

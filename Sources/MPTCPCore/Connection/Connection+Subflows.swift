@@ -82,8 +82,8 @@ extension Connection {
     subflow.closeReason = .closedByPolicy
     tellEnd(of: subflow, .closedByPolicy, now: now)
     // What it holds may take long to be acknowledged here: the others send it too.
-    subflow.requestFin(now: now)
     reinject(from: subflow)
+    subflow.requestFin(now: now)
     subflow.closeDeadline = now + .seconds(10)
     endpoint.reschedule(subflow)
     markDirty()

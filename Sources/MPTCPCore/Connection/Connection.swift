@@ -50,6 +50,8 @@ final class Connection {
   /// Where the streams stand; ``advance(_:)`` alone moves it.
   private(set) var dataState = DataState.established
   var isDirty = false
+  /// When a subflow last received data in order.
+  var lastPayloadAt = Instant.zero
   /// The host called `close` or `abort`: nobody reads any more, and nobody is told anything.
   var isReleased = false
   /// The application has shown that it knows the connection; until then it counts against the listener's backlog.

@@ -15,8 +15,8 @@ import MPTCPWire
 //    that waits before the slower one is with this segment, it waits (ECF's thought). While the application is itself
 //    stopped by the send buffer there is no end in sight, and no path stays idle.
 // 3. A window with nothing to spare. Where it holds hardly more than ΣR times the longest of the paths' own round-trip times,
-//    no path takes more than keeps it busy: what waits in a queue waits in the window of the others, and what a full queue
-//    drops stops all of them until it has been repaired.
+//    a path that has enough to be busy gets no more: what waits in a queue waits in the window of the others, and what a
+//    full queue drops stops all of them until it has been repaired.
 //
 // SRTT, by which the other schedulers rank, says the same as T of a path whose queue is steady, but a round trip late; and
 // a near path whose queue has eaten the whole window would, by SRTT, keep it from an idle one that is only a little
@@ -26,68 +26,72 @@ extension Connection {
   func predictively(now: Instant, wanted: Int) -> (Subflow, Int)? {
     let onlyBackups = usesBackups()
     var least = Nanoseconds.max
-    for subflow in subflows {
+    var rate = 0
+    var (busyCount, busyRate, longest) = (0, 0, Nanoseconds.zero)
+    for subflow in subflows where takesPart(subflow, onlyBackups: onlyBackups) {
       subflow.noteDelivery(at: now)
-      // One that repairs a loss has room again soon: it counts.
-      guard subflow.acceptsData, !subflow.isStalled, onlyBackups || !(subflow.isBackup || subflow.isPeerBackup) else {
-        continue
-      }
       least = min(least, subflow.timeToAcknowledge(min(wanted, subflow.fullPayloadByteCount)))
+      rate += subflow.deliveryRate
+      guard subflow.dueByteCount > 0 else { continue }
+      busyCount += 1
+      busyRate += subflow.deliveryRate
+      longest = max(longest, subflow.scheduling.forecast.leastRoundTrip ?? .zero)
     }
-    let isTight = isWindowTight(onlyBackups: onlyBackups)
+    let window = isFallback ? Int.max : sendWindowEdge - sendUnacknowledged
+    // Whether the window holds hardly more than the paths in use need together while nothing waits in them (3. above).
+    let needed = min(DeliveryForecast.octets(at: busyRate, in: longest), 1 << 50)
+    let isTight = busyCount > 1 && needed + needed / 4 > window
     var best: (subflow: Subflow, room: Int)?
     var bestTime = Nanoseconds.max
     for subflow in subflows where onlyBackups || !(subflow.isBackup || subflow.isPeerBackup) {
       let count = min(wanted, subflow.fullPayloadByteCount)
       let time = subflow.timeToAcknowledge(count)
-      guard best == nil || time < bestTime else { continue }
+      guard best == nil || time < bestTime || time > least else { continue }
       let room = room(on: subflow, wanted: wanted, now: now)
       guard isWorthwhile(room, wanted: wanted, on: subflow) else { continue }
       if isTight, subflow.hasQueue(before: count) { continue }
-      guard time <= least || isWorthIt(subflow, time, wanted: wanted, onlyBackups: onlyBackups, now: now) else {
-        continue
+      if time > least {
+        guard fits(count, on: subflow, time, least: least, rate: rate, window: window) else {
+          if takeTrial(on: subflow, time, now: now) { return (subflow, min(room, count)) }
+          continue
+        }
+        guard best == nil || time < bestTime, pays(time, on: subflow, onlyBackups: onlyBackups) else { continue }
       }
-      // Whether it bears a second one is another question.
+      // Whether an idle one bears a second segment is another question.
       best = (subflow, time > least && subflow.dueByteCount == 0 ? min(room, count) : room)
       bestTime = time
     }
     return best.map { ($0.subflow, $0.room) }
   }
 
-  /// Whether the window holds hardly more than the paths need together while nothing waits in them (3. above).
-  private func isWindowTight(onlyBackups: Bool) -> Bool {
-    guard !isFallback else { return false }
-    var longest = Nanoseconds.zero
-    var rate = 0
-    var count = 0
-    for subflow in subflows where subflow.acceptsData && !subflow.isStalled {
-      guard onlyBackups || !(subflow.isBackup || subflow.isPeerBackup) else { continue }
-      longest = max(longest, subflow.scheduling.forecast.leastRoundTrip ?? .zero)
-      rate += subflow.deliveryRate
-      count += 1
-    }
-    let needed = min(DeliveryForecast.octets(at: rate, in: longest), 1 << 50)
-    return count > 1 && needed + needed / 4 > sendWindowEdge - sendUnacknowledged
+  /// Whether `subflow` carries data now or will have room again by itself: one that repairs a loss does. One that has
+  /// nothing in flight and no window may wait for a window update that got lost, and nobody waits for that.
+  private func takesPart(_ subflow: Subflow, onlyBackups: Bool) -> Bool {
+    subflow.acceptsData && !subflow.isStalled && (onlyBackups || !(subflow.isBackup || subflow.isPeerBackup))
+      && (subflow.sendWindowEdge > subflow.sendNext || !subflow.sentSegments.isEmpty)
   }
 
-  /// Whether a segment on `subflow`, where it takes `time` and not the least, does no harm.
-  private func isWorthIt(
-    _ subflow: Subflow, _ time: Nanoseconds, wanted: Int, onlyBackups: Bool, now: Instant
+  /// Whether the window takes what the others, of all that have `rate` together, need while `count` octets on `subflow`
+  /// take `time`, and a twelfth more: a path that brings less than that is not worth a window without anything to spare,
+  /// since each of its losses stops the others. What waits on `subflow` counts too where it is a queue.
+  private func fits(
+    _ count: Int, on subflow: Subflow, _ time: Nanoseconds, least: Nanoseconds, rate: Int, window: Int
   ) -> Bool {
-    if !isFallback {
-      // While nothing waits in the path, what the others need in that time has to fit; only a queue of its own counts too.
-      // (Of two that do not fit together, the window lets W/T through whichever of them it stops.)
-      let count = min(wanted, subflow.fullPayloadByteCount)
-      var demand = subflow.hasQueue(before: count) ? subflow.dueByteCount + count : 0
-      for other in subflows where other !== subflow && other.acceptsData && !other.isStalled {
-        guard onlyBackups || !(other.isBackup || other.isPeerBackup) else { continue }
-        demand += min(DeliveryForecast.octets(at: other.deliveryRate, in: time), 1 << 50)
-      }
-      // A path that brings less than a sixteenth of the whole is not worth a window without anything to spare: each of
-      // its losses stops the others.
-      let window = sendWindowEdge - sendUnacknowledged
-      guard demand <= window - window / 16 else { return isDueForTrial(subflow, time, now: now) }
-    }
+    guard !isFallback else { return true }
+    // (Of two that do not fit together, the window lets W/T through whichever of them it stops.)
+    let others = takesPart(subflow, onlyBackups: true) ? max(rate - subflow.deliveryRate, 0) : rate
+    var demand = min(DeliveryForecast.octets(at: others, in: time), 1 << 60)
+    if subflow.hasQueue(before: count) { demand += subflow.dueByteCount + count }
+    guard demand <= window - window / 12 else { return false }
+    // A loss is found when the segment was due and repaired where that takes least; what the others could have sent by
+    // then and the window does not take is its price. Where a segment's part of that is more than the segment, the path
+    // costs more than it brings.
+    let price = min(DeliveryForecast.octets(at: others, in: time + least), 1 << 60) - window
+    return price <= 0 || subflow.scheduling.forecast.lossShare * Float(price) <= Float(count)
+  }
+
+  /// Whether what the application has written, if it has no more, is not through sooner on a faster subflow.
+  private func pays(_ time: Nanoseconds, on subflow: Subflow, onlyBackups: Bool) -> Bool {
     guard !wantsWritable else { return true }
     let waiting = dataEnd - sendNext
     return !subflows.contains { other in
@@ -96,10 +100,10 @@ extension Connection {
   }
 
   /// An idle subflow carries a segment now and then all the same: it shows what the path is like now, and a receiver that
-  /// sizes its window by what is read learns that more would be used.
-  private func isDueForTrial(_ subflow: Subflow, _ time: Nanoseconds, now: Instant) -> Bool {
+  /// sizes its window by what is read learns that more would be used. True if it does now.
+  private func takeTrial(on subflow: Subflow, _ time: Nanoseconds, now: Instant) -> Bool {
     guard subflow.sentSegments.isEmpty, subflow.scheduling.nextTrial <= now else { return false }
-    subflow.scheduling.nextTrial = now + max(time * 64, .seconds(1))
+    subflow.scheduling.nextTrial = now + max(min(time, .milliseconds(200)) * 64, .seconds(1))
     return true
   }
 }
@@ -109,7 +113,8 @@ extension Subflow {
   func noteDelivery(at now: Instant) {
     guard let smoothed = roundTrip.smoothed, let least = roundTrip.minimum else { return }
     scheduling.forecast.note(
-      delivered: acknowledgedByteCount + sackedByteCount, roundTrip: smoothed, least: least, at: now)
+      delivered: acknowledgedByteCount + sackedByteCount, roundTrip: smoothed, least: least, sent: sentByteCount,
+      repeated: retransmittedByteCount, isIdle: dueByteCount == 0, at: now)
   }
 
   /// Octets a second that the subflow sends if it may: what it has shown.

@@ -10,10 +10,12 @@ import MPTCPWire
 extension Connection {
   /// How many octets behind `length`, of the `available` that the connection's window takes, the mapping of the next segment
   /// covers as well.
-  func reservation(behind length: Int, of available: Int, on subflow: Subflow) -> Int {
+  func reservation(behind length: Int, of available: Int, on subflow: Subflow, now: Instant) -> Int {
     guard subflow.omitsMappings, subflow.mtuProbe?.range == nil, length < available,
       length >= subflow.fullPayloadByteCount
     else { return 0 }
+    // Where the peer sends as well most segments have a DATA_ACK to say, and what was counted as bare leaves a crumb.
+    guard now - lastPayloadAt >= subflow.roundTrip.smoothed ?? .zero else { return 0 }
     switch scheduler.kind {
     case .predictive, .lowestRoundTripTime, .blest, .ecf: break
     // They decide of each segment.
@@ -68,6 +70,12 @@ extension Connection {
     if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
     subflow.sentMappings[index].count -= count
     subflow.sentMappings[index].withheldByteCount += count
+    // A subflow that is closed has left all that it holds to the others before.
+    if let last = reinjections.last, last.origin == subflow.id, last.range.lowerBound <= start,
+      last.range.upperBound >= end
+    {
+      return
+    }
     guard start < end, reinjections.count < Limits.reinjections else { return }
     reinjections.append(Reinjection(range: start..<end, origin: subflow.id))
   }

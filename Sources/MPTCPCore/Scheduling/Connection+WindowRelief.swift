@@ -44,14 +44,14 @@ extension Connection {
   /// How far into what a subflow has sent the window's head is looked for: it is the oldest there is.
   private static let searchedCount = 16
 
-  /// The subflow that has `offset` in flight; nil if `subflow` has it, or nobody. What is oldest in the data is among the
+  /// The subflow that has `offset` in flight or is to carry it; nil if `subflow` has it, or nobody. What is oldest in the data is among the
   /// first mappings of its subflow.
   private func holder(of offset: Int, besides subflow: Subflow) -> Subflow? {
     guard !Self.carries(subflow, offset) else { return nil }
     return subflows.first { $0 !== subflow && Self.carries($0, offset) }
   }
 
-  /// Whether `offset` is in what `subflow` has in flight.
+  /// Whether `offset` is in what `subflow` has in flight or is to carry.
   static func carries(_ subflow: Subflow, _ offset: Int) -> Bool {
     // What was sent again stands behind younger data.
     if let last = subflow.sentMappings.last, last.covers(offset) { return true }

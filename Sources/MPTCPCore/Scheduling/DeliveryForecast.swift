@@ -3,7 +3,8 @@ import MPTCPWire
 /// How fast a subflow delivers, and what follows from it for the next segment.
 ///
 /// The rate is the largest that a round trip showed of late: one in which the connection's window stopped the subflow says
-/// nothing about its path. Until there is one it is a window in a round trip.
+/// nothing about its path, and one in which it was idle says only that the path is no slower. Where there was no other, the
+/// last one known stands; until there is any it is a window in a round trip.
 struct DeliveryForecast {
   /// The least round-trip time ever seen; nil before the first sample. Ever, because a subflow that is left idle measures
   /// nothing, and one whose queue was full for long would never be tried again.
@@ -15,6 +16,16 @@ struct DeliveryForecast {
   private var deliveredAtRoundStart = 0
   /// Whether the last round showed much more than any before it.
   private(set) var isGrowing = true
+  /// Which part of what was sent of late had to be sent again; of a subflow that is left idle it is forgotten by halves.
+  private(set) var lossShare: Float = 0
+  private var sentAtEpoch = 0
+  private var repeatedAtEpoch = 0
+  private var wasIdle = false
+  /// Whether recent rounds say what the path holds.
+  private var isShown = false
+
+  /// Of fewer octets the share that was lost is chance.
+  private static let tellingOctets = 24_576
 
   /// Rounds that count as recent, and the least time that does.
   private static let epochRounds: Int64 = 8
@@ -32,7 +43,14 @@ struct DeliveryForecast {
   ///   - delivered: octets acknowledged or selectively acknowledged since the beginning.
   ///   - roundTrip: SRTT.
   ///   - least: the least round-trip time of late.
-  mutating func note(delivered: Int, roundTrip: Nanoseconds, least: Nanoseconds, at now: Instant) {
+  ///   - sent: octets sent since the beginning, repetitions not counted.
+  ///   - repeated: octets sent again since the beginning.
+  ///   - isIdle: whether nothing is in flight.
+  mutating func note(
+    delivered: Int, roundTrip: Nanoseconds, least: Nanoseconds, sent: Int = 0, repeated: Int = 0, isIdle: Bool = false,
+    at now: Instant
+  ) {
+    if isIdle { wasIdle = true }
     leastRoundTrip = min(leastRoundTrip ?? least, least)
     let round = max(roundTrip, Self.leastRound)
     let elapsed = now - roundStart
@@ -41,14 +59,24 @@ struct DeliveryForecast {
     if roundStart != .zero, elapsed < round * 5 {
       let shown = Self.rate(delivered - deliveredAtRoundStart, in: elapsed)
       let best = max(recentBest, formerBest)
-      isGrowing = shown > best + best / 4
-      recentBest = max(recentBest, shown)
+      if !wasIdle || shown > best {
+        isGrowing = shown > best + best / 4
+        recentBest = max(recentBest, shown)
+      }
+      if !wasIdle { isShown = true }
     }
+    wasIdle = isIdle
     roundStart = now
     deliveredAtRoundStart = delivered
     guard now >= epochEnd else { return }
-    // Of a subflow that was left idle the last that was seen is known.
-    if recentBest > 0 { formerBest = recentBest }
+    if sent - sentAtEpoch >= Self.tellingOctets {
+      lossShare = Float(repeated - repeatedAtEpoch) / Float(sent - sentAtEpoch)
+      (sentAtEpoch, repeatedAtEpoch) = (sent, repeated)
+    } else if isIdle {
+      lossShare /= 2
+    }
+    formerBest = isShown ? recentBest : max(formerBest, recentBest)
+    isShown = false
     recentBest = 0
     epochEnd = now + max(round * Self.epochRounds, Self.leastEpoch)
   }

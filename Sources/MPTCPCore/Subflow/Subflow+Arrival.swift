@@ -367,7 +367,7 @@ extension Subflow {
     if state == .timeWait || state == .lastAck { connection.subflowDone(self, now: now) }
   }
 
-  /// Sends the FIN when all data of this subflow has been sent (it has: data is sent when it is scheduled).
+  /// Sends the FIN. What this subflow was to carry and has not sent goes over others.
   func requestFin(now: Instant) {
     guard beginFin(now: now) else { return }
     emitFin(now: now)

@@ -70,6 +70,7 @@ extension Subflow {
 
   private func advance(_ slice: ByteSlice, now: Instant) {
     let offset = receiveNext
+    connection.lastPayloadAt = now
     receiveNext += slice.count
     receivedByteCount += slice.count
     deliver(slice, at: offset, now: now)

@@ -51,7 +51,7 @@ import Testing
       name: "one ten times slower", paths: [path(20000, 80, queue: 200), path(1500, 40, queue: 100)], large: 0.5,
       small: 0.5),
     Setting(
-      name: "one of crumbs", paths: [path(20000, 15, queue: 40), path(200, 4, queue: 80)], large: -0.1, small: -0.02),
+      name: "one of crumbs", paths: [path(20000, 15, queue: 40), path(200, 4, queue: 80)], large: -0.1, small: -0.05),
     Setting(
       name: "both lose", paths: [path(6000, 40, queue: 60, loss: 0.01), path(4000, 30, queue: 60, loss: 0.01)],
       large: 0.9, small: 0.6),

@@ -55,6 +55,48 @@ import Testing
     #expect(forecast.time(of: 1000, rate: 1_250_000) == .milliseconds(20))
   }
 
+  /// A segment now and then says nothing about what the path holds, unless it shows more than was known.
+  @Test func roundsWithNothingInFlightDoNotSlowThePathDown() {
+    var forecast = DeliveryForecast()
+    note(&forecast, 0, at: 0)
+    note(&forecast, 125_000, at: 100)
+    var delivered = 125_000
+    for round in 2...60 {
+      delivered += round % 10 == 0 ? 1448 : 0
+      forecast.note(
+        delivered: delivered, roundTrip: .milliseconds(100), least: .milliseconds(20), isIdle: true,
+        at: start + .milliseconds(Int64(round) * 100))
+    }
+    #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 1_250_000)
+    // It is used again and shows less: that counts.
+    for round in 61...90 {
+      delivered += 50_000
+      note(&forecast, delivered, at: Int64(round) * 100)
+    }
+    #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 500_000)
+  }
+
+  @Test func theShareOfLossesIsThatOfLateAndForgottenWhereNothingIsSent() {
+    var forecast = DeliveryForecast()
+    func note(_ round: Int64, sent: Int, repeated: Int, isIdle: Bool) {
+      forecast.note(
+        delivered: sent, roundTrip: .milliseconds(100), least: .milliseconds(20), sent: sent, repeated: repeated,
+        isIdle: isIdle, at: start + .milliseconds(round * 1000))
+    }
+    note(0, sent: 0, repeated: 0, isIdle: false)
+    note(1, sent: 100_000, repeated: 5_000, isIdle: false)
+    #expect(forecast.lossShare == 0.05)
+    // Few octets say nothing yet.
+    note(2, sent: 110_000, repeated: 10_000, isIdle: false)
+    #expect(forecast.lossShare == 0.05)
+    note(3, sent: 110_000, repeated: 10_000, isIdle: true)
+    #expect(forecast.lossShare == 0.025)
+    note(4, sent: 210_000, repeated: 10_000, isIdle: false)
+    #expect(forecast.lossShare == Float(5_000) / 110_000)
+    note(5, sent: 310_000, repeated: 10_000, isIdle: false)
+    #expect(forecast.lossShare == 0)
+  }
+
   @Test func extremesSaturate() {
     var forecast = DeliveryForecast()
     note(&forecast, .max, at: 0)
