@@ -32,6 +32,26 @@ import Testing
     #expect(exchange.longestGap <= bound, "\(exchange.longestGap.milliseconds) ms, bound \(bound.milliseconds) ms")
   }
 
+  /// The window was closed, the near path died meanwhile and does not say that it is open again; nothing is in flight there
+  /// that could show it. The far one, which the scheduler leaves idle beside the near one, says so and carries on.
+  @Test func aPathThatDiedBehindAClosedWindowIsNotWaitedFor() throws {
+    let far = LinkConfiguration(bitsPerSecond: 2_000_000, delay: .milliseconds(100), queueByteCount: 50_000)
+    let pair = Pair([quick, far])
+    var options = ConnectionOptions()
+    options.receiveBufferByteCount = 150_000
+    let exchange = try Exchange(pair, clientSends: 20_000_000, serverSends: 0, options: options)
+    exchange.runUntilJoined(4)
+    pair.run(for: .seconds(2))
+    exchange.readLimit = 0
+    pair.run(for: .seconds(4))
+    for side in 0..<2 { pair.links[0][side].set(isUp: false, at: pair.now) }
+    exchange.readLimit = .max
+    pair.run(for: .milliseconds(50))
+    let before = exchange.received[1]
+    pair.run(for: .milliseconds(1500))
+    #expect(exchange.received[1] - before > 100_000, "\(exchange.received[1] - before)")
+  }
+
   /// A setting of the grid of docs/schedulers.md in which a path's death was noticed too late: the other was idle then,
   /// behind a window full of what had died.
   @Test func anIdlePathTakesOverInTwoRoundTripsAndAProbe() throws {
