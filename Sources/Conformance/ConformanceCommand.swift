@@ -2,8 +2,8 @@ import Foundation
 
 /// Writes `docs/conformance.md`, and fails where a rule has neither a test nor a reason.
 ///
-/// Rules that are known to be open stand in `docs/requirements/open.list`, one ID a line: the list may only shrink, so a rule
-/// on it that has a test or a reason by now is a fault too.
+/// Rules that are known to be open stand in `docs/requirements/open.list`, one ID a line: the list may only shrink, so
+/// a rule on it that has a test or a reason by now is a fault too.
 ///
 /// - `--check` writes nothing, and fails too where the page on disk is not what would be written.
 /// - `--report` writes nothing, and prints how far the documents are covered and which rules are open.

@@ -71,7 +71,8 @@ struct SourceText {
     String(word.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." })
   }
 
-  /// The names of what encloses a line, the outermost first, and of the line itself where it declares a member of a type.
+  /// The names of what encloses a line, the outermost first, and of the line itself where it declares a member of a
+  /// type.
   private func declaration(around index: Int) -> String {
     var names: [Declaration] = []
     var depth = indentation(index)

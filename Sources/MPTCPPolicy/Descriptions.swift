@@ -109,8 +109,8 @@ public struct ConnectionDescription: Sendable, Hashable {
   public var isMultipath: Bool
   /// The version of Multipath TCP that it speaks; nil for plain TCP.
   public var version: MPTCPVersion?
-  /// The ends of the initial subflow, also when that is gone: what an application that knows nothing of subflows takes for
-  /// the connection's (RFC 8684 §4).
+  /// The ends of the initial subflow, also when that is gone: what an application that knows nothing of subflows takes
+  /// for the connection's (RFC 8684 §4).
   /// Requirement 8684-4-10
   public var initialTuple: FourTuple
   /// Why it is plain TCP, where it asked for Multipath TCP.

@@ -4,10 +4,11 @@ import MPTCPWire
 /// addresses that the peer announced. The listener announces its further addresses (RFC 8684 §3.4.1).
 ///
 /// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
-/// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6), or that either application closed, only when the path
-/// or the peer's addresses change. Where no subflow is left, everything is tried again, after ``maximumRetryDelay``.
-/// A listener cannot try again, so it takes the address of a subflow that failed back and announces it anew, after the
-/// same waits, until somebody joins there: the peer ends what it still has, and may join again (RFC 8684 §3.4.1, §3.4.2).
+/// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6), or that either application closed, only when the
+/// path or the peer's addresses change. Where no subflow is left, everything is tried again, after
+/// ``maximumRetryDelay``. A listener cannot try again, so it takes the address of a subflow that failed back and
+/// announces it anew, after the same waits, until somebody joins there: the peer ends what it still has, and may join
+/// again (RFC 8684 §3.4.1, §3.4.2).
 public struct FullMesh: PathPolicy, Hashable {
   /// The most subflows of a connection, joins under way included.
   public var maximumSubflowCount: Int
@@ -37,8 +38,8 @@ public struct FullMesh: PathPolicy, Hashable {
   }
   /// At most as many as a connection announces.
   private var lapses: [Lapse] = []
-  /// An address that the peer announced and that never answered is tried so often, for a SYN may be lost; then it is left
-  /// alone until it is announced again (RFC 8684 §3.4.1, RFC 6824 §3.4.1).
+  /// An address that the peer announced and that never answered is tried so often, for a SYN may be lost; then it is
+  /// left alone until it is announced again (RFC 8684 §3.4.1, RFC 6824 §3.4.1).
   private static let maximumAttemptCount = 6
   /// A peer that does not come after so many will not.
   private static let maximumInvitationCount = 8
@@ -195,8 +196,8 @@ public struct FullMesh: PathPolicy, Hashable {
       attempts.append(attempt)
     }
     guard view.subflows.isEmpty else { return }
-    // That is for a connection with other subflows. Without, another refusal costs nothing, and Linux refuses for as long
-    // as it counts subflows that died.
+    // That is for a connection with other subflows. Without, another refusal costs nothing, and Linux refuses for as
+    // long as it counts subflows that died.
     for index in attempts.indices where attempts[index].notBefore == .distantFuture {
       attempts[index].notBefore = view.now + maximumRetryDelay
     }

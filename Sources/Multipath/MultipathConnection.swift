@@ -71,8 +71,8 @@ public actor MultipathConnection {
   // MARK: Opening
 
   /// Opens a connection to an address, and writes `data` to it as ``write(_:)-(ByteSlice)`` does. With
-  /// `ConnectionOptions.fastOpen`, and a cookie from an earlier connection of the same stack, as much of it as a segment
-  /// holds leaves on the SYN, a round trip sooner.
+  /// `ConnectionOptions.fastOpen`, and a cookie from an earlier connection of the same stack, as much of it as a
+  /// segment holds leaves on the SYN, a round trip sooner.
   ///
   /// - Throws: ``MultipathError`` when the peer refuses, nobody answers or no path leads there; `CancellationError`
   ///   when the task is cancelled, which takes the attempt back.
@@ -85,8 +85,8 @@ public actor MultipathConnection {
     return connection
   }
 
-  /// Opens a connection to a host, given by name or as an address, and writes `data` to it. Of several addresses the first
-  /// that answers is taken.
+  /// Opens a connection to a host, given by name or as an address, and writes `data` to it. Of several addresses the
+  /// first that answers is taken.
   ///
   /// - Throws: as ``connect(to:sending:options:on:)``, for the last address tried.
   public static func connect(

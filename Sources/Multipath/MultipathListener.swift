@@ -10,8 +10,8 @@ import MPTCPStack
 /// }
 /// ```
 ///
-/// Connections beyond the backlog (`ListenerOptions`) are not accepted until the application takes some. A listener that
-/// nobody holds any more, and no task waits for, closes itself.
+/// Connections beyond the backlog (`ListenerOptions`) are not accepted until the application takes some. A listener
+/// that nobody holds any more, and no task waits for, closes itself.
 public actor MultipathListener: AsyncSequence {
   /// What the sequence gives.
   public typealias Element = MultipathConnection

@@ -209,7 +209,8 @@ final class PeerConnection: Sendable {
     return received
   }
 
-  /// A connection that has ended has no subflows to ask about, nor one that has lost them, so they are asked on the way.
+  /// A connection that has ended has no subflows to ask about, nor one that has lost them, so they are asked on the
+  /// way.
   private func takeFacts() async {
     guard let info = await connection.info else { return }
     state.withLock { state in

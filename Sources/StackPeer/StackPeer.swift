@@ -3,8 +3,8 @@ import Glibc
 import MPTCPTools
 import Multipath
 
-/// `stack-peer`: our stack's side of the interop tests and benchmarks, with the options and reports of `mptcp-peer`, the
-/// kernel's side. It uses the public API only.
+/// `stack-peer`: our stack's side of the interop tests and benchmarks, with the options and reports of `mptcp-peer`,
+/// the kernel's side. It uses the public API only.
 @main
 struct StackPeer: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

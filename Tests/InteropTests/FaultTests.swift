@@ -42,8 +42,8 @@ extension InteropSuite {
 
       var testDescription: String { "\(place), \(death), path \(path)" }
 
-      /// The first path too over IPv4 only: an IPv6 address of the kernel is deaf while its own device is down, whatever
-      /// the path that packets for it take.
+      /// The first path too over IPv4 only: an IPv6 address of the kernel is deaf while its own device is down,
+      /// whatever the path that packets for it take.
       static let all: [Scene] = Arena.Place.all.flatMap { place in
         Death.allCases.filter { $0 == .deviceDown || Machine.hasNFTables }.flatMap { death in
           (place.family == .v4 ? [1, 2] : [2]).map { Scene(place: place, death: death, path: $0) }
@@ -146,7 +146,8 @@ extension InteropSuite {
       let (ours, _) = try await arena.pair(as: place.role, ours: workload, kernel: workload).finish()
       print("\(place), \(links): \(byteCount) each way in \(ours.seconds) s")
       var troubles = try arena.kernel.counters().since(before).troubles
-      // Where the first packets are lost, a listener may have to do without Multipath TCP: its peer's key came too late.
+      // Where the first packets are lost, a listener may have to do without Multipath TCP: its peer's key came too
+      // late.
       troubles["MPTcpExtMPCapableFallbackACK"] = nil
       #expect(troubles == [:])
     }

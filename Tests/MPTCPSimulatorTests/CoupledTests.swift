@@ -4,8 +4,8 @@ import Testing
 
 @testable import MPTCPSimulator
 
-/// The three goals of RFC 6356 §2 on small paths, with bounds that uncoupled windows miss. `coupled-bench` has the figures
-/// on larger ones, with their spread (docs/congestion.md).
+/// The three goals of RFC 6356 §2 on small paths, with bounds that uncoupled windows miss. `coupled-bench` has the
+/// figures on larger ones, with their spread (docs/congestion.md).
 @Suite struct CoupledTests {
   /// Transfers that last as long as the run; the first is Multipath TCP, and those behind it have one path each.
   private struct Flows {
@@ -116,8 +116,8 @@ import Testing
     #expect(carried.paths[1] > carried.paths[0])
   }
 
-  // wVegas goes by delay, and yields where a queue is kept full: its TCP is itself on one path, and the queues have room for
-  // the ten segments that each flow wants there.
+  // wVegas goes by delay, and yields where a queue is kept full: its TCP is itself on one path, and the queues have
+  // room for the ten segments that each flow wants there.
 
   /// Of flows that go by delay the one that began first has less (docs/congestion.md): two subflows take what one flow
   /// takes in their place.

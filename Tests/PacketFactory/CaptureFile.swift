@@ -1,6 +1,7 @@
 import Foundation
 
-/// The folder of captures that the tests are held against: `MPTCP_CAPTURES`, or `../shared/captures` beside the package.
+/// The folder of captures that the tests are held against: `MPTCP_CAPTURES`, or `../shared/captures` beside the
+/// package.
 package enum Captures {
   package static let folder: String? = {
     let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

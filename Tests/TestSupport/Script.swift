@@ -173,7 +173,8 @@ package final class ScriptedConnection {
 
   private static let synOptions: [TCPOption] = [.maximumSegmentSize(1460)]
 
-  /// The engine listens on a port, 80 unless another is given, and the script connects. nil when the engine's SYN/ACK has no MP_CAPABLE.
+  /// The engine listens on a port, 80 unless another is given, and the script connects. nil when the engine's SYN/ACK
+  /// has no MP_CAPABLE.
   package static func accepted(
     by script: Script, options: ConnectionOptions = ConnectionOptions(), flags: MPCapableFlags = .hmac,
     timestamps: Bool = false, sack: Bool = false, key: Key = Key(0x1112_1314_1516_1718), sendsKeys: Bool = true,

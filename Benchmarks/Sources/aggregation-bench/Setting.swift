@@ -49,8 +49,8 @@ struct Setting {
   private var sum: Double { paths.reduce(0) { $0 + $1.bitsPerSecond / 8 } }
 
   /// How long to measure, in seconds: twelve, or twenty of the longest round trips, or as long as the better path needs
-  /// for `packets`, and for two hundred losses (a million packets at most), so that chance evens out. Half as long again
-  /// goes before, in which windows find their size.
+  /// for `packets`, and for two hundred losses (a million packets at most), so that chance evens out. Half as long
+  /// again goes before, in which windows find their size.
   func duration(packets: Double) -> Double {
     guard let best = paths.max(by: { $0.expectedRate < $1.expectedRate }) else { return 12 }
     let longest = paths.map(\.longestRoundTrip).max() ?? 0
@@ -68,10 +68,10 @@ struct Setting {
 
 func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 
-/// Points of the unit cube that fill it evenly: Wootton, Sergent and Phan-Tan-Luu's selection, as in Paasch, Khalili and
-/// Bonaventure, "On the Benefits of Applying Experimental Design to Improve Multipath TCP", CoNEXT 2013. From many random
-/// points it keeps the one nearest to the last that is at least so far from all kept ones; the distance is searched for
-/// that leaves `count`.
+/// Points of the unit cube that fill it evenly: Wootton, Sergent and Phan-Tan-Luu's selection, as in Paasch, Khalili
+/// and Bonaventure, "On the Benefits of Applying Experimental Design to Improve Multipath TCP", CoNEXT 2013. From many
+/// random points it keeps the one nearest to the last that is at least so far from all kept ones; the distance is
+/// searched for that leaves `count`.
 func spaceFilling(count: Int, dimensions: Int, seed: UInt64) -> [[Double]] {
   var generator = SplitMix(seed: seed)
   let candidates = (0..<(count * 20)).map { _ in (0..<dimensions).map { _ in generator.unit() } }

@@ -8,8 +8,8 @@ struct Contestant {
   /// The congestion control of "one TCP": NewReno, which RFC 6356 means and LIA, OLIA and BALIA build upon; for a
   /// controller that goes by another sign, itself on one path, too.
   var rival: String
-  /// How many round trips' worth each bottleneck's queue holds. Ten segments of each flow, which is what wVegas aims at,
-  /// are more than one round trip's where five flows meet.
+  /// How many round trips' worth each bottleneck's queue holds. Ten segments of each flow, which is what wVegas aims
+  /// at, are more than one round trip's where five flows meet.
   var queueDepth = 1
 
   static let all = [

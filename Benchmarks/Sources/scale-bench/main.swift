@@ -4,7 +4,8 @@
 //   scale-bench short [COUNT]
 //
 // `idle` opens COUNT connections (1,000,000) with SUBFLOWS subflows (1), has each carry a little, and leaves them open;
-// `short` opens COUNT (10,000,000), one after the other. The status is 1 where memory is beyond the bound that is printed.
+// `short` opens COUNT (10,000,000), one after the other. The status is 1 where memory is beyond the bound that is
+// printed.
 import Glibc
 
 /// Long runs are watched: each line goes out at once.

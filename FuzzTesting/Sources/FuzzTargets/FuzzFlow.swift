@@ -14,7 +14,8 @@ struct FuzzFlow {
   /// What is sent next and what is expected, counted from the SYNs.
   var sent = 0
   var expected = 0
-  /// What of our SYN's data the engine has taken, and whether the SYN had any: numbers of mappings count from behind it.
+  /// What of our SYN's data the engine has taken, and whether the SYN had any: numbers of mappings count from behind
+  /// it.
   var synByteCount = 0
   var hasSynData = false
   /// Our nonce of a join, and whether it is one.

@@ -6,9 +6,9 @@ import MPTCPWire
 ///
 /// An input that ends with an F has TCP Fast Open: its client has a cookie, or a wrong one, and data for its SYN.
 ///
-/// Lost, doubled, late, in another order, spoiled without a right checksum, cut into pieces, robbed of options: whatever
-/// arrives is what was sent, in order and once. Behind the input's end, and after 20 s, the network is perfect; a
-/// connection that was not robbed of anything must then come to its proper end.
+/// Lost, doubled, late, in another order, spoiled without a right checksum, cut into pieces, robbed of options:
+/// whatever arrives is what was sent, in order and once. Behind the input's end, and after 20 s, the network is
+/// perfect; a connection that was not robbed of anything must then come to its proper end.
 public enum PairTarget {
   /// Runs one input.
   public static func run(_ bytes: UnsafeRawBufferPointer) {

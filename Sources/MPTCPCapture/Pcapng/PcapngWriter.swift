@@ -2,8 +2,8 @@ import MPTCPWire
 
 /// Writes a capture in the pcapng format: IP packets from any number of interfaces, with nanoseconds.
 ///
-/// The writer does no I/O. It hands each block, whole, to the closure that it was made with, so a file that ends between
-/// two calls is a good capture. What the closure throws comes out of the call that caused it.
+/// The writer does no I/O. It hands each block, whole, to the closure that it was made with, so a file that ends
+/// between two calls is a good capture. What the closure throws comes out of the call that caused it.
 ///
 /// ```swift
 /// var writer = try PcapngWriter(epoch: .zero, application: "mptcp") { bytes in try file.write(bytes) }

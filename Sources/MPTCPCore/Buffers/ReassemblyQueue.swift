@@ -1,5 +1,6 @@
-/// The bytes of one stream that arrived ahead of a gap, by stream offset: ``ReassemblyRuns``, which come to be with the first
-/// of them. On most paths nothing ever arrives ahead of anything, and a connection that says little keeps a word here.
+/// The bytes of one stream that arrived ahead of a gap, by stream offset: ``ReassemblyRuns``, which come to be with the
+/// first of them. On most paths nothing ever arrives ahead of anything, and a connection that says little keeps a word
+/// here.
 struct ReassemblyQueue {
   private final class Content {
     var runs: ReassemblyRuns
@@ -20,8 +21,8 @@ struct ReassemblyQueue {
   /// How many contiguous ranges there are.
   var intervalCount: Int { content?.runs.intervalCount ?? 0 }
 
-  /// How many slices hold the bytes, at least as many as there are ranges: octets that come one by one from the back are
-  /// as many slices in a single range.
+  /// How many slices hold the bytes, at least as many as there are ranges: octets that come one by one from the back
+  /// are as many slices in a single range.
   var pieceCount: Int { content?.runs.pieceCount ?? 0 }
 
   /// The memory that the queue keeps from being freed: whole chunks, and what each segment costs in bookkeeping.

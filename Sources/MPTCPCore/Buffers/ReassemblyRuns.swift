@@ -4,8 +4,8 @@ import DequeModule
 ///
 /// Two sorted lists describe the same bytes: `runs`, the maximal contiguous ranges (what SACK reports, and where the
 /// gaps are), and `segments`, the slices that hold the bytes. Segments never overlap: of bytes that arrive twice, the
-/// copy that came first stays. A new slice is kept by reference if it fills at least a quarter of its chunk; otherwise its
-/// bytes are copied into compact chunks of the queue's own, so that a small segment cannot pin a large chunk.
+/// copy that came first stays. A new slice is kept by reference if it fills at least a quarter of its chunk; otherwise
+/// its bytes are copied into compact chunks of the queue's own, so that a small segment cannot pin a large chunk.
 /// Nothing here bounds the queue: whoever owns it looks at ``pieceCount`` and ``byteCount`` before it inserts.
 struct ReassemblyRuns {
   struct Segment {
@@ -37,8 +37,8 @@ struct ReassemblyRuns {
   /// How many contiguous ranges there are.
   var intervalCount: Int { runs.count }
 
-  /// How many slices hold the bytes, at least as many as there are ranges: octets that come one by one from the back are
-  /// as many slices in a single range.
+  /// How many slices hold the bytes, at least as many as there are ranges: octets that come one by one from the back
+  /// are as many slices in a single range.
   var pieceCount: Int { segments.count }
 
   /// The memory that the queue keeps from being freed: whole chunks, and what each segment costs in bookkeeping.

@@ -15,7 +15,8 @@ struct SendBuffer {
   /// From this size on, keeping a slice costs less than copying it. A super-segment holds two runs at most: of smaller
   /// ones it would hold little, and end with a small packet.
   private static let referenceThreshold = 32_768
-  /// The size of a small connection's chunk, the only one that an empty buffer keeps: with the allocator's word half a KiB.
+  /// The size of a small connection's chunk, the only one that an empty buffer keeps: with the allocator's word half a
+  /// KiB.
   private static let smallestCapacity = 504
   private static let largestCapacity = 65_536
 

@@ -13,8 +13,8 @@ class CongestionController {
   /// The windows by slot. Slots of removed windows stay, marked as not in use, until they are used again.
   final var windows: [CongestionWindow] = []
   /// Whether the algorithm wants delivery rate samples: only then the subflows call ``transmitted(_:_:at:)``,
-  /// ``delivered(_:byteCount:sentAt:end:at:)``, ``lost(_:byteCount:sentAt:start:)``, ``markApplicationLimited(_:inFlight:)``
-  /// and ``acknowledgmentCompleted(_:_:)``.
+  /// ``delivered(_:byteCount:sentAt:end:at:)``, ``lost(_:byteCount:sentAt:start:)``,
+  /// ``markApplicationLimited(_:inFlight:)`` and ``acknowledgmentCompleted(_:_:)``.
   final let samplesDelivery: Bool
   /// Whether the algorithm sets window and pacing rate in recovery too, instead of proportional rate reduction.
   final let governsRecovery: Bool
@@ -88,7 +88,8 @@ class CongestionController {
   /// The retransmission timer has expired: a window of one segment, then slow start (RFC 5681 §3.1).
   ///
   /// The threshold is reduced by the first expiry only: those after it concern segments sent again. Nor is it reduced
-  /// when fast recovery has just done so, whose loss this still is; the path's share is not divided twice in a round trip.
+  /// when fast recovery has just done so, whose loss this still is; the path's share is not divided twice in a round
+  /// trip.
   func retransmissionTimeout(_ slot: Int, inFlight: Int, at: Instant) {
     switch windows[slot].phase {
     case .vacant: return
@@ -138,8 +139,8 @@ class CongestionController {
   /// Sets the window, as proportional rate reduction does during recovery.
   func setWindow(_ slot: Int, byteCount: Int) { windows[slot].setWindow(byteCount) }
 
-  /// The rate in octets a second at which to send: the window in a smoothed round-trip time, doubled in slow start, with
-  /// a fifth on top otherwise, so that pacing never holds growth back. `Int.max` while no round trip is known.
+  /// The rate in octets a second at which to send: the window in a smoothed round-trip time, doubled in slow start,
+  /// with a fifth on top otherwise, so that pacing never holds growth back. `Int.max` while no round trip is known.
   func pacingRate(_ slot: Int, smoothedRTT: Nanoseconds?) -> Int {
     guard let rtt = smoothedRTT?.count, rtt > 0 else { return .max }
     // Proportional rate reduction says how much may leave; its window follows what is in flight down to nothing, and a
@@ -200,8 +201,8 @@ class CongestionController {
     setWindow(slot, byteCount: CongestionWindow.initialByteCount(windows[slot].maximumSegmentByteCount))
   }
 
-  /// The path's segment size has changed; the window keeps its octets, but holds at least one segment. An initial window
-  /// is counted anew: in small segments it would be too many at once (RFC 5681 §3.1).
+  /// The path's segment size has changed; the window keeps its octets, but holds at least one segment. An initial
+  /// window is counted anew: in small segments it would be too many at once (RFC 5681 §3.1).
   final func setMaximumSegment(_ slot: Int, byteCount: Int) {
     let initial = CongestionWindow.initialByteCount(windows[slot].maximumSegmentByteCount)
     let isInitial = windows[slot].congestionWindowByteCount == initial && windows[slot].phase == .open

@@ -50,8 +50,8 @@ extension CongestionController {
       Self.largestSum)
   }
 
-  /// The least round-trip time of all, in microseconds. At it no relative window is above its window: of 2⁴⁰ octets there
-  /// would have to be a thousand before their sum saturates.
+  /// The least round-trip time of all, in microseconds. At it no relative window is above its window: of 2⁴⁰ octets
+  /// there would have to be a thousand before their sum saturates.
   final var leastMicroseconds: Int {
     var least = Int.max
     for index in windows.indices where windows[index].isCounted { least = min(least, windows[index].microseconds) }

@@ -8,7 +8,8 @@ import MPTCPWire
 /// moves windows from the largest ones to paths that are presumably better and used too little:
 ///
 /// - l_r is the greater of the octets acknowledged since the last loss and between the two before it: about 1/p_r;
-/// - B are the paths with the greatest l_r/rtt_r², the square of what a TCP would reach there; M those with the greatest w_r;
+/// - B are the paths with the greatest l_r/rtt_r², the square of what a TCP would reach there; M those with the
+///   greatest w_r;
 /// - with n paths, α is 1/(n·|B∖M|) in B∖M, −1/(n·|M|) in M and 0 elsewhere, and 0 everywhere while B∖M is empty.
 ///
 /// Losses are answered as in RFC 5681. What is acknowledged while fast recovery repairs them counts for no distance.

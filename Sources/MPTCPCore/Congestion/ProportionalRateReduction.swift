@@ -21,7 +21,8 @@ struct ProportionalRateReduction {
     self.slowStartThreshold = max(slowStartThreshold, 0)
   }
 
-  /// The congestion window after an acknowledgement (RFC 9937 §6.2); what may be sent now is its excess over `inFlight`.
+  /// The congestion window after an acknowledgement (RFC 9937 §6.2); what may be sent now is its excess over
+  /// `inFlight`.
   ///
   /// - Parameters:
   ///   - delivered: octets that this acknowledgement newly acknowledged or newly selectively acknowledged.

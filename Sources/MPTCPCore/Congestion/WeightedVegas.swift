@@ -4,23 +4,24 @@ import MPTCPWire
 /// parameters of its Linux implementation), in octets.
 ///
 /// Once in a round trip that gave at least three samples, a path is judged by what it holds in queues:
-/// diff = w·(rtt − base)/rtt, where rtt is the mean of the round's samples and base the least round-trip time ever seen.
+/// diff = w·(rtt − base)/rtt, where rtt is the mean of the round's samples and base the least round-trip time ever
+/// seen.
 ///
 /// - Slow start ends when diff exceeds γ (a segment); the window is then what filled the path, and a segment.
-/// - Congestion avoidance aims at α_r segments in the queues of path r: a segment less when there are more, one more when
-///   there are fewer. Where diff reaches α_r, it is weighed anew: α_r = max(2, 10 · x_r/Σx), with the rate x = w/rtt. So
-///   all paths of a connection together hold ten segments, and each as many as its share of the rate. α is counted in
-///   octets: of nine and a half segments none is rounded off.
-/// - Once the queueing delay has doubled since its least, the window is cut to w·base/(2·rtt), for the queues to drain and
-///   base to show. Slow start leads back to three quarters of what it was, as in Linux.
+/// - Congestion avoidance aims at α_r segments in the queues of path r: a segment less when there are more, one more
+///   when there are fewer. Where diff reaches α_r, it is weighed anew: α_r = max(2, 10 · x_r/Σx), with the rate x =
+///   w/rtt. So all paths of a connection together hold ten segments, and each as many as its share of the rate. α is
+///   counted in octets: of nine and a half segments none is rounded off.
+/// - Once the queueing delay has doubled since its least, the window is cut to w·base/(2·rtt), for the queues to drain
+///   and base to show. Slow start leads back to three quarters of what it was, as in Linux.
 ///
-/// The least queueing delay is that of rounds in which the path holds its α. A queue that is only being filled has no least
-/// worth the name: the delay of its second segment is twice that of its first. Taken from any round, as Linux takes it,
-/// each flow is cut on its way to α, and never comes to where rates decide: then every subflow takes as much as a flow of
-/// its own (docs/congestion.md has the figures).
+/// The least queueing delay is that of rounds in which the path holds its α. A queue that is only being filled has no
+/// least worth the name: the delay of its second segment is twice that of its first. Taken from any round, as Linux
+/// takes it, each flow is cut on its way to α, and never comes to where rates decide: then every subflow takes as much
+/// as a flow of its own (docs/congestion.md has the figures).
 ///
-/// Losses are answered as in RFC 5681, and in rounds with too few samples windows grow as there. The least window is two
-/// segments.
+/// Losses are answered as in RFC 5681, and in rounds with too few samples windows grow as there. The least window is
+/// two segments.
 final class WeightedVegas: CongestionController {
   /// What is known of one path.
   struct PathState {

@@ -3,8 +3,8 @@ import MPTCPWire
 
 // Our addresses: their IDs, and what the peer is told of them.
 extension Connection {
-  /// Our addresses, each with its ID in this connection: 0 for the initial subflow's. What the peer has is the connection's
-  /// too: nothing is shared among those to one host.
+  /// Our addresses, each with its ID in this connection: 0 for the initial subflow's. What the peer has is the
+  /// connection's too: nothing is shared among those to one host.
   /// Requirement 8684-4-09
   func localAddresses() -> [LocalAddress] {
     var addresses: [LocalAddress] = []

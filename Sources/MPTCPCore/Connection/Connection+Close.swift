@@ -204,13 +204,14 @@ extension Connection {
   /// Requirement 8684-3.7-12, 8684-3.7-13, 8684-3.7-18, 8684-3.7-21
   func checksumFailed(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     let fail = MPFail(dsn: receiveDataNumber(mapping.dataOffset).rawValue)
-    // With another subflow to take over, or with streams that plain TCP could not continue. In the latter case §3.7 wants
-    // the next subflow put into single-path mode by an infinite mapping; but Linux resets a joined subflow that brings
-    // one, and ordinary mappings, each under its checksum, lose nothing. So neither do we send one there nor take one.
+    // With another subflow to take over, or with streams that plain TCP could not continue. In the latter case §3.7
+    // wants the next subflow put into single-path mode by an infinite mapping; but Linux resets a joined subflow that
+    // brings one, and ordinary mappings, each under its checksum, lose nothing. So neither do we send one there nor
+    // take one.
     guard canFallBack(on: subflow), mapping.dataOffset == mapping.subflowOffset, mapping.dataOffset <= receiveNext
     else {
-      // What waits behind the failed data, and was not DATA_ACKed either, comes again with it. What other subflows at work
-      // have brought passed checksums of its own.
+      // What waits behind the failed data, and was not DATA_ACKed either, comes again with it. What other subflows at
+      // work have brought passed checksums of its own.
       // Requirement 8684-3.7-22
       if isOnlySubflow(subflow) { reassembly = ReassemblyQueue() }
       resetSubflow(

@@ -86,8 +86,8 @@ extension Subflow {
     stopTimers()
   }
 
-  /// While MP_FASTCLOSE waits for its answer: a RST ends it, and so does the peer's own MP_FASTCLOSE, which gets the RST
-  /// that it waits for. No data is taken any more (RFC 8684 §3.5), and what acknowledges ours says nothing now.
+  /// While MP_FASTCLOSE waits for its answer: a RST ends it, and so does the peer's own MP_FASTCLOSE, which gets the
+  /// RST that it waits for. No data is taken any more (RFC 8684 §3.5), and what acknowledges ours says nothing now.
   /// Requirement 8684-3.5-03, 8684-3.5-09
   func arriveInFastCloseWait(_ segment: Segment, now: Instant) {
     let flags = segment.flags

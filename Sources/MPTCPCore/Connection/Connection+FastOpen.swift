@@ -20,10 +20,10 @@ struct FastOpenOffer {
   var maximumSegmentByteCount = 0
 }
 
-// TCP Fast Open (RFC 7413), with Multipath TCP as RFC 8684 appendix B has it: data of the SYN lies outside the data sequence
-// space. Nothing else changes, for offsets count it: the initial data sequence numbers move back by as many octets, so that
-// the first octet behind the SYN's data has the number that the keys give, and subflow sequence numbers of mappings
-// count from there as well.
+// TCP Fast Open (RFC 7413), with Multipath TCP as RFC 8684 appendix B has it: data of the SYN lies outside the data
+// sequence space. Nothing else changes, for offsets count it: the initial data sequence numbers move back by as many
+// octets, so that the first octet behind the SYN's data has the number that the keys give, and subflow sequence numbers
+// of mappings count from there as well.
 extension Connection {
   /// The data offset of the first octet that we map; on the initial subflow the subflow offset too.
   /// Requirement 8684-B.2-01
@@ -59,8 +59,8 @@ extension Connection {
     return count > 0 ? Subflow.Payload(offset: 1, first: first, second: second, count: count) : nil
   }
 
-  /// The SYN is acknowledged, and `count` octets of data with it. What is left goes out as if it had never been sent: after
-  /// the handshake, under a mapping.
+  /// The SYN is acknowledged, and `count` octets of data with it. What is left goes out as if it had never been sent:
+  /// after the handshake, under a mapping.
   /// Requirement 7413-4-03, 8684-B.2-01, 8684-B.3-02
   func synDataAcknowledged(_ count: Int, by segment: Segment, on subflow: Subflow, now: Instant) {
     guard fastOpen != .none, subflow.isInitial, isInitiator else { return }
@@ -103,9 +103,9 @@ extension Connection {
 
   // MARK: As listener
 
-  /// Takes the data of a SYN whose cookie is right: the application has the connection before the third ACK, and may answer.
-  /// Whether it will be Multipath TCP that third ACK shows; until then our data is mapped, and the peer's key, which would
-  /// be needed for a DATA_ACK, is not known.
+  /// Takes the data of a SYN whose cookie is right: the application has the connection before the third ACK, and may
+  /// answer. Whether it will be Multipath TCP that third ACK shows; until then our data is mapped, and the peer's key,
+  /// which would be needed for a DATA_ACK, is not known.
   /// Requirement 8684-B.2-01
   func takeDataOfSyn(_ payload: ByteSlice, on subflow: Subflow, now: Instant) {
     let taken = payload.prefix(receiveWindow(for: subflow))
@@ -141,8 +141,8 @@ extension Connection {
 }
 
 extension Subflow {
-  /// Where the relative subflow sequence numbers of our mappings count from, as an offset: the octet before the first that
-  /// is mapped.
+  /// Where the relative subflow sequence numbers of our mappings count from, as an offset: the octet before the first
+  /// that is mapped.
   /// Requirement 8684-B.3-01
   private var sentMappingBase: Int { isInitial ? Int(connection.sentOnSynByteCount) : 0 }
   private var receivedMappingBase: Int { isInitial ? Int(connection.receivedOnSynByteCount) : 0 }

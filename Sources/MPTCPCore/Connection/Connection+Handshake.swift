@@ -44,8 +44,8 @@ extension Connection {
         version: version.rawValue, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey))
   }
 
-  /// The keys ride on the initiator's first data, in place of a DSS, until the peer shows that it has them. Version 0 has
-  /// no room for that: its third ACK is empty, and its first data has a DSS (RFC 6824 §3.6).
+  /// The keys ride on the initiator's first data, in place of a DSS, until the peer shows that it has them. Version 0
+  /// has no room for that: its third ACK is empty, and its first data has a DSS (RFC 6824 §3.6).
   var carriesKeysOnData: Bool { isInitiator && multipath == .keyed && version == .v1 }
 
   /// MP_CAPABLE with the data fields in place of a DSS, on the initiator's first data (RFC 8684 §3.1).
@@ -114,9 +114,9 @@ extension Connection {
       fallBack(.peerWithoutMultipath, now: now)
       return
     }
-    // Flag B received as 1 means an extension that we do not know: ignore the option (in version 0 too: the SYN/ACK itself
-    // cannot be ignored, as it opens). So it is where the responder has not chosen our only algorithm. Another version than
-    // the one that was offered has no procedure. Our own key is what a box makes that copies options.
+    // Flag B received as 1 means an extension that we do not know: ignore the option (in version 0 too: the SYN/ACK
+    // itself cannot be ignored, as it opens). So it is where the responder has not chosen our only algorithm. Another
+    // version than the one that was offered has no procedure. Our own key is what a box makes that copies options.
     guard capable.version == version.rawValue, let key = capable.senderKey, capable.receiverKey == nil,
       !capable.flags.contains(.extensibility), capable.algorithms == .hmac, key != localKey
     else {
@@ -133,7 +133,8 @@ extension Connection {
     multipath = .keyed
   }
 
-  /// The peer asks for checksums, and we are told not to compute any: its option is ignored. Version 0 knows no such refusal.
+  /// The peer asks for checksums, and we are told not to compute any: its option is ignored. Version 0 knows no such
+  /// refusal.
   /// Requirement 8684-3.1-46, 6824-3.1-11
   func refusesChecksum(of capable: MPCapable) -> Bool {
     options.refusesChecksum && !options.checksum && capable.version != 0 && capable.flags.contains(.checksumRequired)
@@ -236,9 +237,9 @@ extension Connection {
     if version == .v0, let key = capable.senderKey { learnRemoteKey(key) }
   }
 
-  /// The SYN again. A peer that leaves MP_CAPABLE out by now gets an answer without (RFC 8684 §3.1): something on the way
-  /// may drop packets with it. One that offers another version gets that. The third ACK decides, for an earlier answer may
-  /// be on its way.
+  /// The SYN again. A peer that leaves MP_CAPABLE out by now gets an answer without (RFC 8684 §3.1): something on the
+  /// way may drop packets with it. One that offers another version gets that. The third ACK decides, for an earlier
+  /// answer may be on its way.
   /// Requirement 8684-3.1-51
   func synRepeated(_ segment: Segment, on subflow: Subflow) {
     guard subflow.isInitial, multipath == .offered || multipath == .early else { return }
@@ -269,15 +270,15 @@ extension Connection {
     guard let capable = segment.options.multipath.capable, let theirs = capable.senderKey,
       capable.receiverKey == localKey, capable.version == version.rawValue
     else {
-      // Version 0 has the initiator's key since the SYN, and no MP_CAPABLE on data: where the third ACK was lost, a DSS that
-      // counts from both keys says as much.
+      // Version 0 has the initiator's key since the SYN, and no MP_CAPABLE on data: where the third ACK was lost, a DSS
+      // that counts from both keys says as much.
       if version == .v0, let dss = segment.options.multipath.dss, dssFitsKeys(dss) {
         multipath = .confirmed
         return true
       }
-      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK. But a peer that
-      // sends its first octet again and maps it in the ordinary way has no keys to send any more: so does Linux when its
-      // DATA_FIN is out.
+      // A DSS without the keys: the third ACK was lost or overtaken, and will be repeated for our SYN/ACK. But a peer
+      // that sends its first octet again and maps it in the ordinary way has no keys to send any more: so does Linux
+      // when its DATA_FIN is out.
       if let dss = segment.options.multipath.dss {
         let isFirstData = dss.mapping?.subflowSequenceNumber == 1 && !segment.payload.isEmpty
         if subflow.synRetransmissions < (isFirstData ? 1 : 2) { return false }

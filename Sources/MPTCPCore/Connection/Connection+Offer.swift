@@ -15,9 +15,9 @@ extension Connection {
     }
   }
 
-  /// The SYN/ACK to a version 1 SYN has no MP_CAPABLE. Where it is so configured, the subflow is reset, before any data, and
-  /// another takes its place with version 0, which a host that knows only that would have answered (RFC 8684 §3.1). True if
-  /// so.
+  /// The SYN/ACK to a version 1 SYN has no MP_CAPABLE. Where it is so configured, the subflow is reset, before any
+  /// data, and another takes its place with version 0, which a host that knows only that would have answered (RFC 8684
+  /// §3.1). True if so.
   func triesVersion0(instead subflow: Subflow, now: Instant) -> Bool {
     guard isInitiator, subflow.isInitial, version == .v1, mayTryVersion0, sendNext == 1 else { return false }
     mayTryVersion0 = false

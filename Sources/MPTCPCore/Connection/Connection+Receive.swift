@@ -64,8 +64,9 @@ extension Connection {
     takeRemoteFin(now: now)
   }
 
-  /// How many pieces may wait behind holes. A window that is larger than so many full segments holds more of them: where one
-  /// path is seconds behind another, all of it waits. Less than a thousand octets each on average are not honest then.
+  /// How many pieces may wait behind holes. A window that is larger than so many full segments holds more of them:
+  /// where one path is seconds behind another, all of it waits. Less than a thousand octets each on average are not
+  /// honest then.
   var pieceLimit: Int { max(Limits.pieces, receiveLimit / 1024) }
 
   private func accept(_ slice: ByteSlice) {
@@ -175,8 +176,8 @@ extension Connection {
     case isReset
   }
 
-  /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the reason.
-  /// On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
+  /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the
+  /// reason. On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
   func passesUnmapped(on subflow: Subflow, now: Instant) -> Bool {
     guard hasOtherUsableSubflow(than: subflow) else {
       // The subflow has them acknowledged, and plain TCP could not ask for them again.
@@ -187,12 +188,12 @@ extension Connection {
     return false
   }
 
-  /// Bytes have waited on `subflow` for a mapping that has not come: something on the way has removed it, and the peer, whose
-  /// TCP has them acknowledged, does not send them here again. They take memory, and of the window; so the subflow goes, and
-  /// the peer knows why.
+  /// Bytes have waited on `subflow` for a mapping that has not come: something on the way has removed it, and the peer,
+  /// whose TCP has them acknowledged, does not send them here again. They take memory, and of the window; so the
+  /// subflow goes, and the peer knows why.
   ///
-  /// Nor does the only subflow fall back here: what a peer misses the DATA_ACK of it sends again, under other subflow sequence
-  /// numbers, much sooner than this; plain TCP could not tell such repetitions among the bytes that wait.
+  /// Nor does the only subflow fall back here: what a peer misses the DATA_ACK of it sends again, under other subflow
+  /// sequence numbers, much sooner than this; plain TCP could not tell such repetitions among the bytes that wait.
   /// Requirement 8684-3.7-10, 8684-3.7-11
   func mappingOverdue(on subflow: Subflow, now: Instant) {
     // At the end of the peer's stream nobody waits for them.

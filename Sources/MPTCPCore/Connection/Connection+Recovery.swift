@@ -130,9 +130,10 @@ extension Connection {
     }
   }
 
-  /// `silent` tells nothing for as long as a probe would wait, which is too early to leave it: a peer that is away for a
-  /// moment looks the same. If it alone has the window's head, one segment of that is sent on another subflow meanwhile. It
-  /// repairs what everything else waits for, and where the others are idle its answer tells whether the peer is there.
+  /// `silent` tells nothing for as long as a probe would wait, which is too early to leave it: a peer that is away for
+  /// a moment looks the same. If it alone has the window's head, one segment of that is sent on another subflow
+  /// meanwhile. It repairs what everything else waits for, and where the others are idle its answer tells whether the
+  /// peer is there.
   func probeElsewhere(for silent: Subflow) {
     let head = sendUnacknowledged
     guard phase == .open, isMultipath, scheduler.kind != .redundant, head < sendNext, mayProbe(for: silent),
@@ -198,8 +199,9 @@ extension Connection {
     }
     if isDataFinSent, !isDataFinAcknowledged, sendUnacknowledged == dataEnd { resendsDataFin = true }
     guard sendUnacknowledged < sendNext else { return }
-    // While a subflow still has the head in flight, its own timers repair it. A stalled one is relieved by others; where it is
-    // the only one, it would send its own data anew when it is back, which a peer that is plain TCP takes for more.
+    // While a subflow still has the head in flight, its own timers repair it. A stalled one is relieved by others;
+    // where it is the only one, it would send its own data anew when it is back, which a peer that is plain TCP takes
+    // for more.
     let head = sendUnacknowledged
     let isInFlight = subflows.contains { subflow in
       (!subflow.isStalled || isOnlySubflow(subflow)) && subflow.isOpen

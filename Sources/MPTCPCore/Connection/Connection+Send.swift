@@ -1,14 +1,15 @@
 import MPTCPPolicy
 import MPTCPWire
 
-// The sending side: the scheduler gives each piece of data to a subflow that can send it now, and only then is it mapped,
-// with what is promised to the subflow behind it (Connection+Reservation).
+// The sending side: the scheduler gives each piece of data to a subflow that can send it now, and only then is it
+// mapped, with what is promised to the subflow behind it (Connection+Reservation).
 extension Connection {
   // MARK: The application's side
 
   /// How much the application may have written and not yet acknowledged: thrice what the subflows have in flight while
-  /// the slowest of them answers, so that neither an acknowledgement nor a stalled path leaves them without data, within
-  /// the configured bound. (Data on a fast subflow behind some on a slow one is DATA_ACKed when the slow one's is.)
+  /// the slowest of them answers, so that neither an acknowledgement nor a stalled path leaves them without data,
+  /// within the configured bound. (Data on a fast subflow behind some on a slow one is DATA_ACKed when the slow one's
+  /// is.)
   private var sendLimit: Int {
     let bound = min(options.sendBufferByteCount, 1 << 50)
     var longest = Nanoseconds.zero
@@ -112,8 +113,8 @@ extension Connection {
     }
   }
 
-  /// One segment of new data on `subflow` beyond its congestion window, if there is some and the peer has room for it: a
-  /// probe (RFC 8985 §7.3). True if it went.
+  /// One segment of new data on `subflow` beyond its congestion window, if there is some and the peer has room for it:
+  /// a probe (RFC 8985 §7.3). True if it went.
   func sendOneSegment(on subflow: Subflow, now: Instant) -> Bool {
     guard phase == .open, subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
       subflow.sentSegments.count < Limits.sentSegments
@@ -159,8 +160,8 @@ extension Connection {
   }
 
   /// Declares a mapping for `count` octets at data offset `offset` on `subflow` and sends them. It covers up to `ahead`
-  /// octets more, which follow as the subflow has room. Gives what is mapped, which may be less: a mapping holds at most
-  /// two runs of the send buffer.
+  /// octets more, which follow as the subflow has room. Gives what is mapped, which may be less: a mapping holds at
+  /// most two runs of the send buffer.
   func transmit(
     at offset: Int, count: Int, ahead: Int = 0, on subflow: Subflow, isReinjection: Bool, now: Instant
   ) -> Int {
@@ -245,9 +246,10 @@ extension Connection {
       dataFinCarrier = carrier.id
       carrier.mustAcknowledge = true
     }
-    // RFC 8684 §3.3.3 has the subflows closed once a DATA_FIN is acknowledged, and appendix D does so when ours is. We wait
-    // for the peer's as well, as Linux does: what it still sends needs subflows that can be replaced when a path fails,
-    // and nobody joins a connection that closes its subflows; and a half-closed one lives shorter in a middlebox.
+    // RFC 8684 §3.3.3 has the subflows closed once a DATA_FIN is acknowledged, and appendix D does so when ours is. We
+    // wait for the peer's as well, as Linux does: what it still sends needs subflows that can be replaced when a path
+    // fails, and nobody joins a connection that closes its subflows; and a half-closed one lives shorter in a
+    // middlebox.
     // Requirement 8684-3.3.3-09, 8684-3.3.3-10
     if isDataFinAcknowledged, isRemoteFinished {
       for subflow in subflows where subflow.isSynchronized { subflow.requestFin(now: now) }

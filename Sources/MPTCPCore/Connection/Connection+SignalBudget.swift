@@ -1,7 +1,7 @@
 import MPTCPWire
 
-// How much work a peer can cause by options that say nothing of data: ADD_ADDR, REMOVE_ADDR, MP_PRIO. Each costs an HMAC, a
-// consultation of the policy, an event or an answer, and an announcement can send SYNs to whom its sender likes
+// How much work a peer can cause by options that say nothing of data: ADD_ADDR, REMOVE_ADDR, MP_PRIO. Each costs an
+// HMAC, a consultation of the policy, an event or an answer, and an announcement can send SYNs to whom its sender likes
 // (RFC 8684 §3.9.2 and §5 ask for limits; §3.4.1 lets a host discard announcements at will: they are repeated).
 extension Connection {
   /// Whether one more such option of the peer is looked at in this second.

@@ -27,16 +27,16 @@ extension Connection {
         // One with SACK blocks proves nothing: they may have needed the room. Then the timer decides.
         if segment.options.sack == nil { fallBack(.optionMissingOnData, now: now) }
       } else if subflow.isInitial, sendUnacknowledged == first, sendNext > first, segment.options.sack == nil {
-        // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run side
-        // by side. Sent again here, our data would be new data to a peer that is plain TCP.
+        // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run
+        // side by side. Sent again here, our data would be new data to a peer that is plain TCP.
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
       } else if subflow.join != nil, !subflow.hasReceivedDSS, segment.options.sack == nil {
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
       }
       return
     }
-    // A box that cuts segments may leave the options on the first part only: one without says nothing after this. The keys
-    // prove as much as a DSS: a peer that has fallen back does not send them.
+    // A box that cuts segments may leave the options on the first part only: one without says nothing after this. The
+    // keys prove as much as a DSS: a peer that has fallen back does not send them.
     if !isMappingKnownToPeer, signals.dss != nil || signals.capable != nil, subflow.isInitial,
       subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
     {
@@ -99,7 +99,8 @@ extension Connection {
         return
       }
     } else if isMappedAnew, isLinear, remoteToken != Token(0), case .fellBack(.optionMissingOnData) = multipath {
-      // Neither does one know that we fell back for a DSS that something took away, and that has no data of ours to see it.
+      // Neither does one know that we fell back for a DSS that something took away, and that has no data of ours to see
+      // it.
       subflow.emitReset(reason: nil, isTransient: false, now: now)
       end(.protocolError, now: now)
       return
@@ -164,9 +165,9 @@ extension Connection {
     return true
   }
 
-  /// RFC 8684 §3.3.4 suggests a check here, SSN − RCV.NXT ≤ DSN − DATA_ACK. Honest senders fail it: what is missing on this
-  /// subflow may have come over another one, and then DATA_ACK has left it behind while RCV.NXT has not. What it would
-  /// bound is bounded by ``Subflow/acceptanceEdge`` and by the connection's window.
+  /// RFC 8684 §3.3.4 suggests a check here, SSN − RCV.NXT ≤ DSN − DATA_ACK. Honest senders fail it: what is missing on
+  /// this subflow may have come over another one, and then DATA_ACK has left it behind while RCV.NXT has not. What it
+  /// would bound is bounded by ``Subflow/acceptanceEdge`` and by the connection's window.
   private func noteMapping(_ mapping: ReceivedMapping, on subflow: Subflow, now: Instant) {
     guard mapping.subflowOffset > 0, mapping.end > 0,
       mapping.subflowOffset <= subflow.acceptanceEdge + 65_535
@@ -321,8 +322,8 @@ extension Connection {
   }
 
   private func take(_ option: MPPriority, on subflow: Subflow) {
-    // Version 0 may name an address, which means all subflows that use it (RFC 6824 §3.3.8); version 1 knows no such option
-    // (RFC 8684 §3.3.8).
+    // Version 0 may name an address, which means all subflows that use it (RFC 6824 §3.3.8); version 1 knows no such
+    // option (RFC 8684 §3.3.8).
     // Requirement 8684-3.3.8-03
     guard option.addressID == nil || version == .v0 else { return }
     let concerned = subflows.filter { other in

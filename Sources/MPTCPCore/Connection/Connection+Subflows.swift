@@ -52,8 +52,8 @@ extension Connection {
     guard !peerRefusesInitialAddress || remote.address != initialTuple.remote else { throw .refusedByPeer }
     guard local.leads(to: remote.address.address) else { throw .noRoute }
     guard subflows.count < endpoint.configuration.maximumSubflowCount else { throw .tooManyConnections }
-    // Not the initial subflow's port, as RFC 8684 §3.9.1 would like it: a subflow that ended here may live on at the peer,
-    // and a SYN of the same four numbers meets it there, which costs a time-out.
+    // Not the initial subflow's port, as RFC 8684 §3.9.1 would like it: a subflow that ended here may live on at the
+    // peer, and a SYN of the same four numbers meets it there, which costs a time-out.
     // Requirement 8684-3.9.1-02
     guard let port = endpoint.freePort(local.address, to: remote.address, preferred: nil) else { throw .noFreePort }
     let tuple = FourTuple(local: TransportAddress(local.address, port), remote: remote.address)
@@ -105,7 +105,8 @@ extension Connection {
     }
   }
 
-  /// The same for all subflows that use one of our addresses: an option each, or, in version 0, one that names the address.
+  /// The same for all subflows that use one of our addresses: an option each, or, in version 0, one that names the
+  /// address.
   func setBackup(_ id: AddressID, _ isBackup: Bool) {
     let affected = subflows.filter { $0.localAddressID == id }
     guard version == .v0, !affected.isEmpty, let carrier = carrierForControl() else {
@@ -132,13 +133,13 @@ extension Connection {
     let reason = told.map { ResetReasonCode($0.reason.rawValue) }
     let wasTaken = fastOpen == .taken && !subflow.isSynchronized
     let wasHandshake = !subflow.isSynchronized && !wasTaken
-    // A peer that refuses a join for good says why, and leaves flag T out (RFC 8684 §3.6). A bare RST may come from a box
-    // on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
+    // A peer that refuses a join for good says why, and leaves flag T out (RFC 8684 §3.6). A bare RST may come from a
+    // box on the way, for a while; code 0 says nothing either, and Linux sends it for lack of anything better.
     // Requirement 8684-3.6-02, 8684-3.6-05, 8684-3.6-07
     let isTransient = told.map { $0.transient || $0.reason.rawValue == 0 } ?? true
     let isRefusal = wasHandshake && (subflow.join == nil || !isTransient)
-    // Reason 1 on a join means that the peer knows no such token: it has forgotten the connection (RFC 8684 §3.2, §3.6).
-    // Anything else speaks of the subflow, and another may be let in.
+    // Reason 1 on a join means that the peer knows no such token: it has forgotten the connection (RFC 8684 §3.2,
+    // §3.6). Anything else speaks of the subflow, and another may be let in.
     let isForgotten = isRefusal && subflow.join != nil && told?.reason == .mptcpSpecific
     drop(subflow, reason: isRefusal ? .refused : .resetByPeer(reason, isTransient: isTransient), now: now)
     if !wasHandshake { hastenDataRetransmission(now: now) }
@@ -274,8 +275,8 @@ extension Connection {
     subflows.contains { $0.isFullyEstablished && (isRemoteFinished || $0.finOffset != $0.receiveNext - 1) }
   }
 
-  /// No subflow has come that could bring the rest of the peer's data. One that the peer alone has ended may still carry
-  /// ours, for as long as that gets on.
+  /// No subflow has come that could bring the rest of the peer's data. One that the peer alone has ended may still
+  /// carry ours, for as long as that gets on.
   func orphanDeadlinePassed(now: Instant) {
     orphanDeadline = .distantFuture
     guard !hasLivingSubflow, phase == .open else { return }
@@ -311,8 +312,8 @@ extension Connection {
 
   // MARK: Stalls
 
-  /// Whether the silence of one subflow is its path's and not the peer's: another one was heard since, or the silence is
-  /// long and the others have nothing under way that could break it. A peer that is off its processor is silent
+  /// Whether the silence of one subflow is its path's and not the peer's: another one was heard since, or the silence
+  /// is long and the others have nothing under way that could break it. A peer that is off its processor is silent
   /// everywhere, and soon back.
   func showsLife(besides silent: Subflow, now: Instant) -> Bool {
     guard silent.unacknowledgedSince != .distantFuture else { return false }

@@ -2,7 +2,8 @@ import DequeModule
 import MPTCPPolicy
 import MPTCPWire
 
-/// One connection: Multipath TCP (RFC 8684, or RFC 6824: see ``version``) over one or more subflows, or plain TCP over one.
+/// One connection: Multipath TCP (RFC 8684, or RFC 6824: see ``version``) over one or more subflows, or plain TCP over
+/// one.
 ///
 /// Positions in the data sequence space are offsets from the initial data sequence numbers and never wrap: the octet of
 /// MP_CAPABLE is 0 and the first octet of data 1. A plain TCP connection uses the same offsets; they equal the offsets
@@ -14,8 +15,8 @@ final class Connection {
     case off
     /// MP_CAPABLE went out (initiator), or came in and was answered (listener).
     case offered
-    /// Listener, once it has taken the data of a SYN: MP_CAPABLE was answered, our data is mapped, and the third ACK will
-    /// bring the peer's key or make it plain TCP (RFC 8684 appendix B.3).
+    /// Listener, once it has taken the data of a SYN: MP_CAPABLE was answered, our data is mapped, and the third ACK
+    /// will bring the peer's key or make it plain TCP (RFC 8684 appendix B.3).
     case early
     /// Initiator: both keys are known, and nothing of the peer proves yet that it knows ours.
     case keyed
@@ -85,8 +86,8 @@ final class Connection {
   var hasTriedVersion0 = false
   /// Listener: the latest SYN had an MP_CAPABLE.
   var answersWithCapable = true
-  /// TCP Fast Open: what is under way, and how much data the SYN carried, how much of ours it acknowledged, and how much of
-  /// the peer's was taken. The last two lie outside the data sequence space (RFC 8684 appendix B.2).
+  /// TCP Fast Open: what is under way, and how much data the SYN carried, how much of ours it acknowledged, and how
+  /// much of the peer's was taken. The last two lie outside the data sequence space (RFC 8684 appendix B.2).
   var fastOpen = FastOpen.none
   var offeredOnSynByteCount: Int32 = 0
   var sentOnSynByteCount: Int32 = 0
@@ -98,24 +99,24 @@ final class Connection {
   var hasReceivedMapping = false
   /// Initiator: the third ACK with the keys has left.
   var hasSentKeys = false
-  /// Our DATA_ACKs have 8 octets: for good once the peer has sent an 8-octet data sequence number (RFC 8684 §3.3.2). Four
-  /// leave each segment of one who sends only more room.
+  /// Our DATA_ACKs have 8 octets: for good once the peer has sent an 8-octet data sequence number (RFC 8684 §3.3.2).
+  /// Four leave each segment of one who sends only more room.
   /// Requirement 8684-3.3.2-02
   var answersWithEightOctets = false
-  /// Both streams have run on the initial subflow alone, each octet once: plain TCP could go on from here (RFC 8684 §3.7).
-  /// A join, or data sent again on another subflow or under another subflow sequence number, ends that for good; so it
-  /// does for Linux, which then answers a failure with RST.
+  /// Both streams have run on the initial subflow alone, each octet once: plain TCP could go on from here (RFC 8684
+  /// §3.7). A join, or data sent again on another subflow or under another subflow sequence number, ends that for good;
+  /// so it does for Linux, which then answers a failure with RST.
   var isLinear = true
-  /// A segment of the peer's with a DSS, or the keys, acknowledged our first octet: it knows its mapping, and does not fall back unsaid
-  /// any more.
+  /// A segment of the peer's with a DSS, or the keys, acknowledged our first octet: it knows its mapping, and does not
+  /// fall back unsaid any more.
   var isMappingKnownToPeer = false
   /// Where our infinite mapping begins, as a data offset, which is the subflow offset too (RFC 8684 §3.7).
   /// Requirement 8684-3.7-19
   var infiniteMappingStart: Int?
   /// The subflow offset of the mapping that carried it, once sent.
   var infiniteMappingCarrier: Int?
-  /// MP_FAIL, on every pure ACK until the peer shows that it got it: were an ACK without it to arrive, the peer would take
-  /// the missing DATA_ACK for a loss and send the data again, which plain TCP could not tell from new data.
+  /// MP_FAIL, on every pure ACK until the peer shows that it got it: were an ACK without it to arrive, the peer would
+  /// take the missing DATA_ACK for a loss and send the data again, which plain TCP could not tell from new data.
   var failureToSignal: MPFail?
   /// The peer's infinite mapping, or the plain TCP that follows a fallback: subflow offset and data offset that belong
   /// together from there on.
@@ -319,8 +320,9 @@ final class Connection {
   /// Requirement 8684-3.7-21
   func canFallBack(on subflow: Subflow) -> Bool { isLinear && subflow.isInitial && isOnlySubflow(subflow) }
 
-  /// The peer has acknowledged our first data on the only subflow, and with neither a DSS nor the keys. It may have met them without their
-  /// mapping and be plain TCP now, whatever DSSs it had sent before: sent again, the data would be new data to it.
+  /// The peer has acknowledged our first data on the only subflow, and with neither a DSS nor the keys. It may have met
+  /// them without their mapping and be plain TCP now, whatever DSSs it had sent before: sent again, the data would be
+  /// new data to it.
   var mayPeerBePlain: Bool {
     guard !isMappingKnownToPeer, isMultipath, sendUnacknowledged == firstMappedOffset, sendNext > firstMappedOffset,
       let initial = subflows.first(where: \.isInitial), isOnlySubflow(initial)

@@ -14,8 +14,8 @@ enum DataState: CaseIterable {
   case closing
   /// The peer's came first, and ours waits for its DATA_ACK.
   case lastAck
-  /// Both ended, ours first: the peer may not know that we have its DATA_FIN, and sends it again. It lasts for as long as
-  /// subflows do: those that are in TIME-WAIT themselves leave what is to be answered with them (``TimeWaitEntry``).
+  /// Both ended, ours first: the peer may not know that we have its DATA_FIN, and sends it again. It lasts for as long
+  /// as subflows do: those that are in TIME-WAIT themselves leave what is to be answered with them (``TimeWaitEntry``).
   case timeWait
   /// MP_FASTCLOSE went out on an ACK, and waits for the RST that answers it (RFC 8684 §3.5, option A).
   case fastCloseWait

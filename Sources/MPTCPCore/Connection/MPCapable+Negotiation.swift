@@ -9,8 +9,8 @@ extension MPCapable {
   var forbidsSubflows: Bool { version != 0 && flags.contains(.noMoreSubflows) }
 
   /// Which of `versions` answers this option on a SYN: the highest that is not above the offer. nil: none does, and the
-  /// answer is TCP. The layouts decide too: version 1 has no key on its SYN, so that version 0 cannot answer it, and the
-  /// other way round. Of the algorithms that the initiator has, one must be ours.
+  /// answer is TCP. The layouts decide too: version 1 has no key on its SYN, so that version 0 cannot answer it, and
+  /// the other way round. Of the algorithms that the initiator has, one must be ours.
   func answer(from versions: MultipathVersions) -> MPTCPVersion? {
     guard !flags.contains(.extensibility), algorithms.contains(.hmac) else { return nil }
     if version == 0 {

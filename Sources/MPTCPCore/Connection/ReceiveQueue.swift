@@ -4,8 +4,8 @@ import MPTCPWire
 /// Bytes in order that the application has not read. Large slices stay where the device put them; small ones are copied
 /// together, so that a small packet never keeps a large chunk alive.
 ///
-/// Chunks of which less than a quarter is kept add up to ``thinLimit`` at most: a peer that spreads its bytes thinly over
-/// our chunks makes us copy, not keep.
+/// Chunks of which less than a quarter is kept add up to ``thinLimit`` at most: a peer that spreads its bytes thinly
+/// over our chunks makes us copy, not keep.
 struct ReceiveQueue {
   private struct Piece {
     var slice: ByteSlice

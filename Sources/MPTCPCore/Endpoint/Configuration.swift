@@ -59,25 +59,25 @@ public struct PathConfiguration: Sendable, Hashable {
   public func leads(to address: IPAddress) -> Bool { reach?.contains { $0.contains(address) } ?? true }
 }
 
-/// Whether a connection asks for Multipath TCP, and which version of it. A listener takes any but ``disabled`` as leave to
-/// answer with the versions of ``ListenerOptions/versions``.
+/// Whether a connection asks for Multipath TCP, and which version of it. A listener takes any but ``disabled`` as leave
+/// to answer with the versions of ``ListenerOptions/versions``.
 public enum MultipathMode: Sendable, Hashable {
   /// Multipath TCP version 1 (RFC 8684), TCP where the peer does not speak it. A host that knows only version 0 ignores
-  /// the offer, as RFC 8684 §3.1 has it, and the connection stays TCP: to try again would let anyone on the path who takes
-  /// the option out of a SYN/ACK bring the connection down to the weaker version (RFC 8684 §5).
+  /// the offer, as RFC 8684 §3.1 has it, and the connection stays TCP: to try again would let anyone on the path who
+  /// takes the option out of a SYN/ACK bring the connection down to the weaker version (RFC 8684 §5).
   case enabled
   /// Multipath TCP version 0 (RFC 6824), TCP where the peer does not speak it.
   case version0
-  /// Version 1; where the peer's SYN/ACK shows that it ignores that, the connection is reset before any data, and opened
-  /// anew with version 0 (RFC 8684 §3.1). The application sees one connection, and the endpoint remembers the outcome
-  /// for the next ones to the same destination (``PeerMemory``).
+  /// Version 1; where the peer's SYN/ACK shows that it ignores that, the connection is reset before any data, and
+  /// opened anew with version 0 (RFC 8684 §3.1). The application sees one connection, and the endpoint remembers the
+  /// outcome for the next ones to the same destination (``PeerMemory``).
   case version1Then0
   /// Plain TCP.
   case disabled
 }
 
-/// How Multipath TCP ends a connection at once (RFC 8684 §3.5). Plain TCP, and a connection whose peer has not proved that
-/// it speaks Multipath TCP, knows only the RST.
+/// How Multipath TCP ends a connection at once (RFC 8684 §3.5). Plain TCP, and a connection whose peer has not proved
+/// that it speaks Multipath TCP, knows only the RST.
 public enum FastCloseForm: Sendable, Hashable {
   /// Option R: RST with MP_FASTCLOSE on every subflow, and everything is forgotten.
   case reset
@@ -103,7 +103,8 @@ public struct MultipathVersions: OptionSet, Sendable, Hashable {
 public enum Version0Announcements: Sendable, Hashable {
   /// As RFC 6824 has it. What comes as ADD_ADDR2 counts if its HMAC is right.
   case plain
-  /// As ADD_ADDR2, with an HMAC (see ``AddAddress/hmac``); without a right one none is believed. Both hosts have to know it.
+  /// As ADD_ADDR2, with an HMAC (see ``AddAddress/hmac``); without a right one none is believed. Both hosts have to
+  /// know it.
   case authenticated
 }
 
@@ -126,8 +127,8 @@ public struct ConnectionOptions: Sendable {
     get { strategies?.policy ?? .fullMesh() }
     set { strategies = Strategies(congestionControl, scheduler, newValue) }
   }
-  /// Those three, where one of them is not the default. A connection looks at them when it begins, and keeps its options
-  /// for good: here they are a word instead of some twenty.
+  /// Those three, where one of them is not the default. A connection looks at them when it begins, and keeps its
+  /// options for good: here they are a word instead of some twenty.
   private var strategies: Strategies?
   /// The path of the initial subflow; nil takes the first that is up and has an address of the right family.
   public var path: PathID?
@@ -139,25 +140,27 @@ public struct ConnectionOptions: Sendable {
   /// Whether to ask for DSS checksums (RFC 8684 §3.3.1).
   /// Requirement 8684-3.1-34
   public var checksum = false
-  /// Whether not to compute DSS checksums: where the peer asks for them the connection is plain TCP (RFC 8684 §3.1; version 0
-  /// has no such choice, RFC 6824 §3.1). Without meaning beside ``checksum``.
+  /// Whether not to compute DSS checksums: where the peer asks for them the connection is plain TCP (RFC 8684 §3.1;
+  /// version 0 has no such choice, RFC 6824 §3.1). Without meaning beside ``checksum``.
   /// Requirement 8684-3.1-46
   public var refusesChecksum = false
-  /// TCP Fast Open (RFC 7413): whether the data given to ``Endpoint/connect(to:sending:options:at:)`` may leave on the SYN.
+  /// TCP Fast Open (RFC 7413): whether the data given to ``Endpoint/connect(to:sending:options:at:)`` may leave on the
+  /// SYN.
   ///
-  /// Whoever sets it says that the application bears it when that data comes to its peer's twice: a SYN that the network
-  /// repeats late, when the first connection is over, makes another one. It takes a cookie, which the first connection to a
-  /// host asks for; plain TCP and version 1 of Multipath TCP have it.
+  /// Whoever sets it says that the application bears it when that data comes to its peer's twice: a SYN that the
+  /// network repeats late, when the first connection is over, makes another one. It takes a cookie, which the first
+  /// connection to a host asks for; plain TCP and version 1 of Multipath TCP have it.
   public var fastOpen = false
   /// How addresses are announced under version 0.
   public var version0Announcements = Version0Announcements.plain
-  /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1; version 0 has no such flag, and the
-  /// peer hears of it by RST).
+  /// Whether to refuse joins to the initial address and port (flag C, RFC 8684 §3.1; version 0 has no such flag, and
+  /// the peer hears of it by RST).
   /// Requirement 8684-3.1-38
   public var refusesJoinsToInitialAddress = false
   /// Whether to ask for ECN (RFC 3168 §6.1.1); a listener always agrees to it.
   public var explicitCongestionNotification = false
-  /// The differentiated services code point of the connection's segments, 0 to 63 (RFC 2474 §3); higher bits are left out.
+  /// The differentiated services code point of the connection's segments, 0 to 63 (RFC 2474 §3); higher bits are left
+  /// out.
   /// Requirement 9293-3.9.1-07
   public var differentiatedServicesCodePoint: UInt8 = 0
   /// The hop limit (IPv4: time to live) of the connection's segments; 0 would reach nobody and counts as 1.
@@ -171,8 +174,9 @@ public struct ConnectionOptions: Sendable {
   /// How long a connection whose subflows are all gone waits for another one, ours or the peer's, before it is given up
   /// (break before make; RFC 8684 §3.3.3 leaves the time open).
   public var breakBeforeMakeTimeout: Nanoseconds = .seconds(60)
-  /// How long data without a mapping waits on a subflow before that is reset with the reason "middlebox interference", but
-  /// no less than eight retransmission time-outs of the subflow, up to a minute (RFC 8684 §3.3.1 leaves the time open).
+  /// How long data without a mapping waits on a subflow before that is reset with the reason "middlebox interference",
+  /// but no less than eight retransmission time-outs of the subflow, up to a minute (RFC 8684 §3.3.1 leaves the time
+  /// open).
   /// Requirement 8684-3.3.1-15
   public var mappingTimeout: Nanoseconds = .seconds(10)
   /// How long to wait for an answer to the SYN.
@@ -203,17 +207,18 @@ public struct ConnectionOptions: Sendable {
 public struct ListenerOptions: Sendable {
   /// What the accepted connections are given.
   public var connection = ConnectionOptions()
-  /// The versions that are accepted, where ``ConnectionOptions/multipath`` does not say ``MultipathMode/disabled``. To a
-  /// version 1 SYN without version 1, and the other way round, the answer is TCP.
+  /// The versions that are accepted, where ``ConnectionOptions/multipath`` does not say ``MultipathMode/disabled``. To
+  /// a version 1 SYN without version 1, and the other way round, the answer is TCP.
   public var versions: MultipathVersions = [.v0, .v1]
   /// The most connections that are open but not yet taken by the application (`accept`).
   public var backlog = 1024
-  /// TCP Fast Open (RFC 7413): the most connections whose SYN brought data with a right cookie and whose handshake is not
-  /// done. Beyond it, and while SYN cookies answer, data of SYNs is not taken; the peer sends it again after the handshake.
+  /// TCP Fast Open (RFC 7413): the most connections whose SYN brought data with a right cookie and whose handshake is
+  /// not done. Beyond it, and while SYN cookies answer, data of SYNs is not taken; the peer sends it again after the
+  /// handshake.
   ///
   /// 0 gives out no cookies and takes no data. Whoever sets another number says that the application bears it when a
-  /// connection, with the data of its SYN, comes twice. It has such connections before their third ACK, and with Multipath TCP
-  /// before it is certain that they will be: `.fellBack` may follow `.established`.
+  /// connection, with the data of its SYN, comes twice. It has such connections before their third ACK, and with
+  /// Multipath TCP before it is certain that they will be: `.fellBack` may follow `.established`.
   public var fastOpenBacklog = 0
 
   /// The defaults.
@@ -244,11 +249,11 @@ public struct EndpointConfiguration: Sendable {
   public var peerMemory = PeerMemoryLimits()
   /// What is kept for TCP Fast Open as a client (RFC 7413 §4.1.3).
   public var fastOpenMemory = FastOpenMemoryLimits()
-  /// After which time listeners give out Fast Open cookies of another key; those of the last one are good for as long again
-  /// (RFC 7413 §4.1.2).
+  /// After which time listeners give out Fast Open cookies of another key; those of the last one are good for as long
+  /// again (RFC 7413 §4.1.2).
   public var fastOpenKeyLifetime: Nanoseconds = .seconds(3600)
-  /// Challenge ACKs in a second (RFC 5961 §7), and as many resets, answers from TIME-WAIT and echo replies, each counted
-  /// apart. Between half and one and a half times as many are allowed, drawn anew each second.
+  /// Challenge ACKs in a second (RFC 5961 §7), and as many resets, answers from TIME-WAIT and echo replies, each
+  /// counted apart. Between half and one and a half times as many are allowed, drawn anew each second.
   public var challengeAcknowledgmentsPerSecond = 1000
 
   /// The defaults.
@@ -287,8 +292,8 @@ public enum EndpointError: Error, Hashable, Sendable {
   case noPath
   /// No path that may be used leads to the destination: give one a gateway, add one, or bring one up that does.
   case noRoute
-  /// The destination is no single other host: a group, a broadcast or unspecified address, loopback, or an address of our
-  /// own (RFC 9293 MUST-46, RFC 1122 §3.2.1.3).
+  /// The destination is no single other host: a group, a broadcast or unspecified address, loopback, or an address of
+  /// our own (RFC 9293 MUST-46, RFC 1122 §3.2.1.3).
   /// Requirement 9293-3.9.1-02
   case notAnotherHost
   /// The port is taken: choose another.

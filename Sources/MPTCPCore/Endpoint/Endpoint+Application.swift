@@ -13,8 +13,8 @@ extension Endpoint {
   }
 
   /// Opens a connection and writes its first data; `.established` or `.closed` says how it went. With
-  /// ``ConnectionOptions/fastOpen``, and a cookie, as much of the data as a segment holds leaves on the SYN; what the peer does
-  /// not take there goes after the handshake, as all of it does otherwise.
+  /// ``ConnectionOptions/fastOpen``, and a cookie, as much of the data as a segment holds leaves on the SYN; what the
+  /// peer does not take there goes after the handshake, as all of it does otherwise.
   ///
   /// - Returns: the connection, and how much of `data` it took, as ``write(_:to:at:)`` does.
   /// - Throws: ``EndpointError`` when there is no path, no port or no room.
@@ -209,8 +209,8 @@ extension Endpoint {
     connection.setBackup(subflow, isBackup)
   }
 
-  /// The same for all subflows that use one of our addresses. Version 0 says it with one option on any subflow, which names
-  /// the address (RFC 6824 §3.3.8); version 1 says it on each.
+  /// The same for all subflows that use one of our addresses. Version 0 says it with one option on any subflow, which
+  /// names the address (RFC 6824 §3.3.8); version 1 says it on each.
   public func setBackup(
     _ id: ConnectionID, address: AddressID, _ isBackup: Bool, at now: Instant
   ) throws(EndpointError) {

@@ -14,8 +14,8 @@ extension Endpoint {
   /// hosts answer our SYN/ACKs with RSTs could go on for ever (RFC 7413 §5.1).
   private static let resetPenalty = Nanoseconds.seconds(60)
 
-  /// Looks at the option of a SYN for `listener`, which has a place in ``listeners``. Beyond the bound on requests under
-  /// way there is neither data nor cookie, as under SYN cookies: the handshake goes on as any other.
+  /// Looks at the option of a SYN for `listener`, which has a place in ``listeners``. Beyond the bound on requests
+  /// under way there is neither data nor cookie, as under SYN cookies: the handshake goes on as any other.
   /// Requirement 7413-4-02
   func fastOpenAnswer(to segment: Segment, listener index: Int, isVersion0: Bool, now: Instant) -> FastOpenAnswer {
     let limit = listeners[index].options.fastOpenBacklog

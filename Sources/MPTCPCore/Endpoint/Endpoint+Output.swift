@@ -133,8 +133,8 @@ extension Endpoint {
       reschedule(subflow)
       return
     }
-    // Soft errors once the subflow is open (RFC 5461): the application is told, and nothing else happens. A SYN is given
-    // up where nobody can be reached.
+    // Soft errors once the subflow is open (RFC 5461): the application is told, and nothing else happens. A SYN is
+    // given up where nobody can be reached.
     // Requirement 9293-3.9.2.2-04
     switch message {
     case .destinationUnreachable(let code, _, _): subflow.tell(.unreachable(code: code))

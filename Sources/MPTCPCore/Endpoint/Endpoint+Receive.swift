@@ -121,8 +121,8 @@ extension Endpoint {
 
   // MARK: TIME-WAIT (RFC 9293 §3.10.7.4, RFC 6191)
 
-  /// If the entry gave way to a new connection, for whose sake the segment has to be looked at again, the number that the
-  /// old one would have sent next.
+  /// If the entry gave way to a new connection, for whose sake the segment has to be looked at again, the number that
+  /// the old one would have sent next.
   private func arriveInTimeWait(_ segment: Segment, slot: Int32, now: Instant) -> SequenceNumber? {
     guard let entry = timeWaits[slot], !segment.flags.contains(.rst) else { return nil }
     if segment.flags.contains(.syn), !segment.flags.contains(.ack) {
@@ -145,8 +145,8 @@ extension Endpoint {
       reset(answering: segment, with: .fastClose(MPFastClose(receiverKey: key)), now: now)
       return nil
     }
-    // The FIN again, or the DATA_FIN: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they would
-    // go on for ever.
+    // The FIN again, or the DATA_FIN: our last ACK was lost. A bare ACK gets no answer: where both ends wait, they
+    // would go on for ever.
     let isDataFin = entry.dataAck != nil && segment.options.multipath.dss?.dataFin == true
     guard segment.flags.contains(.fin) || segment.flags.contains(.syn) || !segment.payload.isEmpty || isDataFin,
       spendTimeWaitAnswer(now: now)

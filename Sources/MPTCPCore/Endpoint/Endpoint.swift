@@ -2,14 +2,15 @@ import DequeModule
 import MPTCPPolicy
 import MPTCPWire
 
-/// A host's Multipath TCP and TCP, as a state machine that does no I/O: bytes and time go in, bytes and events come out.
+/// A host's Multipath TCP and TCP, as a state machine that does no I/O: bytes and time go in, bytes and events come
+/// out.
 ///
 /// A host calls it in this order, from one thread:
 /// 1. **Set up**: `init`, ``addPath(_:at:)``, ``listen(on:options:at:)``, ``connect(to:options:at:)``.
 /// 2. **Input**: ``receive(_:on:offload:at:)`` for each packet, ``advance(to:)`` when ``nextDeadline`` has come, the
 ///    application's calls (``write(_:to:at:)``, ``read(from:upTo:at:)``, ``finish(_:at:)``, …).
-/// 3. **Output**, after any input: ``nextPacket()`` until it gives nil, ``nextEvent()`` until it gives nil. Several inputs
-///    may come before one output pass: their acknowledgements are then merged.
+/// 3. **Output**, after any input: ``nextPacket()`` until it gives nil, ``nextEvent()`` until it gives nil. Several
+///    inputs may come before one output pass: their acknowledgements are then merged.
 /// 4. **Wait** until ``nextDeadline``, or more input.
 ///
 /// Every connection that the application was told of ends with ``close(_:at:)`` or ``abort(_:at:)``, also after
@@ -18,8 +19,8 @@ import MPTCPWire
 public final class Endpoint {
   /// The limits.
   public let configuration: EndpointConfiguration
-  /// What was learnt of destinations and paths that do not take Multipath TCP as it is offered. A host may look at it, keep
-  /// it, set it again (what is beyond ``EndpointConfiguration/peerMemory`` is left out), or forget it:
+  /// What was learnt of destinations and paths that do not take Multipath TCP as it is offered. A host may look at it,
+  /// keep it, set it again (what is beyond ``EndpointConfiguration/peerMemory`` is left out), or forget it:
   /// `endpoint.peerMemory = PeerMemory()`.
   public var peerMemory = PeerMemory() {
     didSet {
@@ -30,8 +31,8 @@ public final class Endpoint {
       }
     }
   }
-  /// Cookies for TCP Fast Open, and where that failed (RFC 7413 §4.1.3). A host may look at it, keep it, set it again (what
-  /// is beyond ``EndpointConfiguration/fastOpenMemory`` is left out when it is next used), or forget it.
+  /// Cookies for TCP Fast Open, and where that failed (RFC 7413 §4.1.3). A host may look at it, keep it, set it again
+  /// (what is beyond ``EndpointConfiguration/fastOpenMemory`` is left out when it is next used), or forget it.
   public var fastOpenMemory = FastOpenMemory()
   /// Counters since the start.
   public internal(set) var statistics = EndpointStatistics()
@@ -149,8 +150,8 @@ public final class Endpoint {
     paths.map { ($0.id, $0.configuration, $0.isUp) }
   }
 
-  /// Where ``paths`` has a path. What is wanted of it is read in place: each packet asks, and a `Path` that is handed out
-  /// is a copy, with its name and lists counted once more.
+  /// Where ``paths`` has a path. What is wanted of it is read in place: each packet asks, and a `Path` that is handed
+  /// out is a copy, with its name and lists counted once more.
   func pathIndex(_ id: PathID) -> Int? {
     for index in paths.indices where paths[index].id == id { return index }
     return nil
@@ -285,8 +286,8 @@ public final class Endpoint {
     }
   }
 
-  /// Has `connection`, which has not been answered yet, go on with another version. Its key stays, where its token under
-  /// that version is free: answers that are under way name it.
+  /// Has `connection`, which has not been answered yet, go on with another version. Its key stays, where its token
+  /// under that version is free: answers that are under way name it.
   func change(_ connection: Connection, to version: MPTCPVersion, withNewKey: Bool = false) {
     retireToken(of: connection)
     let isFree = !withNewKey && tokens[connection.localKey.token(version)] == nil

@@ -1,7 +1,8 @@
 import DequeModule
 import MPTCPWire
 
-/// What is left of a subflow in TIME-WAIT (RFC 9293 §3.3.2): enough to acknowledge a FIN that comes again, and a DATA_FIN.
+/// What is left of a subflow in TIME-WAIT (RFC 9293 §3.3.2): enough to acknowledge a FIN that comes again, and a
+/// DATA_FIN.
 struct TimeWaitEntry {
   var tuple: FourTuple
   var path: Int32

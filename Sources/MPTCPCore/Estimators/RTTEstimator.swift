@@ -5,7 +5,8 @@ import MPTCPWire
 /// Integer nanoseconds throughout, saturating. The smoothed values carry no fraction: at this unit the loss is nothing.
 /// Requirement 6298-2-02, 6298-2-03
 struct RTTEstimator {
-  /// How long the minimum remembers (RFC 8985 §6.2 leaves it open; Linux's default is ten seconds for its RACK as well).
+  /// How long the minimum remembers (RFC 8985 §6.2 leaves it open; Linux's default is ten seconds for its RACK as
+  /// well).
   static let minimumWindow = Nanoseconds.seconds(10)
   /// The timeout before the first sample (RFC 6298 §2.1).
   static let initialTimeout = Nanoseconds.seconds(1)

@@ -78,8 +78,8 @@ extension Endpoint {
     if connection.sendBuffer.byteCount > max(options.sendBufferByteCount, 1) {
       return "its send buffer holds \(connection.sendBuffer.byteCount) bytes"
     }
-    // ``ConnectionOptions/receiveBufferByteCount``: twice as many are the most that a peer can make it keep, but for the
-    // packet that goes beyond.
+    // ``ConnectionOptions/receiveBufferByteCount``: twice as many are the most that a peer can make it keep, but for
+    // the packet that goes beyond.
     let limit = max(options.receiveBufferByteCount, 4096)
     let received = connection.receiveQueue.byteCount + connection.reassembly.byteCount
     if received > 2 * limit + 65_535 { return "it holds \(received) bytes of a window of \(limit)" }

@@ -1,8 +1,8 @@
 import MPTCPPolicy
 import MPTCPWire
 
-/// What an endpoint keeps while somebody watches whether its rules hold: what has changed since they looked, and what was
-/// true then. An endpoint that nobody watches has none.
+/// What an endpoint keeps while somebody watches whether its rules hold: what has changed since they looked, and what
+/// was true then. An endpoint that nobody watches has none.
 final class Inspection {
   /// What a connection must not take back.
   struct Mark {
@@ -156,7 +156,8 @@ extension Endpoint {
   }
 }
 
-/// How far a connection's streams have come. Positions are offsets whose first octet of data is 1, the same at both ends.
+/// How far a connection's streams have come. Positions are offsets whose first octet of data is 1, the same at both
+/// ends.
 package struct ConnectionProgress: Sendable, Hashable {
   /// Whether DSS options are sent.
   package var isMultipath: Bool

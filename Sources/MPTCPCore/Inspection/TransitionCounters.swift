@@ -56,8 +56,8 @@ package struct TransitionCounters: Sendable {
     counts[(machine.rawValue * Self.width + from) * Self.width + to]
   }
 
-  /// Calls `body` for each transition that a machine has, in the order of machines and states, however often it happened;
-  /// and for one that no machine has, where it did.
+  /// Calls `body` for each transition that a machine has, in the order of machines and states, however often it
+  /// happened; and for one that no machine has, where it did.
   package func forEachPossible(
     _ body: (_ machine: Machine, _ from: String, _ to: String, _ count: Int, _ isPossible: Bool) -> Void
   ) {
@@ -121,8 +121,8 @@ extension SubflowState {
     }
   }
 
-  /// Whether RFC 9293 §3.3.2, figure 5, has an arrow from here to `next`, or one that an RST, an abort or a time-out adds:
-  /// these lead to CLOSED from everywhere. A FIN that comes with the last ACK of a handshake, or a close in
+  /// Whether RFC 9293 §3.3.2, figure 5, has an arrow from here to `next`, or one that an RST, an abort or a time-out
+  /// adds: these lead to CLOSED from everywhere. A FIN that comes with the last ACK of a handshake, or a close in
   /// SYN-RECEIVED, takes the engine through ESTABLISHED: the ACK counts first, and the FIN waits for it.
   func leads(to next: SubflowState) -> Bool {
     switch (self, next) {
@@ -151,9 +151,9 @@ extension Connection.Multipath {
     }
   }
 
-  /// RFC 8684 §3.7: what has become plain TCP stays it; and what begins as plain TCP, too. A listener is in between only
-  /// after it took the data of a SYN (appendix B): the third ACK that brings the initiator's key also proves that it has
-  /// the listener's.
+  /// RFC 8684 §3.7: what has become plain TCP stays it; and what begins as plain TCP, too. A listener is in between
+  /// only after it took the data of a SYN (appendix B): the third ACK that brings the initiator's key also proves that
+  /// it has the listener's.
   static func leads(from: Int, to: Int) -> Bool {
     switch (from, to) {
     case (1, 5), (5, 3), (5, 4): true

@@ -1,8 +1,8 @@
 import MPTCPPolicy
 import MPTCPWire
 
-/// What an endpoint keeps for TCP Fast Open as a client (RFC 7413 §4.1.3): a plain value, which a host may read, keep over
-/// a restart, and set again (``Endpoint/fastOpenMemory``).
+/// What an endpoint keeps for TCP Fast Open as a client (RFC 7413 §4.1.3): a plain value, which a host may read, keep
+/// over a restart, and set again (``Endpoint/fastOpenMemory``).
 ///
 /// - Of each pair of addresses the latest cookie, and the segment size that came with it.
 /// - Each service, an address and port, that did not take the data of a SYN, or was not reached by a SYN with a cookie:
@@ -135,8 +135,8 @@ public struct FastOpenMemory: Sendable, Hashable {
     age(at: now, limits: limits)
   }
 
-  /// Lets go what is too old, and what is beyond the bounds. A failure is remembered for some time after Fast Open is tried
-  /// again: the next one in a row counts more.
+  /// Lets go what is too old, and what is beyond the bounds. A failure is remembered for some time after Fast Open is
+  /// tried again: the next one in a row counts more.
   mutating func age(at now: Instant, limits: FastOpenMemoryLimits) {
     cookies.removeAll { now - $0.learntAt >= limits.cookieLifetime }
     failures.removeAll { now - $0.withheldUntil >= limits.longestDelay }

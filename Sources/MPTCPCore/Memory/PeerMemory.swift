@@ -1,18 +1,20 @@
 import MPTCPPolicy
 import MPTCPWire
 
-/// What an endpoint has learnt of destinations and paths where Multipath TCP does not work as offered (RFC 8684 §3.1 and
-/// §3.9.3, RFC 6824 §3.8.3): a plain value, which a host may read, keep over a restart, and set again
+/// What an endpoint has learnt of destinations and paths where Multipath TCP does not work as offered (RFC 8684 §3.1
+/// and §3.9.3, RFC 6824 §3.8.3): a plain value, which a host may read, keep over a restart, and set again
 /// (``Endpoint/peerMemory``).
 ///
-/// - A destination whose SYN with MP_CAPABLE went unanswered and whose SYN without was answered is offered none, over that
-///   path, for a time that doubles with each failure in a row. Where that happens with several destinations of one path, the
-///   path is what drops the option, and none is offered there at all, for such a time. Whatever works makes it forgotten.
-/// - A destination whose answer contradicted the offer is offered none for good: something on the way plays with options.
+/// - A destination whose SYN with MP_CAPABLE went unanswered and whose SYN without was answered is offered none, over
+///   that path, for a time that doubles with each failure in a row. Where that happens with several destinations of one
+///   path, the path is what drops the option, and none is offered there at all, for such a time. Whatever works makes
+///   it forgotten.
+/// - A destination whose answer contradicted the offer is offered none for good: something on the way plays with
+///   options.
 /// - Of a destination that ignored version 1 it is known whether it speaks version 0.
 ///
-/// Only connections that this host opens teach it and heed it: what a client does, behind the same address as others, must
-/// not cost those their Multipath TCP. All of it is bounded, and the oldest goes first.
+/// Only connections that this host opens teach it and heed it: what a client does, behind the same address as others,
+/// must not cost those their Multipath TCP. All of it is bounded, and the oldest goes first.
 public struct PeerMemory: Sendable, Hashable {
   /// What a destination answered when it ignored version 1.
   public enum Answer: Sendable, Hashable {
@@ -84,8 +86,8 @@ public struct PeerMemory: Sendable, Hashable {
   /// Knows nothing.
   public init() {}
 
-  /// Knows what is given, in its order. Times are the endpoint's: a host that kept records over a restart translates them,
-  /// and the path IDs.
+  /// Knows what is given, in its order. Times are the endpoint's: a host that kept records over a restart translates
+  /// them, and the path IDs.
   public init(destinations: [Destination], paths: [PathRecord]) {
     for record in destinations {
       self.destinations.removeAll { $0.address == record.address && $0.path == record.path }

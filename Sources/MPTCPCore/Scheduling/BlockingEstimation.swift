@@ -4,9 +4,9 @@ import MPTCPWire
 /// Heterogeneous Networks", IFIP Networking 2016, §IV).
 ///
 /// A segment on the slow subflow s lingers there for its round-trip time. In that time the fast subflow f could send so
-/// many octets; if the connection's window, less what s holds of it, does not take them, f would be blocked by s: s stays
-/// idle, and the segment waits for f. λ makes up for what the estimate gets wrong: it grows when the window was full all
-/// the same, and shrinks back otherwise.
+/// many octets; if the connection's window, less what s holds of it, does not take them, f would be blocked by s: s
+/// stays idle, and the segment waits for f. λ makes up for what the estimate gets wrong: it grows when the window was
+/// full all the same, and shrinks back otherwise.
 struct BlockingEstimation {
   /// λ in thousandths.
   private(set) var factor = 1200

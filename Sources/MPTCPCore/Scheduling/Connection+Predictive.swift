@@ -2,24 +2,24 @@ import MPTCPPolicy
 import MPTCPWire
 
 // Predictive scheduling, the default. For each subflow it predicts T, the time until the segment would be acknowledged
-// there: what is in flight before it divided by the rate that the path has shown, and at least the path's own round-trip
-// time. The least T takes the segment, if it has room; another with room takes it unless that would do harm:
+// there: what is in flight before it divided by the rate that the path has shown, and at least the path's own
+// round-trip time. The least T takes the segment, if it has room; another with room takes it unless that would do harm:
 //
 // 1. The connection's window. A segment keeps the window's left edge where it is for T, and until then all subflows
-//    together send ΣR·T. Where that is more than the window W they are stopped by it, and the connection gets W/T whatever
-//    the paths can do. So a subflow's queue, which costs T and brings nothing, grows only as long as the window can afford
-//    it, and a subflow stays idle just where W/T would fall below what the others bring without it. BLEST asks the same
-//    question with cwnd for the rate, which in a bloated queue is neither constant nor the path's, and takes the slow
-//    subflow's queue as given instead of keeping it short.
-// 2. The end of the data. When the application has nothing more to write, and a faster subflow would be through with all
-//    that waits before the slower one is with this segment, it waits (ECF's thought). While the application is itself
-//    stopped by the send buffer there is no end in sight, and no path stays idle.
-// 3. A window with nothing to spare. Where it holds hardly more than ΣR times the longest of the paths' own round-trip times,
-//    a path that has enough to be busy gets no more: what waits in a queue waits in the window of the others, and what a
-//    full queue drops stops all of them until it has been repaired.
+//    together send ΣR·T. Where that is more than the window W they are stopped by it, and the connection gets W/T
+//    whatever the paths can do. So a subflow's queue, which costs T and brings nothing, grows only as long as the
+//    window can afford it, and a subflow stays idle just where W/T would fall below what the others bring without it.
+//    BLEST asks the same question with cwnd for the rate, which in a bloated queue is neither constant nor the path's,
+//    and takes the slow subflow's queue as given instead of keeping it short.
+// 2. The end of the data. When the application has nothing more to write, and a faster subflow would be through with
+//    all that waits before the slower one is with this segment, it waits (ECF's thought). While the application is
+//    itself stopped by the send buffer there is no end in sight, and no path stays idle.
+// 3. A window with nothing to spare. Where it holds hardly more than ΣR times the longest of the paths' own round-trip
+//    times, a path that has enough to be busy gets no more: what waits in a queue waits in the window of the others,
+//    and what a full queue drops stops all of them until it has been repaired.
 //
-// SRTT, by which the other schedulers rank, says the same as T of a path whose queue is steady, but a round trip late; and
-// a near path whose queue has eaten the whole window would, by SRTT, keep it from an idle one that is only a little
+// SRTT, by which the other schedulers rank, says the same as T of a path whose queue is steady, but a round trip late;
+// and a near path whose queue has eaten the whole window would, by SRTT, keep it from an idle one that is only a little
 // further.
 extension Connection {
   /// The subflow for `wanted` octets of new data, and its room; nil to wait for a better one.
@@ -72,8 +72,8 @@ extension Connection {
   }
 
   /// Whether the window takes what the others, of all that have `rate` together, need while `count` octets on `subflow`
-  /// take `time`, and a twelfth more: a path that brings less than that is not worth a window without anything to spare,
-  /// since each of its losses stops the others. What waits on `subflow` counts too where it is a queue.
+  /// take `time`, and a twelfth more: a path that brings less than that is not worth a window without anything to
+  /// spare, since each of its losses stops the others. What waits on `subflow` counts too where it is a queue.
   private func fits(
     _ count: Int, on subflow: Subflow, _ time: Nanoseconds, least: Nanoseconds, rate: Int, window: Int
   ) -> Bool {
@@ -99,8 +99,8 @@ extension Connection {
     }
   }
 
-  /// An idle subflow carries a segment now and then all the same: it shows what the path is like now, and a receiver that
-  /// sizes its window by what is read learns that more would be used. True if it does now.
+  /// An idle subflow carries a segment now and then all the same: it shows what the path is like now, and a receiver
+  /// that sizes its window by what is read learns that more would be used. True if it does now.
   private func takeTrial(on subflow: Subflow, _ time: Nanoseconds, now: Instant) -> Bool {
     guard subflow.sentSegments.isEmpty, subflow.scheduling.nextTrial <= now else { return false }
     subflow.scheduling.nextTrial = now + max(min(time, .milliseconds(200)) * 64, .seconds(1))
@@ -129,7 +129,8 @@ extension Subflow {
   /// How long the last of `byteCount` further octets takes to be acknowledged.
   ///
   /// What a path has shown is its rate where a queue stands before it. Where none does, the scheduler may have kept the
-  /// subflow short, and its window may tell more: a little more each round trip, twice as much while that turns out true.
+  /// subflow short, and its window may tell more: a little more each round trip, twice as much while that turns out
+  /// true.
   func timeToAcknowledge(_ byteCount: Int) -> Nanoseconds {
     guard let smoothed = roundTrip.smoothed else { return .max }
     var rate = deliveryRate

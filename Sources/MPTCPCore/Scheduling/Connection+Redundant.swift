@@ -1,9 +1,9 @@
 import MPTCPPolicy
 import MPTCPWire
 
-// Redundant scheduling: every segment on every subflow (RFC 8684 §3.3.1 allows the same data sequence numbers on several
-// subflows; the first copy counts). Each subflow has its own position in the data, passes over what has been DATA_ACKed
-// meanwhile, and so neither waits for the others nor is waited for.
+// Redundant scheduling: every segment on every subflow (RFC 8684 §3.3.1 allows the same data sequence numbers on
+// several subflows; the first copy counts). Each subflow has its own position in the data, passes over what has been
+// DATA_ACKed meanwhile, and so neither waits for the others nor is waited for.
 extension Connection {
   func sendRedundantly(now: Instant) {
     let onlyBackups = !subflows.contains { $0.acceptsData && !$0.isStalled && !$0.isBackup && !$0.isPeerBackup }
@@ -24,8 +24,8 @@ extension Connection {
   /// What the connection's window leaves from `position` on.
   private func redundantWindow(from position: Int) -> Int { isFallback ? .max : sendWindowEdge - position }
 
-  /// A subflow keeps what it sent until it has acknowledged it, DATA_ACKed or not. So one that is slow gets no more while
-  /// it keeps as much as the application may have written ahead.
+  /// A subflow keeps what it sent until it has acknowledged it, DATA_ACKed or not. So one that is slow gets no more
+  /// while it keeps as much as the application may have written ahead.
   private func pinsTooMuch(_ subflow: Subflow) -> Bool {
     guard subflows.count > 1 else { return false }
     return subflow.flightByteCount >= options.sendBufferByteCount

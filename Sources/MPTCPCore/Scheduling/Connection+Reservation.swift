@@ -1,15 +1,15 @@
 import MPTCPPolicy
 import MPTCPWire
 
-// Mappings that cover more than the segment that declares them. RFC 8684 §3.3.1 lets one stand for many segments and wants
-// it sent once; those behind carry no DSS, and full payloads instead: 1.7 % of what a path carries.
+// Mappings that cover more than the segment that declares them. RFC 8684 §3.3.1 lets one stand for many segments and
+// wants it sent once; those behind carry no DSS, and full payloads instead: 1.7 % of what a path carries.
 //
 // A mapping is immutable, so what it covers is promised to its subflow before there is room for it (it is *reserved*):
 // nothing else goes out there before, and other subflows go on behind it. It is sent again elsewhere where the subflow
 // fails, like what is in flight. That costs order, so little is promised beside what is in flight anyway.
 extension Connection {
-  /// How many octets behind `length`, of the `available` that the connection's window takes, the mapping of the next segment
-  /// covers as well.
+  /// How many octets behind `length`, of the `available` that the connection's window takes, the mapping of the next
+  /// segment covers as well.
   func reservation(behind length: Int, of available: Int, on subflow: Subflow, now: Instant) -> Int {
     guard subflow.omitsMappings, subflow.mtuProbe?.range == nil, length < available,
       length >= subflow.fullPayloadByteCount
@@ -21,9 +21,9 @@ extension Connection {
     // They decide of each segment.
     case .roundRobin, .redundant, .custom: return 0
     }
-    // What is reserved takes part of the connection's window and does not move: with other subflows to share it with, only
-    // what the window can spare, and no more than an eighth of what the segment finds before it. Alone, as much as that: it
-    // may be the last that the path takes before a faster one joins.
+    // What is reserved takes part of the connection's window and does not move: with other subflows to share it with,
+    // only what the window can spare, and no more than an eighth of what the segment finds before it. Alone, as much as
+    // that: it may be the last that the path takes before a faster one joins.
     let isShared = subflows.count > 1
     let spare = isShared ? min(subflow.pipeByteCount, available - length) / 8 : subflow.pipeByteCount
     let limit = min(
@@ -35,8 +35,8 @@ extension Connection {
   /// The data-level length has 16 bits, and a DATA_FIN counts as an octet (RFC 8684 §3.3.1, §3.3.3).
   private static let longestMapping = 65_534
 
-  /// Sends a segment of what `subflow` has promised to carry, if there is room for it, or as a probe in any case. True if
-  /// one went.
+  /// Sends a segment of what `subflow` has promised to carry, if there is room for it, or as a probe in any case. True
+  /// if one went.
   func sendReserved(on subflow: Subflow, isProbe: Bool = false, now: Instant) -> Bool {
     let waiting = subflow.reservedByteCount
     guard waiting > 0, let mapping = subflow.sentMappings.last else { return false }
@@ -86,8 +86,8 @@ extension Subflow {
   var reservedByteCount: Int { max((sentMappings.last?.end ?? 0) - sendNext, 0) }
 
   /// Whether segments may go without a mapping of their own. The first ones have one each: a peer that sees none at the
-  /// beginning takes it that something removes options, and falls back (RFC 8684 §3.7); nor before a DSS has come here. A
-  /// checksum covers a mapping whole and holds its data back until then.
+  /// beginning takes it that something removes options, and falls back (RFC 8684 §3.7); nor before a DSS has come here.
+  /// A checksum covers a mapping whole and holds its data back until then.
   var omitsMappings: Bool {
     connection.isConfirmed && connection.version == .v1 && !connection.usesChecksum && hasStatedDataAck
       && acknowledgedByteCount > 0 && hasReceivedDSS
@@ -96,8 +96,9 @@ extension Subflow {
   /// Payload of a full segment without a mapping.
   var barePayloadByteCount: Int { payloadByteCount(optionByteCount: usesTimestamps ? 12 : 0) }
 
-  /// Payload of a full segment that begins at `offset`, which `mapping` covers. It goes without a DSS if the mapping has been
-  /// declared by an earlier one and there is no DATA_ACK to say: neither news, nor an answer that somebody waits for.
+  /// Payload of a full segment that begins at `offset`, which `mapping` covers. It goes without a DSS if the mapping
+  /// has been declared by an earlier one and there is no DATA_ACK to say: neither news, nor an answer that somebody
+  /// waits for.
   func payloadByteCount(at offset: Int, of mapping: SentMapping?) -> Int {
     guard let mapping, offset > mapping.subflowOffset, omitsMappings, !owesDataAck, !mustAcknowledge else {
       return fullPayloadByteCount

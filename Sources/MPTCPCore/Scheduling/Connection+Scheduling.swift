@@ -5,8 +5,8 @@ import MPTCPWire
 extension Connection {
   // MARK: Room
 
-  /// What a subflow can take of `wanted` bytes right now, in bytes of payload; 0 where it cannot. What it has promised to
-  /// carry in its last mapping goes first.
+  /// What a subflow can take of `wanted` bytes right now, in bytes of payload; 0 where it cannot. What it has promised
+  /// to carry in its last mapping goes first.
   func room(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
     subflow.reservedByteCount > 0 ? 0 : windowRoom(on: subflow, wanted: wanted, now: now)
   }
@@ -22,9 +22,9 @@ extension Connection {
     return window < wanted && isCrumb(window, of: subflow) ? 0 : window
   }
 
-  /// Acknowledgements open the window by what each covers. While nearly all of it is in flight nothing is lost by waiting
-  /// for a few more; sent at once, each crumb would come back as the next one, and segments stay small for ever. At rates
-  /// where that costs nobody much, a smooth flow is worth more to the queues.
+  /// Acknowledgements open the window by what each covers. While nearly all of it is in flight nothing is lost by
+  /// waiting for a few more; sent at once, each crumb would come back as the next one, and segments stay small for
+  /// ever. At rates where that costs nobody much, a smooth flow is worth more to the queues.
   private func isCrumb(_ window: Int, of subflow: Subflow) -> Bool {
     let share = (subflow.inFlightByteCount + window) / 8
     guard window < share, subflow.recovery.phase == .open else { return false }
@@ -32,8 +32,8 @@ extension Connection {
     return window < min(share, burst) && burst >= 8 * subflow.fullPayloadByteCount
   }
 
-  /// The same of the connection's window, which each acknowledgement on any subflow opens: next to nothing of what is in
-  /// flight. (With one subflow its own window says it.)
+  /// The same of the connection's window, which each acknowledgement on any subflow opens: next to nothing of what is
+  /// in flight. (With one subflow its own window says it.)
   func isCrumb(_ window: Int) -> Bool {
     guard subflows.count > 1, window < (sendNext - sendUnacknowledged) / 64 else { return false }
     return subflows.contains { subflow in

@@ -23,9 +23,9 @@ extension Connection {
     scheduler.blocking.noteBlocking()
   }
 
-  /// Whether the window's head would be here much sooner if `fast` sent it too: it was lost, or has twice as long to go as
-  /// a round trip there takes. What is overdue is left to loss recovery and to the clock of silence, which know a peer
-  /// that is away from a path that is dead.
+  /// Whether the window's head would be here much sooner if `fast` sent it too: it was lost, or has twice as long to go
+  /// as a round trip there takes. What is overdue is left to loss recovery and to the clock of silence, which know a
+  /// peer that is away from a path that is dead.
   private func isLate(on holder: Subflow, comparedWith fast: Subflow, now: Instant) -> Bool {
     guard let mapping = holder.sentMappings.prefix(Self.searchedCount).first(where: { $0.covers(sendUnacknowledged) })
     else { return true }
@@ -44,8 +44,8 @@ extension Connection {
   /// How far into what a subflow has sent the window's head is looked for: it is the oldest there is.
   private static let searchedCount = 16
 
-  /// The subflow that has `offset` in flight or is to carry it; nil if `subflow` has it, or nobody. What is oldest in the data is among the
-  /// first mappings of its subflow.
+  /// The subflow that has `offset` in flight or is to carry it; nil if `subflow` has it, or nobody. What is oldest in
+  /// the data is among the first mappings of its subflow.
   private func holder(of offset: Int, besides subflow: Subflow) -> Subflow? {
     guard !Self.carries(subflow, offset) else { return nil }
     return subflows.first { $0 !== subflow && Self.carries($0, offset) }

@@ -3,8 +3,8 @@ import MPTCPWire
 
 /// A scheduler that is not built in.
 ///
-/// Calls come in the order of events, and must depend on nothing but their arguments and what earlier calls left behind.
-/// It is asked for new data only; what is sent again goes where it arrives soonest.
+/// Calls come in the order of events, and must depend on nothing but their arguments and what earlier calls left
+/// behind. It is asked for new data only; what is sent again goes where it arrives soonest.
 public protocol CustomScheduler: Sendable {
   /// A short name for reports, such as `by-price`.
   var name: String { get }

@@ -2,12 +2,12 @@ import MPTCPWire
 
 /// How fast a subflow delivers, and what follows from it for the next segment.
 ///
-/// The rate is the largest that a round trip showed of late: one in which the connection's window stopped the subflow says
-/// nothing about its path, and one in which it was idle says only that the path is no slower. Where there was no other, the
-/// last one known stands; until there is any it is a window in a round trip.
+/// The rate is the largest that a round trip showed of late: one in which the connection's window stopped the subflow
+/// says nothing about its path, and one in which it was idle says only that the path is no slower. Where there was no
+/// other, the last one known stands; until there is any it is a window in a round trip.
 struct DeliveryForecast {
-  /// The least round-trip time ever seen; nil before the first sample. Ever, because a subflow that is left idle measures
-  /// nothing, and one whose queue was full for long would never be tried again.
+  /// The least round-trip time ever seen; nil before the first sample. Ever, because a subflow that is left idle
+  /// measures nothing, and one whose queue was full for long would never be tried again.
   private(set) var leastRoundTrip: Nanoseconds?
   private var recentBest = 0
   private var formerBest = 0
@@ -16,7 +16,8 @@ struct DeliveryForecast {
   private var deliveredAtRoundStart = 0
   /// Whether the last round showed much more than any before it.
   private(set) var isGrowing = true
-  /// Which part of what was sent of late had to be sent again; of a subflow that is left idle it is forgotten by halves.
+  /// Which part of what was sent of late had to be sent again; of a subflow that is left idle it is forgotten by
+  /// halves.
   private(set) var lossShare: Float = 0
   private var sentAtEpoch = 0
   private var repeatedAtEpoch = 0
@@ -33,8 +34,8 @@ struct DeliveryForecast {
   /// Shorter rounds are the bunching of acknowledgements.
   private static let leastRound = Nanoseconds.milliseconds(10)
 
-  /// Of so few segments in a round trip the best round is much better than the path: it began behind one acknowledgement
-  /// and ended with another. Three are looked at together then.
+  /// Of so few segments in a round trip the best round is much better than the path: it began behind one
+  /// acknowledgement and ended with another. Three are looked at together then.
   private static let fewOctets = 32_768
 
   /// Takes in what has been delivered so far, once a round trip.
@@ -87,8 +88,8 @@ struct DeliveryForecast {
     return measured > 0 ? measured : Self.rate(window, in: max(roundTrip, Nanoseconds(1)))
   }
 
-  /// How long the last of `byteCount` octets in flight takes to be acknowledged: what stands before it at the path's rate,
-  /// and at least the path's own round-trip time.
+  /// How long the last of `byteCount` octets in flight takes to be acknowledged: what stands before it at the path's
+  /// rate, and at least the path's own round-trip time.
   func time(of byteCount: Int, rate: Int) -> Nanoseconds {
     max(leastRoundTrip ?? .zero, Self.span(of: byteCount, at: rate))
   }

@@ -3,9 +3,9 @@ import MPTCPWire
 /// The arithmetic of ECF (Lim, Nahum, Towsley, Gibbens, "ECF: An MPTCP Path Scheduler to Manage Heterogeneous Paths",
 /// CoNEXT 2017, algorithm 1).
 ///
-/// With k octets waiting, the fast subflow f completes them in about (1 + k/cwnd_f)·rtt_f once it has room again; if the
-/// slow one s, which has room now, takes longer than that for its part, it is left idle. Having waited, it goes on waiting
-/// a little longer than the plain comparison says (β), so that it does not swing.
+/// With k octets waiting, the fast subflow f completes them in about (1 + k/cwnd_f)·rtt_f once it has room again; if
+/// the slow one s, which has room now, takes longer than that for its part, it is left idle. Having waited, it goes on
+/// waiting a little longer than the plain comparison says (β), so that it does not swing.
 struct EarliestCompletion {
   /// It is waiting for the fast subflow.
   private(set) var isWaiting = false

@@ -1,9 +1,9 @@
 /// Which subflow carries the next data.
 ///
-/// Under every scheduler but ``redundant`` a segment of new data goes out on one subflow. All of them leave aside what is
-/// not fully established, suspected dead, repairing a loss, or without room in its congestion window or in the peer's, and
-/// use backups only where nothing else works (RFC 8684 §3.3.8). Data that is sent again goes before new data, on the
-/// subflow with room that has the least round-trip time.
+/// Under every scheduler but ``redundant`` a segment of new data goes out on one subflow. All of them leave aside what
+/// is not fully established, suspected dead, repairing a loss, or without room in its congestion window or in the
+/// peer's, and use backups only where nothing else works (RFC 8684 §3.3.8). Data that is sent again goes before new
+/// data, on the subflow with room that has the least round-trip time.
 public enum Scheduler: Sendable {
   /// The least round-trip time, except where a forecast says that the segment would stop the others at the connection's
   /// window, or come later than if it waited for a faster subflow. See `Connection+Predictive.swift` for the reasoning.
@@ -23,8 +23,9 @@ public enum Scheduler: Sendable {
   /// Blocking estimation (Ferlin et al., "BLEST", 2016): a slow subflow is left idle where what it would hold of the
   /// connection's window would stop a faster one. Opportunistic retransmission without penalisation tunes its margin.
   case blest
-  /// Earliest completion first (Lim et al., "ECF", 2017): a slow subflow is left idle where what waits is sooner there if
-  /// it waits for the faster one. With opportunistic retransmission and penalisation, like the default it was built on.
+  /// Earliest completion first (Lim et al., "ECF", 2017): a slow subflow is left idle where what waits is sooner there
+  /// if it waits for the faster one. With opportunistic retransmission and penalisation, like the default it was built
+  /// on.
   case ecf
   /// A scheduler of the application's own. Each connection works on a copy of the value.
   case custom(any CustomScheduler)

@@ -17,7 +17,8 @@ struct FastOpenCookies {
     case wrong
   }
 
-  /// Where options leave little room, beside MP_CAPABLE on a SYN/ACK, a cookie has so many octets (RFC 8684 appendix B.1).
+  /// Where options leave little room, beside MP_CAPABLE on a SYN/ACK, a cookie has so many octets (RFC 8684 appendix
+  /// B.1).
   static let shortByteCount = 6
   private static let byteCount = 8
 

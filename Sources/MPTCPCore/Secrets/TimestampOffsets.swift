@@ -1,7 +1,8 @@
 import MPTCPWire
 
-/// Where the timestamp clock of each tuple begins: a keyed hash of the tuple, so that its values tell nothing of the host
-/// or of its other connections, and one incarnation of a tuple goes on where the last one was (RFC 7323 §5.4, §7.1).
+/// Where the timestamp clock of each tuple begins: a keyed hash of the tuple, so that its values tell nothing of the
+/// host or of its other connections, and one incarnation of a tuple goes on where the last one was (RFC 7323 §5.4,
+/// §7.1).
 /// Requirement 7323-5-04
 struct TimestampOffsets {
   private let secret: (UInt64, UInt64)

@@ -300,8 +300,8 @@ extension Subflow {
 
   /// Eifel detection (RFC 3522 §3.2): the first acknowledgement after a retransmission echoes a timestamp from before.
   ///
-  /// With a duplicate report it answers the retransmission all the same: the original had arrived and its acknowledgement
-  /// was lost (step 5), as on a path that died. Nothing is known then of the segments behind it.
+  /// With a duplicate report it answers the retransmission all the same: the original had arrived and its
+  /// acknowledgement was lost (step 5), as on a path that died. Nothing is known then of the segments behind it.
   private func isSpurious(_ echo: UInt32?) -> Bool {
     guard usesTimestamps, let echo, let first = recovery.firstRetransmissionTimestamp else { return false }
     recovery.firstRetransmissionTimestamp = nil

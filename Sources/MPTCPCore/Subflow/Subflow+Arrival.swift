@@ -52,8 +52,8 @@ extension Subflow {
       sampleHandshake(echo: segment.options.timestamps?.echo, now: now)
       becomeEstablished(now: now)
       connection.synAcknowledged(segment, on: self, now: now)
-      // The third ACK leaves at once; where data is waiting, the first data carries the keys instead. In version 0 it has
-      // left already.
+      // The third ACK leaves at once; where data is waiting, the first data carries the keys instead. In version 0 it
+      // has left already.
       if !isInitial || !connection.hasSentKeys { mustAcknowledge = true }
     } else {
       // Simultaneous open (RFC 9293 §3.5, figure 8).

@@ -105,7 +105,8 @@ extension Subflow {
             hold(slice, now: now)
             return
           }
-          // A mapping touches its segment (RFC 8684 §3.3.1): once data behind these bytes is mapped, they never will be.
+          // A mapping touches its segment (RFC 8684 §3.3.1): once data behind these bytes is mapped, they never will
+          // be.
           // Requirement 8684-3.3.1-25
           guard connection.passesUnmapped(on: self, now: now) else { return }
           let skipped = min(next.subflowOffset - offset, slice.count)
@@ -178,8 +179,9 @@ extension Subflow {
     }
   }
 
-  /// How long bytes wait for their mapping. An honest sender's comes with a segment that got lost, and was sent again once
-  /// or several times: its second repetition is on its way after three time-outs, its third after seven (RFC 6298 §5.5).
+  /// How long bytes wait for their mapping. An honest sender's comes with a segment that got lost, and was sent again
+  /// once or several times: its second repetition is on its way after three time-outs, its third after seven (RFC 6298
+  /// §5.5).
   private var mappingPatience: Nanoseconds {
     max(connection.options.mappingTimeout, min(roundTrip.retransmissionTimeout * 8, .seconds(60)))
   }

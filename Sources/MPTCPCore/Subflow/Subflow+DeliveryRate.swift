@@ -32,8 +32,8 @@ extension Subflow {
 
   /// CheckIfApplicationLimited: the window has room, nothing waits to be repaired, and less than a segment may go out.
   ///
-  /// The draft takes a peer's closed window for a bottleneck of the path. Here it counts as nothing to send: the window of
-  /// a connection is used up by its other subflows as well, and a peer that reads again is to find the old rate.
+  /// The draft takes a peer's closed window for a bottleneck of the path. Here it counts as nothing to send: the window
+  /// of a connection is used up by its other subflows as well, and a peer that reads again is to find the old rate.
   func noteApplicationLimit() {
     guard samplesDelivery, lostByteCount == 0, reservedByteCount == 0, pipeByteCount < congestionWindow else { return }
     let window =

@@ -51,8 +51,8 @@ extension Subflow {
     resend(index, now: now)
   }
 
-  /// RFC 8985 §7.4.2. An acknowledgement of more than the probe, with no word of a segment that came twice, tells that the
-  /// probe itself repaired a loss, which costs a window like any other.
+  /// RFC 8985 §7.4.2. An acknowledgement of more than the probe, with no word of a segment that came twice, tells that
+  /// the probe itself repaired a loss, which costs a window like any other.
   func endProbeEpisode(_ acknowledgment: Int, isDuplicate: Bool, now: Instant) {
     guard let end = rack.probeEnd, acknowledgment >= end else { return }
     if !rack.probeIsRetransmission || recovery.hasDuplicateReport || (acknowledgment == end && isDuplicate) {
@@ -69,8 +69,9 @@ extension Subflow {
   // MARK: Silence
 
   /// No probe is armed in recovery, nor behind selective acknowledgements, nor a second one; only the retransmission
-  /// time-out is left then, and on a short path that is long. Beside another subflow a path that tells nothing for as long
-  /// as a probe would wait is suspected all the same: what it holds goes over the others, and nothing else happens.
+  /// time-out is left then, and on a short path that is long. Beside another subflow a path that tells nothing for as
+  /// long as a probe would wait is suspected all the same: what it holds goes over the others, and nothing else
+  /// happens.
   private func armSilence(now: Instant) {
     guard connection.subflows.count > 1, isFullyEstablished, !isStalled, !sentSegments.isEmpty, !isPeerWindowClosed,
       unacknowledgedSince != .distantFuture, let smoothed = roundTrip.smoothed
@@ -92,8 +93,8 @@ extension Subflow {
     silenceDeadline = deadline
   }
 
-  /// It has been silent for as long. The others must be heard twice, a moment apart: a peer that comes back from a pause
-  /// answers on one path a little before it does on the next.
+  /// It has been silent for as long. The others must be heard twice, a moment apart: a peer that comes back from a
+  /// pause answers on one path a little before it does on the next.
   func noteSilence(now: Instant) {
     silenceDeadline = .distantFuture
     guard !isStalled, !sentSegments.isEmpty, unacknowledgedSince != .distantFuture else { return }

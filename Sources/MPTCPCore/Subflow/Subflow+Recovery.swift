@@ -228,8 +228,8 @@ extension Subflow {
   }
 
   /// With other subflows at work a dead one is probed at least every 200 ms for ten seconds, then every two, so that a
-  /// path that comes back is used again soon; a probe is one segment, so this cannot congest the path. Alone it backs off
-  /// as RFC 6298 §5.5 has it.
+  /// path that comes back is used again soon; a probe is one segment, so this cannot congest the path. Alone it backs
+  /// off as RFC 6298 §5.5 has it.
   func cappedTimeout(_ now: Instant) -> Nanoseconds {
     let timeout = roundTrip.retransmissionTimeout
     guard connection.hasOtherUsableSubflow(than: self) else { return timeout }

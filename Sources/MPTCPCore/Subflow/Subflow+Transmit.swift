@@ -42,8 +42,8 @@ extension Subflow {
     send(offset: 0, flags: flags, window: window, options: options, payload: payload, segmentByteCount: 0, now: now)
   }
 
-  /// The Fast Open option, on the first SYN or SYN/ACK alone (RFC 7413 §4.2), and the data that goes with it. A listener's
-  /// cookie is cut to what MP_CAPABLE leaves; where a SYN has no room for one, there is no Fast Open.
+  /// The Fast Open option, on the first SYN or SYN/ACK alone (RFC 7413 §4.2), and the data that goes with it. A
+  /// listener's cookie is cut to what MP_CAPABLE leaves; where a SYN has no room for one, there is no Fast Open.
   /// Requirement 8684-B.1-01, 8684-B.1-02
   private func packFastOpen(_ offer: FastOpenOffer, isAnswer: Bool, _ options: inout TCPOptionBlock) -> Payload? {
     guard isAnswer else {

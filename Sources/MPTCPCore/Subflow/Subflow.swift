@@ -247,8 +247,8 @@ final class Subflow {
   }
 
   /// Payload of the fullest segments that may be outstanding. Those that left before our DATA_ACKs grew to eight octets
-  /// are four longer than what is sent now. They are repeated as they were, without a DATA_ACK: cut anew, each would leave
-  /// a crumb. Those without a mapping of their own are longer still.
+  /// are four longer than what is sent now. They are repeated as they were, without a DATA_ACK: cut anew, each would
+  /// leave a crumb. Those without a mapping of their own are longer still.
   var fullestSentPayloadByteCount: Int {
     guard connection.isMultipath else { return fullPayloadByteCount }
     return max(fullestMappedPayloadByteCount, omitsMappings ? barePayloadByteCount : 0)

@@ -5,8 +5,8 @@ import MPTCPStack
 
 /// The lab's side of one end of a path: what a host sends can be read here, and what is written here reaches it.
 ///
-/// Before each frame stands a virtio header that says what its sender left to hardware; behind it, on an Ethernet pair, a
-/// link-layer header.
+/// Before each frame stands a virtio header that says what its sender left to hardware; behind it, on an Ethernet pair,
+/// a link-layer header.
 final class DevicePort {
   /// Octets of link-layer header before the IP header.
   let linkHeaderByteCount: Int
@@ -53,7 +53,8 @@ final class DevicePort {
     // Nobody here is to answer what is meant for the host at the other end.
     KernelSetting.writeIfPresent("1", to: "net.ipv6.conf.\(own).disable_ipv6")
     try routes.moveLink(moving, to: host.number, as: name)
-    // A super-segment does not fit through a device with a smaller limit; what the host sends is for the host's to bound.
+    // A super-segment does not fit through a device with a smaller limit; what the host sends is for the host's to
+    // bound.
     try routes.setLink(own, isUp: true, maximumTransmissionUnit: 65_535)
     var everything = clinux_bpf_instruction(code: 0x06, jump_true: 0, jump_false: 0, operand: 0xffff_ffff)
     let opened = clinux_packet_open(try routes.link(own).index, &everything, 1)

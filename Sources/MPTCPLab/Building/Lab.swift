@@ -6,8 +6,8 @@ import MPTCPWire
 
 /// Hosts and the paths between them, up and running.
 ///
-/// Everything belongs to descriptors of this process and to processes in its namespaces: it goes with them, however they
-/// end. It is made inside `NetworkNamespace.runInside`.
+/// Everything belongs to descriptors of this process and to processes in its namespaces: it goes with them, however
+/// they end. It is made inside `NetworkNamespace.runInside`.
 package final class Lab {
   package let file: LabFile
   /// The addresses.

@@ -4,7 +4,8 @@ import MPTCPLink
 import MPTCPStack
 import MPTCPWire
 
-/// One direction of a path: takes what one host sends, lets it through the link, and hands it to the other host on time.
+/// One direction of a path: takes what one host sends, lets it through the link, and hands it to the other host on
+/// time.
 struct Direction {
   /// Wire packets that the line sends within this time cross in one piece, and arrive when the last of them does.
   private static let pieceTime = Nanoseconds.microseconds(100)

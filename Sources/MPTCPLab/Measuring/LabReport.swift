@@ -13,8 +13,8 @@ package struct LabReport: Codable, Hashable, Sendable {
   package var seconds: Double
   /// The command's exit status, 128 and more for a signal.
   package var exitStatus: Int32
-  /// The share of all packets on links that were handed over more than 0.5 ms later than the model has it, or lost since
-  /// the machine was too slow.
+  /// The share of all packets on links that were handed over more than 0.5 ms later than the model has it, or lost
+  /// since the machine was too slow.
   package var lateShare: Double
   /// Whether the machine was too slow for the figures to mean anything.
   package var isVoid: Bool

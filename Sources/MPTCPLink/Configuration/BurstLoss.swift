@@ -1,8 +1,9 @@
-/// Loss in bursts, by the model of Gilbert and Elliott: the line is in one of two states, and each packet may change it.
+/// Loss in bursts, by the model of Gilbert and Elliott: the line is in one of two states, and each packet may change
+/// it.
 ///
 /// A burst lasts for 1 / ``leaves`` packets on average, and the line is in one for a share of
-/// ``enters`` / (``enters`` + ``leaves``) of all packets. With the usual loss rates, all and nothing, bursts are the loss
-/// periods of RFC 3357 §4.
+/// ``enters`` / (``enters`` + ``leaves``) of all packets. With the usual loss rates, all and nothing, bursts are the
+/// loss periods of RFC 3357 §4.
 ///
 /// As text: `1%:25%` for entering and leaving, and then, if need be, the loss within and outside of bursts:
 /// `1%:25%:80%:0.1%`.

@@ -18,7 +18,8 @@ extension LinkConfiguration: LosslessStringConvertible {
   ///
   /// | part | meaning |
   /// |---|---|
-  /// | `queue=200KB`, `queue=100p`, `queue=50ms` | room for waiting packets, in bytes, in packets, in time at the rate |
+  /// | `queue=200KB`, `queue=100p`, `queue=50ms` | room for waiting packets, in bytes, in packets, in time at the rate
+  /// |
   /// | `discipline=codel`, `discipline=codel:5ms:100ms:ecn` | how the queue drops (``QueueDiscipline``) |
   /// | `loss=1%`, `dup=0.5%` | share of packets lost, doubled |
   /// | `burst=1%:25%` | loss in bursts (``BurstLoss``) |
@@ -31,8 +32,8 @@ extension LinkConfiguration: LosslessStringConvertible {
   /// | `change=3s rate 2mbit` | a change at a time since the start: of `rate`, `delay`, `loss` or `mtu`; repeatable |
   /// | `seed=42` | for all chance |
   ///
-  /// Rates take `bit`, `kbit`, `mbit`, `gbit`, with `/s` or without; sizes `B`, `KB`, `MB`, `KiB`, `MiB`; times `ns`, `us`, `ms`, `s`. Case
-  /// does not matter. The empty text is a perfect line.
+  /// Rates take `bit`, `kbit`, `mbit`, `gbit`, with `/s` or without; sizes `B`, `KB`, `MB`, `KiB`, `MiB`; times `ns`,
+  /// `us`, `ms`, `s`. Case does not matter. The empty text is a perfect line.
   public init(parsing text: String) throws(LinkTextError) {
     var parts: [(key: String, value: String)] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) where !text.isEmpty {

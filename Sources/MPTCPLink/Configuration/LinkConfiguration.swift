@@ -87,8 +87,8 @@ public struct LinkEvent: Hashable, Sendable {
     case delay(Nanoseconds)
     /// Another share of packets gets lost.
     case loss(Probability)
-    /// Packets that are longer than another size, in bytes of IP, are dropped on their way in, or no longer any. Nobody is
-    /// told: what a path with a tunnel, and a filter for ICMP, is to its hosts (RFC 2923 §2.1).
+    /// Packets that are longer than another size, in bytes of IP, are dropped on their way in, or no longer any. Nobody
+    /// is told: what a path with a tunnel, and a filter for ICMP, is to its hosts (RFC 2923 §2.1).
     case maximumTransmissionUnit(Int?)
   }
 

@@ -24,7 +24,8 @@ struct ControlledDelay: Sendable {
 
   init(_ configuration: ControlledDelayConfiguration) { self.configuration = configuration }
 
-  /// The time to the drop behind the `count`th: interval / √count (RFC 8289 §3.3, §5.6), in integers to 1 part in 65,536.
+  /// The time to the drop behind the `count`th: interval / √count (RFC 8289 §3.3, §5.6), in integers to 1 part in
+  /// 65,536.
   static func spacing(_ interval: Nanoseconds, count: Int64) -> Nanoseconds {
     // √count with 16 binary places.
     let root = Int64(squareRoot(UInt64(clamping: min(max(count, 1), 1 << 31)) << 32))

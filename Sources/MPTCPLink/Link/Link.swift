@@ -2,8 +2,8 @@ import MPTCPWire
 
 /// One direction of a path: packets and time go in, packets come out, later or never.
 ///
-/// A link is a value. It has no clock and no device, and all of its chance comes from its configuration's seed: the same
-/// calls give the same packets at the same nanoseconds. A packet's way is
+/// A link is a value. It has no clock and no device, and all of its chance comes from its configuration's seed: the
+/// same calls give the same packets at the same nanoseconds. A packet's way is
 ///
 /// 1. the queue: it waits until the line is idle, or is dropped when there is no room, or is marked;
 /// 2. the line: its bits take their time, even if it is lost then;

@@ -109,7 +109,8 @@ public struct DuplexPath: Sendable {
     }
   }
 
-  /// The next packet that has come out at an end at `time` or before, in the order of arrival; `nil` where there is none.
+  /// The next packet that has come out at an end at `time` or before, in the order of arrival; `nil` where there is
+  /// none.
   public mutating func receive(at end: End, at time: Instant) -> Arrival? {
     advance(to: time)
     return arrivals[end.opposite.outgoing].popFirst()

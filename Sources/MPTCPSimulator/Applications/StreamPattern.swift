@@ -5,8 +5,8 @@ import MPTCPWire
 /// What all applications of simulations send: one long run of bytes of chance, of which each stream begins somewhere
 /// else. A byte that is lost, repeated or swapped, within a stream or between two, shows.
 ///
-/// The run repeats after a prime number of bytes, so that no size of segment divides it. It exists once in a process and
-/// is written without a copy.
+/// The run repeats after a prime number of bytes, so that no size of segment divides it. It exists once in a process
+/// and is written without a copy.
 struct StreamPattern {
   static let period = 1_048_573
   static let shared = StreamPattern()

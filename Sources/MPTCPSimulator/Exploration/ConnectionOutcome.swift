@@ -24,7 +24,8 @@ public enum ConnectionOutcome: Int, CaseIterable, Hashable, Sendable {
   case notOpened
   /// A rule of the protocol was broken beyond repair, as far as one end could see.
   case protocolError
-  /// Both ends say that it finished, and more or fewer bytes arrived: plain TCP through a box that changes their number.
+  /// Both ends say that it finished, and more or fewer bytes arrived: plain TCP through a box that changes their
+  /// number.
   case resized
   /// Anything else.
   case other

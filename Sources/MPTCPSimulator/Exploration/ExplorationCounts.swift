@@ -14,8 +14,8 @@ public struct ExplorationCounts: Sendable {
   public var scheduleCount = 0
   /// How many of them broke a rule.
   public var failureCount = 0
-  /// How many broke one by chance alone: data that a box had changed has the DSS checksum of what was sent, and with other
-  /// data the same schedule breaks none.
+  /// How many broke one by chance alone: data that a box had changed has the DSS checksum of what was sent, and with
+  /// other data the same schedule breaks none.
   public var chanceCount = 0
   /// The wire packets that hosts sent.
   public var packetCount = 0

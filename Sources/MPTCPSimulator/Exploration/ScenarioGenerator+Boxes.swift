@@ -24,7 +24,8 @@ extension ScenarioGenerator {
           return place <= 0
         })?.kind
       else { return }
-      // Two on one path may hide from both ends what each alone would show: one acknowledges what the other makes unusable.
+      // Two on one path may hide from both ends what each alone would show: one acknowledges what the other makes
+      // unusable.
       let path = (first + (isTogether ? 0 : index)) % scenario.paths.count
       let neighbours = scenario.paths[path].boxes.map(\.kind)
       guard neighbours.isEmpty || kind != .acknowledgeEarly && !neighbours.contains(.acknowledgeEarly) else { return }
@@ -75,8 +76,8 @@ extension ScenarioGenerator {
           after: dice.number(0...100) * 1000, direction: direction, chance: .percent(Double(dice.number(1...40)) / 10)))
     case .resizePayload:
       let size = dice.number(1...200)
-      // An even number of octets that goes at the front of a mapping comes behind it when the mapping is repeated, and the sum
-      // of all words is what it was: no checksum tells.
+      // An even number of octets that goes at the front of a mapping comes behind it when the mapping is repeated, and
+      // the sum of all words is what it was: no checksum tells.
       return .resizePayload(
         PayloadResizing(
           at: dice.number(0...100) * 1000, by: dice.happens(50) ? size : -(size | 1),

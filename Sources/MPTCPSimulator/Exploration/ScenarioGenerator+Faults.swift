@@ -29,8 +29,8 @@ extension ScenarioGenerator {
     addKeepAlive(to: &scenario, &dice)
   }
 
-  /// A host whose peer has lost its connection, and could not say so, learns of it only by asking (RFC 9293 §3.8.4): where
-  /// every packet may get lost, so may all those that tell it.
+  /// A host whose peer has lost its connection, and could not say so, learns of it only by asking (RFC 9293 §3.8.4):
+  /// where every packet may get lost, so may all those that tell it.
   private func addKeepAlive(to scenario: inout Scenario, _ dice: inout Dice) {
     for index in scenario.transfers.indices {
       scenario.transfers[index].clientOptions.keepAlive = .seconds(Int64(dice.number(1...20)))

@@ -10,8 +10,8 @@ public struct ScenarioRun: Sendable {
 
   /// Runs a scenario to its end. That connections are not over at the end of its duration is a failure, too.
   ///
-  /// - Parameter prepare: may look at the simulation before its first step, and set its observer; it is called again where the
-  ///   scenario is run again, with other data.
+  /// - Parameter prepare: may look at the simulation before its first step, and set its observer; it is called again
+  ///   where the scenario is run again, with other data.
   /// - Throws: what is wrong with the scenario.
   public init(_ scenario: Scenario, prepare: (Simulation) -> Void = { _ in }) throws(ScenarioError) {
     let simulation = try Simulation(scenario)
@@ -40,8 +40,8 @@ public struct ScenarioRun: Sendable {
     simulation.checkRest()
   }
 
-  /// A checksum of 16 bits misses one change of data in 65,536. Where a box changes data, a scenario is run again with other
-  /// data, at the same times: what is wrong with the engine is wrong again, and what was chance is not.
+  /// A checksum of 16 bits misses one change of data in 65,536. Where a box changes data, a scenario is run again with
+  /// other data, at the same times: what is wrong with the engine is wrong again, and what was chance is not.
   private static func isChance(
     _ scenario: Scenario, _ prepare: (Simulation) -> Void
   ) throws(ScenarioError) -> Bool {

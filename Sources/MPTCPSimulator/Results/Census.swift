@@ -26,8 +26,8 @@ extension Simulation {
     return count
   }
 
-  /// What the tables take that say whose an engine's connection is, and from which address a client came: of all that grows
-  /// while connections open, the part that is not the engine's. In bytes, by the capacity of the tables.
+  /// What the tables take that say whose an engine's connection is, and from which address a client came: of all that
+  /// grows while connections open, the part that is not the engine's. In bytes, by the capacity of the tables.
   public var tableByteCount: Int {
     var byteCount = 0
     for host in hosts { byteCount += host.talkerOfSlot.capacity * MemoryLayout<Int32>.stride }

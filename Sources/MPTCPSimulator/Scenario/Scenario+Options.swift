@@ -25,11 +25,11 @@ extension Scenario {
     public var noDelay = false
     /// Whether to ask for ECN.
     public var explicitCongestionNotification = false
-    /// Whether what a client writes first may leave on its SYN (TCP Fast Open, RFC 7413). The cookie for it comes with an
-    /// earlier connection between the same two addresses.
+    /// Whether what a client writes first may leave on its SYN (TCP Fast Open, RFC 7413). The cookie for it comes with
+    /// an earlier connection between the same two addresses.
     public var fastOpen = false
-    /// The most connections of a server whose SYN brought data and whose handshake is not done; 0: it takes no data of SYNs
-    /// and gives out no cookies.
+    /// The most connections of a server whose SYN brought data and whose handshake is not done; 0: it takes no data of
+    /// SYNs and gives out no cookies.
     public var fastOpenBacklog = 0
     /// Whether to refuse joins to the initial address (flag C).
     public var refusesJoinsToInitialAddress = false

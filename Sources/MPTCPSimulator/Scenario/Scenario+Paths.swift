@@ -40,7 +40,8 @@ extension Scenario {
     public var link: DuplexLink?
     /// The names of the shared links that it uses, from the first end to the second.
     public var shared: [String] = []
-    /// The boxes between the first end and the links, its neighbour first; to them, what the first end sends goes forward.
+    /// The boxes between the first end and the links, its neighbour first; to them, what the first end sends goes
+    /// forward.
     public var boxes: [MiddleboxConfiguration] = []
 
     /// A path between two interfaces.

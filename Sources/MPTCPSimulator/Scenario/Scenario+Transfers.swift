@@ -18,8 +18,8 @@ extension Scenario {
     /// How often the client asks with an upload and the server answers with a download, one after the other; nil: once,
     /// both directions at the same time.
     public var rounds: Int?
-    /// Whether the server does not listen and opens the connection, too, from its port to the same port of the client's,
-    /// at the same time (RFC 9293 §3.5, figure 7). There can be only one such connection.
+    /// Whether the server does not listen and opens the connection, too, from its port to the same port of the
+    /// client's, at the same time (RFC 9293 §3.5, figure 7). There can be only one such connection.
     public var isSimultaneous = false
     /// When the first connection opens.
     public var start: Nanoseconds = .zero

@@ -149,8 +149,8 @@ extension Simulation {
   }
 
   /// With TCP Fast Open a SYN that comes again by another way makes another connection, and its data comes twice
-  /// (RFC 7413 §6.1). Of two such the one that comes later is the client's, if nobody has confirmed the first: the server's
-  /// application lets that go, and begins anew.
+  /// (RFC 7413 §6.1). Of two such the one that comes later is the client's, if nobody has confirmed the first: the
+  /// server's application lets that go, and begins anew.
   private func reclaim(_ transfer: Int, _ host: SimulatedHost) -> Int? {
     let connection = plan.transfers[transfer].firstConnection
     let index = 2 * connection + 1

@@ -96,9 +96,9 @@ extension Simulation {
     return problem
   }
 
-  /// Whether what arrived at a place of the stream may be other than what was sent: a box on the way changes data, and it is
-  /// plain TCP, or nobody asked for DSS checksums. With them Multipath TCP does not let it pass (RFC 8684 §3.7), unless it
-  /// came with the SYN.
+  /// Whether what arrived at a place of the stream may be other than what was sent: a box on the way changes data, and
+  /// it is plain TCP, or nobody asked for DSS checksums. With them Multipath TCP does not let it pass (RFC 8684 §3.7),
+  /// unless it came with the SYN.
   func isBeyondProof(_ index: Int, at position: Int) -> Bool {
     let talker = talkers[index]
     guard let id = talker.connection else { return false }

@@ -14,8 +14,8 @@ import MPTCPWire
 /// print(simulation.results.connections)
 /// ```
 ///
-/// ``step()`` does what is due at one instant, so that a caller may look at everything in between; ``observer`` is called
-/// after each. A simulation belongs to one thread.
+/// ``step()`` does what is due at one instant, so that a caller may look at everything in between; ``observer`` is
+/// called after each. A simulation belongs to one thread.
 public final class Simulation {
   /// What is simulated.
   public let scenario: Scenario
@@ -25,8 +25,8 @@ public final class Simulation {
   public private(set) var stepCount = 0
   /// How many wire packets hosts have sent.
   public internal(set) var packetCount = 0
-  /// The first thing that must never happen and did: a wrong byte, a connection that ended otherwise than its applications
-  /// meant it to, or what an observer found.
+  /// The first thing that must never happen and did: a wrong byte, a connection that ended otherwise than its
+  /// applications meant it to, or what an observer found.
   public private(set) var failure: String?
   /// Called after each step.
   public var observer: ((Simulation) -> Void)?
@@ -70,8 +70,8 @@ public final class Simulation {
 
   /// Sets everything up; nothing has happened yet.
   ///
-  /// - Parameter dataSeed: where in the run of bytes its streams begin; nil takes the scenario's own seed. With another one
-  ///   everything happens at the same times, to other data.
+  /// - Parameter dataSeed: where in the run of bytes its streams begin; nil takes the scenario's own seed. With another
+  ///   one everything happens at the same times, to other data.
   /// - Throws: what is wrong with the scenario, and where.
   public init(_ scenario: Scenario, dataSeed: UInt64? = nil) throws(ScenarioError) {
     self.scenario = scenario

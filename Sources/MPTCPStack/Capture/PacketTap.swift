@@ -8,8 +8,8 @@ import MPTCPWire
 /// Writes what crosses the paths to a pcapng file, an interface for each path.
 ///
 /// Blocks gather in memory and go to the file at the end of each of the loop's turns, so that the file is complete
-/// whenever the loop sleeps, and stays so however the process ends. Where the file takes no more, a full disk for one, it
-/// ends with the last block that is whole.
+/// whenever the loop sleeps, and stays so however the process ends. Where the file takes no more, a full disk for one,
+/// it ends with the last block that is whole.
 final class PacketTap {
   /// What the writer's sink fills.
   private final class Gathered: @unchecked Sendable {

@@ -35,7 +35,8 @@ final class PacketDevice: Device {
   ///   - addresses: ours, with the prefixes of the link; none of them may be the kernel's.
   ///   - gateways: who takes packets to other networks, at most one of each family.
   ///   - random: 64 unpredictable bits, for the link-layer address.
-  ///   - sharesHardwareAddress: whether to use the interface's own link-layer address; nil: only where it takes no other.
+  ///   - sharesHardwareAddress: whether to use the interface's own link-layer address; nil: only where it takes no
+  ///     other.
   init(
     name: String, addresses: [IPPrefix], gateways: [IPAddress], random: UInt64, sharesHardwareAddress: Bool? = nil,
     at now: Instant

@@ -19,9 +19,10 @@ struct PacketFilter {
   /// The VLAN tag that the kernel took off before packet sockets see the frame: SKF_AD_OFF + SKF_AD_VLAN_TAG.
   private static let virtualNetwork = UInt32(bitPattern: -0x1000 + 44)
 
-  /// Lets pass, of the frames to `hardwareAddress` or to a group: ARP that is about one of `addresses`, and IPv6 packets
-  /// to its solicited-node group or to all nodes. Of those to `hardwareAddress` alone (RFC 1122 §3.3.6): IP packets to
-  /// one of `addresses` or `others`. Frames of a VLAN belong to another link, though the interface is the same.
+  /// Lets pass, of the frames to `hardwareAddress` or to a group: ARP that is about one of `addresses`, and IPv6
+  /// packets to its solicited-node group or to all nodes. Of those to `hardwareAddress` alone (RFC 1122 §3.3.6): IP
+  /// packets to one of `addresses` or `others`. Frames of a VLAN belong to another link, though the interface is the
+  /// same.
   ///
   /// - Parameter others: addresses that we have on other links; here nobody asks for them, but packets may come.
   init(for addresses: [IPAddress], others: [IPAddress] = [], hardwareAddress: MACAddress) {

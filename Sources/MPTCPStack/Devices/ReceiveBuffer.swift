@@ -3,8 +3,8 @@ import MPTCPCore
 /// The memory that a device reads packets into: large chunks, filled with one packet behind another and used again as
 /// soon as nobody holds a slice of them.
 ///
-/// A super-segment fills nearly half a chunk and is passed on without a copy. Small packets share one, so that thousands
-/// of them cost one allocation; the engine copies the small payloads that it keeps.
+/// A super-segment fills nearly half a chunk and is passed on without a copy. Small packets share one, so that
+/// thousands of them cost one allocation; the engine copies the small payloads that it keeps.
 package struct ReceiveBuffer {
   /// The most that one read can give: the largest IP packet with its link-layer and offload headers, and some room.
   package static let readByteCount = 65_536 + 1_024

@@ -1,7 +1,8 @@
 import CLinux
 import MPTCPCore
 
-/// The ten octets that stand before each packet on a TUN device or packet socket, and say what is left to be done for it.
+/// The ten octets that stand before each packet on a TUN device or packet socket, and say what is left to be done for
+/// it.
 enum VirtioNetHeader {
   static let byteCount = MemoryLayout<clinux_vnet_header>.size
 

@@ -21,8 +21,8 @@ package protocol ListenerObserver: AnyObject, Sendable {
 /// The engine on Linux: devices, clock, entropy and a thread around one ``Endpoint``.
 ///
 /// Everything but the initialiser, ``prepare(_:isBackup:)`` and ``isolated(_:)`` belongs to the loop's thread: actors
-/// that have ``loop`` as their executor call it directly, others by way of ``isolated(_:)``. What calls leave to be sent
-/// goes out at the end of the loop's turn.
+/// that have ``loop`` as their executor call it directly, others by way of ``isolated(_:)``. What calls leave to be
+/// sent goes out at the end of the loop's turn.
 package final class Stack: LoopDriver, @unchecked Sendable {
   /// Packets taken from one device before the others, the timers and the application have their turn.
   private static let receiveLimit = 32

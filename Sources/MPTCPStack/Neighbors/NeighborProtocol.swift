@@ -160,8 +160,8 @@ struct NeighborProtocol<Held> {
     }
   }
 
-  /// Takes a query for the groups that somebody on the link listens to (RFC 3810 §6.2). All answer at different times: at
-  /// a fraction of a second that our link-layer address gives; no router waits for less.
+  /// Takes a query for the groups that somebody on the link listens to (RFC 3810 §6.2). All answer at different times:
+  /// at a fraction of a second that our link-layer address gives; no router waits for less.
   mutating func receiveGroupQuery(at now: Instant) {
     guard reportDue == nil else { return }
     reportDue = now + .milliseconds(Int64(hardwareAddress.rawValue & 0xFF))

@@ -32,8 +32,8 @@ package enum NetworkNamespace {
     }
   }
 
-  /// Replaces this program by itself in a network namespace of its own. Who may not make one alone gets a user namespace
-  /// around it, and is root there.
+  /// Replaces this program by itself in a network namespace of its own. Who may not make one alone gets a user
+  /// namespace around it, and is root there.
   ///
   /// Call it before the process has a second thread. Returns only by throwing.
   package static func reenter(arguments: [String], environment: [String: String]) throws(SystemError) -> Never {
@@ -41,9 +41,9 @@ package enum NetworkNamespace {
     throw SystemError("enter a namespace of our own", number: -result, remedy: namespaceRemedy)
   }
 
-  /// Runs this program anew as the first process of network, process and mount namespaces of its own, and gives its exit
-  /// status. Who may not make them alone gets a user namespace around them, and is root there. Whatever lives in them
-  /// ends with this process, however it ends.
+  /// Runs this program anew as the first process of network, process and mount namespaces of its own, and gives its
+  /// exit status. Who may not make them alone gets a user namespace around them, and is root there. Whatever lives in
+  /// them ends with this process, however it ends.
   ///
   /// Call it before the process has a second thread.
   package static func runInside(
@@ -54,8 +54,8 @@ package enum NetworkNamespace {
     return result
   }
 
-  /// Prepares the process that `runInside` has started: it hears of signals and children only when it asks. To be called
-  /// while it has one thread.
+  /// Prepares the process that `runInside` has started: it hears of signals and children only when it asks. To be
+  /// called while it has one thread.
   package static func prepareInside() { clinux_signals_block() }
 
   /// What forbids namespaces, as far as the system tells.

@@ -1,7 +1,7 @@
 /// Short options as netcat's users write them: several letters in one word, a value right behind its letter.
 ///
-/// `-zvw2` becomes `-z -v -w 2`, `-lp80` becomes `-l -p 80`. Words that hold a letter which is none of them stay as they
-/// are, for the parser to refuse; so does everything behind `--`.
+/// `-zvw2` becomes `-z -v -w 2`, `-lp80` becomes `-l -p 80`. Words that hold a letter which is none of them stay as
+/// they are, for the parser to refuse; so does everything behind `--`.
 public struct ShortOptions: Sendable {
   private let flags: Set<Character>
   private let valued: Set<Character>

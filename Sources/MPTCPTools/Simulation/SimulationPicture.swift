@@ -1,7 +1,7 @@
 import MPTCPSimulator
 
-/// A simulation as a picture in SVG: for each path the rates in both directions, and the round-trip times and queues, over
-/// time.
+/// A simulation as a picture in SVG: for each path the rates in both directions, and the round-trip times and queues,
+/// over time.
 public struct SimulationPicture: Sendable {
   private let results: SimulationResults
   private let width = 860.0

@@ -16,7 +16,8 @@ public struct Key: Hashable, Sendable {
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
-/// The number that a host gives to one of its addresses within a connection (RFC 8684 §3.4). The initial subflow's is 0.
+/// The number that a host gives to one of its addresses within a connection (RFC 8684 §3.4). The initial subflow's is
+/// 0.
 public struct AddressID: Hashable, Sendable, Comparable {
   /// The number.
   public var rawValue: UInt8

@@ -2,8 +2,8 @@ extension ICMPMessage {
   /// Writes the whole IP packet that answers an echo request, and returns its size. It comes from the request's
   /// destination, which must be one of our own addresses.
   ///
-  /// - Throws: `WireError` when `packet` is no echo request in one piece or the buffer is smaller than the answer, which
-  ///   is as long as the request less IP options and extension headers.
+  /// - Throws: `WireError` when `packet` is no echo request in one piece or the buffer is smaller than the answer,
+  ///   which is as long as the request less IP options and extension headers.
   public static func writeEchoReply(
     to packet: RawSpan, into buffer: UnsafeMutableRawBufferPointer
   ) throws(WireError) -> Int {

@@ -122,8 +122,8 @@ extension IPHeader {
     headerByteCount = offset
   }
 
-  /// Walks the options of a header. We know none but padding, and of the others the top two bits of the type say whether
-  /// the packet may be taken all the same (RFC 8200 §4.2).
+  /// Walks the options of a header. We know none but padding, and of the others the top two bits of the type say
+  /// whether the packet may be taken all the same (RFC 8200 §4.2).
   private mutating func walkOptions(_ bytes: RawSpan, from start: Int, to end: Int) throws(WireError) {
     var offset = start
     while offset < end {

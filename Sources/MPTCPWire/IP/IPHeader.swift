@@ -41,9 +41,9 @@ public struct IPHeader: Hashable, Sendable {
   public var flowLabel: UInt32
   /// IPv4's identification, or that of an IPv6 fragment header, or 0.
   public var identification: UInt32
-  /// Whether a host that it is addressed to has to discard it for its IPv6 extension headers: segments left in a routing
-  /// header, an unknown option that says so, hop-by-hop options behind another header, an authentication header of
-  /// nobody's security association (RFC 8200 §4.1, §4.2, §4.4, RFC 4302 §3.4.2). On its way it is as good as any.
+  /// Whether a host that it is addressed to has to discard it for its IPv6 extension headers: segments left in a
+  /// routing header, an unknown option that says so, hop-by-hop options behind another header, an authentication header
+  /// of nobody's security association (RFC 8200 §4.1, §4.2, §4.4, RFC 4302 §3.4.2). On its way it is as good as any.
   public var mustBeDiscardedByHost: Bool
 
   /// Makes a header to be written in front of `payloadByteCount` octets.

@@ -34,9 +34,9 @@ public enum JoinAuthentication {
     return JoinHMAC(left160: hmac)
   }
 
-  /// The right 64 bits of the HMAC with key `senderKey`‖`receiverKey` over ID, address and port (0 where there is none), as
-  /// a version 1 ADD_ADDR carries it (RFC 8684 §3.4.1): HMAC-SHA256, and for the ADD_ADDR2 of version 0 the hash of that
-  /// version, SHA-1. "Sender" is whoever announces the address.
+  /// The right 64 bits of the HMAC with key `senderKey`‖`receiverKey` over ID, address and port (0 where there is
+  /// none), as a version 1 ADD_ADDR carries it (RFC 8684 §3.4.1): HMAC-SHA256, and for the ADD_ADDR2 of version 0 the
+  /// hash of that version, SHA-1. "Sender" is whoever announces the address.
   /// Requirement 8684-3.4.1-11, 8684-3.4.1-12
   public static func addAddressHMAC(
     version: MPTCPVersion = .v1, senderKey: Key, receiverKey: Key, addressID: AddressID, address: IPAddress, port: Port?

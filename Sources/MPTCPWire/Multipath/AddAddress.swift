@@ -11,9 +11,9 @@ public struct AddAddress: Hashable, Sendable {
   public var address: IPAddress
   /// The port, where it is not the subflow's.
   public var port: Port?
-  /// The right 64 bits of the HMAC: in version 1, in every option but an echo. Version 0 has none in RFC 6824; with one it
-  /// is ADD_ADDR2, as the drafts of RFC 8684 (draft-ietf-mptcp-rfc6824bis) brought it in before version 1 had its number:
-  /// the layout of RFC 6824, IPVer included, and the HMAC behind it.
+  /// The right 64 bits of the HMAC: in version 1, in every option but an echo. Version 0 has none in RFC 6824; with one
+  /// it is ADD_ADDR2, as the drafts of RFC 8684 (draft-ietf-mptcp-rfc6824bis) brought it in before version 1 had its
+  /// number: the layout of RFC 6824, IPVer included, and the HMAC behind it.
   public var hmac: UInt64?
 
   /// Makes an option. Version 1 carries an HMAC exactly where `isEcho` is false: one that is missing is written as 0,
@@ -52,8 +52,8 @@ public struct AddAddress: Hashable, Sendable {
     default: throw WireError(.addAddress, .badLength, at: offset)
     }
     // The lengths without an HMAC are version 1's for echoes (E, the nibble's lowest bit, is set) and version 0's for
-    // everything (the nibble is 4 or 6 and names the family). With one, ADD_ADDR2 differs from version 1 in bits alone that
-    // version 1 reserves and ignores: only the connection's version tells them apart.
+    // everything (the nibble is 4 or 6 and names the family). With one, ADD_ADDR2 differs from version 1 in bits alone
+    // that version 1 reserves and ignores: only the connection's version tells them apart.
     version = hasHMAC || nibble & 1 != 0 ? .v1 : .v0
     isEcho = version == .v1 && nibble & 1 != 0
     guard isEcho != hasHMAC || version == .v0 else { throw WireError(.addAddress, .badLength, at: offset) }

@@ -1,6 +1,7 @@
 import Dispatch
 
-/// A thread of its own for tasks that block in system calls: reading a pipe must hold up neither the stack nor the pool.
+/// A thread of its own for tasks that block in system calls: reading a pipe must hold up neither the stack nor the
+/// pool.
 final class BlockingThread: TaskExecutor {
   private let queue: DispatchQueue
 

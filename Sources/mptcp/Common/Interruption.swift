@@ -2,8 +2,8 @@
 import Glibc
 import MPTCPTools
 
-/// SIGHUP, SIGINT and SIGTERM, as something to wait for: no kernel ends our connections for us when the process is gone.
-/// A second one ends the process at once.
+/// SIGHUP, SIGINT and SIGTERM, as something to wait for: no kernel ends our connections for us when the process is
+/// gone. A second one ends the process at once.
 ///
 /// A signal that the process was started to ignore, as under `nohup` or in the background of a script, stays ignored.
 final class Interruption: Sendable {

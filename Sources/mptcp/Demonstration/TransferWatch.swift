@@ -39,7 +39,8 @@ actor TransferWatch {
     return secondsNow() - started
   }
 
-  /// Looks until all of the file is accounted for. Call it before our direction ends: with the connection go its counts.
+  /// Looks until all of the file is accounted for. Call it before our direction ends: with the connection go its
+  /// counts.
   func settle() async {
     // What is acknowledged at the data level is so on a subflow, too, at once or one acknowledgement later.
     var patience = 100

@@ -55,8 +55,8 @@ struct LabRunCommand: ParsableCommand {
   // Both: a lab inside a lab inherits the variable, and a container's first command the number.
   private var isInside: Bool { getenv(Self.mark) != nil && getpid() == 1 }
 
-  /// Outside: checks what can be checked there, runs this program anew inside namespaces of its own, and ends as it does.
-  /// To be called while the process has one thread.
+  /// Outside: checks what can be checked there, runs this program anew inside namespaces of its own, and ends as it
+  /// does. To be called while the process has one thread.
   func enterNamespaces() throws {
     guard !isInside else { return NetworkNamespace.prepareInside() }
     _ = try checked()

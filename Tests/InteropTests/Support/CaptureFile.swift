@@ -1,7 +1,7 @@
 import Foundation
 
-/// As much of a pcapng file as tests ask for: which interfaces SYNs crossed. (tshark follows every connection to find out,
-/// which takes minutes for a long one.)
+/// As much of a pcapng file as tests ask for: which interfaces SYNs crossed. (tshark follows every connection to find
+/// out, which takes minutes for a long one.)
 struct CaptureFile {
   /// The names of the interfaces, in their order.
   private(set) var interfaces: [String] = []

@@ -1,8 +1,8 @@
 /// Our stack on TUN devices of a router, the kernel's peer behind another one: how it is used on real Wi-Fi and LTE.
 ///
-/// Our addresses are 10.0.1.2 and 10.0.2.2 on TUN devices t1 and t2 of the first router. Its outer devices w1 and w2 are
-/// 10.2.1.2 and 10.2.2.2, and lead to the second router (10.2.1.1, 10.2.2.1). The peer behind that one has 10.1.1.1 and
-/// 10.1.2.1 on k1 and k2.
+/// Our addresses are 10.0.1.2 and 10.0.2.2 on TUN devices t1 and t2 of the first router. Its outer devices w1 and w2
+/// are 10.2.1.2 and 10.2.2.2, and lead to the second router (10.2.1.1, 10.2.2.1). The peer behind that one has 10.1.1.1
+/// and 10.1.2.1 on k1 and k2.
 struct Routed {
   let router, hop, peer: NetworkNamespace
 

@@ -3,7 +3,8 @@ import MPTCPWire
 @testable import MPTCPCore
 
 extension CongestionController {
-  /// Makes a window in congestion avoidance, of `segments` segments of 1,000 octets, for a subflow of that round-trip time.
+  /// Makes a window in congestion avoidance, of `segments` segments of 1,000 octets, for a subflow of that round-trip
+  /// time.
   @discardableResult
   func addAvoiding(segments: Int, milliseconds: Int64) -> Int {
     let slot = addWindow(maximumSegmentByteCount: 1_000, at: .zero)
@@ -52,7 +53,8 @@ struct RandomWindows {
 }
 
 extension CongestionController {
-  /// Σ w/rtt, w/rtt of one and the greatest, in octets a second, as real numbers: what the integers are checked against.
+  /// Σ w/rtt, w/rtt of one and the greatest, in octets a second, as real numbers: what the integers are checked
+  /// against.
   func rates(_ slot: Int) -> (own: Double, sum: Double, largest: Double, rtt: Double) {
     let rates = windows.map { Double($0.congestionWindowByteCount) / ($0.smoothedRoundTripTime?.seconds ?? .infinity) }
     return (

@@ -15,7 +15,8 @@ import Testing
 
   @Test func `paths that are equally good grow by the first term alone`() {
     // 10 segments at 20 ms, 30 at 60 ms: both send 10,000 octets in 20 ms.
-    // w/rtt² / (Σ w/rtt)² = 10,000 / (10,000 + 10,000)² = 1/40,000 per octet and segment: 10,000 · 1,000 / 40,000 = 250.
+    // w/rtt² / (Σ w/rtt)² = 10,000 / (10,000 + 10,000)² = 1/40,000 per octet and segment: 10,000 · 1,000 / 40,000 =
+    // 250.
     let controller = OpportunisticLinkedIncreases()
     let first = controller.addAvoiding(segments: 10, milliseconds: 20)
     let second = controller.addAvoiding(segments: 30, milliseconds: 60)

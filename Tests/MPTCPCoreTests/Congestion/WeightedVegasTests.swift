@@ -4,8 +4,8 @@ import Testing
 @testable import MPTCPCore
 
 @Suite struct WeightedVegasTests {
-  /// The rest of a round whose flight was 20,000 octets: nineteen acknowledgements of a segment, that of the first having
-  /// opened it.
+  /// The rest of a round whose flight was 20,000 octets: nineteen acknowledgements of a segment, that of the first
+  /// having opened it.
   private func finishRound(_ controller: WeightedVegas, _ slot: Int, milliseconds: Int64) {
     for _ in 0..<19 { controller.acknowledge(slot, 1_000, sample: .milliseconds(milliseconds), inFlight: 20_000) }
   }

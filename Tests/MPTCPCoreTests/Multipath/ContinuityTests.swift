@@ -193,8 +193,8 @@ import Testing
     #expect(script.closeReason == nil)
   }
 
-  /// MP_FAIL names a number in the midst of what we have sent: whatever the subflow has acknowledged behind it counts for
-  /// nothing, and goes over the next one.
+  /// MP_FAIL names a number in the midst of what we have sent: whatever the subflow has acknowledged behind it counts
+  /// for nothing, and goes over the next one.
   // Requirement 8684-3.7-15
   @Test func whatFollowsTheNumberOfAnMPFailIsSentAgain() throws {
     let script = Script()

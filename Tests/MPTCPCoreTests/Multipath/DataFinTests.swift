@@ -94,8 +94,8 @@ import Testing
     #expect(state(script, connection) == .closeWait)
   }
 
-  /// RFC 8684 §3.3.3: no FIN while data is outstanding, on this subflow or another; the peer that has everything but the
-  /// DATA_FIN gets that again, and only then are all subflows closed.
+  /// RFC 8684 §3.3.3: no FIN while data is outstanding, on this subflow or another; the peer that has everything but
+  /// the DATA_FIN gets that again, and only then are all subflows closed.
   // Requirement 8684-3.3.3-07, 8684-3.3.3-08
   @Test func noFinLeavesBeforeEverythingIsDataAcknowledged() throws {
     let script = Script()

@@ -118,8 +118,8 @@ import Testing
     }
   }
 
-  /// Who does not know that we fell back repeats its data under other subflow sequence numbers when no DATA_ACK comes: to
-  /// plain TCP that would be more data.
+  /// Who does not know that we fell back repeats its data under other subflow sequence numbers when no DATA_ACK comes:
+  /// to plain TCP that would be more data.
   @Test func dataThatIsMappedAnewAfterAFallbackIsNotTakenTwice() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))

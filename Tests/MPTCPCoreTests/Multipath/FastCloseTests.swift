@@ -6,8 +6,8 @@ import Testing
 
 @testable import MPTCPCore
 
-/// MP_FASTCLOSE on an ACK, as its sender (RFC 8684 §3.5, option A). The receiver's side of both options, and option R, are
-/// in CloseTests.
+/// MP_FASTCLOSE on an ACK, as its sender (RFC 8684 §3.5, option A). The receiver's side of both options, and option R,
+/// are in CloseTests.
 @Suite struct FastCloseTests {
   /// A connection of two subflows that has just been aborted; the subflow that carries the option, and the other one.
   private func aborted(

@@ -43,8 +43,8 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
   }
 
-  /// The peer joins from the address whose ID it announces: before that, after it, and from behind a NAT, where only the ID
-  /// says so.
+  /// The peer joins from the address whose ID it announces: before that, after it, and from behind a NAT, where only
+  /// the ID says so.
   // Requirement 8684-3.2-06
   @Test(arguments: [(false, false), (true, false), (false, true)])
   func aJoinAndAnAnnouncementOfOneAddressGiveOneSubflow(announcesFirst: Bool, hasNAT: Bool) throws {
@@ -154,8 +154,8 @@ import Testing
     #expect(description.initialTuple == expected)
   }
 
-  /// A path on which no join gets through is not used: neither waits for it, nor does it cost more than attempts now and
-  /// then.
+  /// A path on which no join gets through is not used: neither waits for it, nor does it cost more than attempts now
+  /// and then.
   // Requirement 8684-6-02
   @Test func whereJoinsAreDroppedTheOtherPathDoesAlone() throws {
     let pair = Pair([quick, slow])

@@ -172,7 +172,8 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 40)
   }
 
-  /// The octet of the SYN needs no DATA_ACK; a listener that says it all the same, once, lets the initiator join at once.
+  /// The octet of the SYN needs no DATA_ACK; a listener that says it all the same, once, lets the initiator join at
+  /// once.
   @Test func aListenerSaysOnceThatItHasTheKeys() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))

@@ -71,8 +71,8 @@ import Testing
     }
   }
 
-  /// Data carries timestamps, its mapping, its checksum and the DATA_ACK, all at once; a one-shot option waits for an ACK
-  /// of its own, and never takes room from data.
+  /// Data carries timestamps, its mapping, its checksum and the DATA_ACK, all at once; a one-shot option waits for an
+  /// ACK of its own, and never takes room from data.
   // Requirement 8684-A-02
   @Test(arguments: [false, true], [false, true])
   func dataCarriesItsMappingAndTheDataAck(timestamps: Bool, checksum: Bool) throws {

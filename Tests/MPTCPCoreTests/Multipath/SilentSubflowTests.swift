@@ -7,8 +7,8 @@ import Testing
 
 /// A subflow that tells nothing any more beside one that works (RFC 8684 §3.3.6).
 @Suite struct SilentSubflowTests {
-  /// Until its bound it repeats its octets under their numbers, though the other has brought them; then it is reset for its
-  /// performance, sooner than TCP would give it up, and the connection goes on.
+  /// Until its bound it repeats its octets under their numbers, though the other has brought them; then it is reset for
+  /// its performance, sooner than TCP would give it up, and the connection goes on.
   // Requirement 8684-3.3.6-07, 8684-3.3.6-08, 8684-3.3.6-09, 8684-3.3.6-10
   @Test(arguments: [true, false])
   func itIsResetForItsPerformanceWhenItsBoundIsReached(isDeliveredElsewhere: Bool) throws {
@@ -53,8 +53,8 @@ import Testing
     #expect(try connection.readAll() == octets(10))
   }
 
-  /// Where nothing else is in flight nobody can tell a peer that is away from a path that is dead. What everything waits for
-  /// goes over the idle subflow, once, when a probe would; its answer shows that the peer is there.
+  /// Where nothing else is in flight nobody can tell a peer that is away from a path that is dead. What everything
+  /// waits for goes over the idle subflow, once, when a probe would; its answer shows that the peer is there.
   @Test(arguments: [true, false])
   func whatIsHeldUpGoesOverAnIdleSubflowWhenAProbeWould(isAnswered: Bool) throws {
     let script = Script()
@@ -105,8 +105,8 @@ import Testing
     #expect(over.count == (isAnswered ? full : 1), "\(times)")
   }
 
-  /// Where it was the only one, nobody else has been given what it holds: who joins gets it at once, however long ago the
-  /// silence began.
+  /// Where it was the only one, nobody else has been given what it holds: who joins gets it at once, however long ago
+  /// the silence began.
   @Test func whoJoinsASilentConnectionGetsWhatItHolds() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -123,8 +123,8 @@ import Testing
     #expect(connection.mapped(by: sent) == 1 && sent.payload == octets(1000))
   }
 
-  /// Another subflow that does not work yet is nobody to send over: nothing waits for it, and the timer of data that the
-  /// peer's TCP has and its connection has not goes on.
+  /// Another subflow that does not work yet is nobody to send over: nothing waits for it, and the timer of data that
+  /// the peer's TCP has and its connection has not goes on.
   @Test func aHalfOpenSubflowHoldsNothingUp() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)

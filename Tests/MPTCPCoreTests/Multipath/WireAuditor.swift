@@ -70,7 +70,8 @@ final class WireAuditor {
     guard let mapping = dss.mapping else { return }
     mappingCount += 1
     guard case .eight(let number) = mapping.dsn else {
-      // §3.3.1: eight octets where four could wrap within a segment's lifetime; this engine knows no rate that never does.
+      // §3.3.1: eight octets where four could wrap within a segment's lifetime; this engine knows no rate that never
+      // does.
       violations.append("a data sequence number of four octets")
       return
     }

@@ -6,9 +6,9 @@ import Testing
 
 @testable import MPTCPCore
 
-/// A peer, or somebody who claims to be one, that wants to cost us memory, time, or other people's connections. Each test
-/// counts what it got, prints that as a line that begins with "figure:", and sees that another connection, which was there
-/// before, works while it goes on.
+/// A peer, or somebody who claims to be one, that wants to cost us memory, time, or other people's connections. Each
+/// test counts what it got, prints that as a line that begins with "figure:", and sees that another connection, which
+/// was there before, works while it goes on.
 @Suite struct HostilePeerTests {
   /// Another connection, to a port of its own, that the hostile peer owns.
   private func hostile(_ script: Script, port: UInt16 = 6000, options: ConnectionOptions? = nil) throws
@@ -351,7 +351,8 @@ import Testing
   // MARK: Wraps
 
   /// Data sequence numbers that pass 2^64, or 2^32 where they are said in four octets, on both sides, under loss. The
-  /// engine itself maps with eight octets, so those of four are made on the way: as a peer would that has no more of them.
+  /// engine itself maps with eight octets, so those of four are made on the way: as a peer would that has no more of
+  /// them.
   // Requirement 8684-3.3.1-22, 8684-3.3.1-23, 8684-3.3.2-03
   @Test(arguments: [UInt64.max - 100_000, (7 << 32) - 100_000, (1 << 63) - 100_000] as [UInt64], [false, true])
   func dataSequenceNumbersWrap(initial: UInt64, areShort: Bool) throws {

@@ -6,8 +6,9 @@ import Testing
 
 @testable import MPTCPCore
 
-/// From the moment one path goes silent to the next octet in order: at most two round trips of the path that is left, and
-/// the time that a tail loss probe (RFC 8985 §7.2) waits on the one that is gone, however much loss it is repairing.
+/// From the moment one path goes silent to the next octet in order: at most two round trips of the path that is left,
+/// and the time that a tail loss probe (RFC 8985 §7.2) waits on the one that is gone, however much loss it is
+/// repairing.
 @Suite struct FailoverTests {
   private static let near = LinkConfiguration(
     bitsPerSecond: 20_000_000, delay: .milliseconds(10), queueByteCount: 50_000, lossRate: .percent(2))
@@ -32,8 +33,9 @@ import Testing
     #expect(exchange.longestGap <= bound, "\(exchange.longestGap.milliseconds) ms, bound \(bound.milliseconds) ms")
   }
 
-  /// The window was closed, the near path died meanwhile and does not say that it is open again; nothing is in flight there
-  /// that could show it. The far one, which the scheduler leaves idle beside the near one, says so and carries on.
+  /// The window was closed, the near path died meanwhile and does not say that it is open again; nothing is in flight
+  /// there that could show it. The far one, which the scheduler leaves idle beside the near one, says so and carries
+  /// on.
   @Test func aPathThatDiedBehindAClosedWindowIsNotWaitedFor() throws {
     let far = LinkConfiguration(bitsPerSecond: 2_000_000, delay: .milliseconds(100), queueByteCount: 50_000)
     let pair = Pair([quick, far])

@@ -198,8 +198,8 @@ import Testing
     #expect(puppet.takeData().contains { $0.payload.count == 1460 })
   }
 
-  /// Without PSH, with Nagle's algorithm, with a window of crumbs: it leaves at the latest when nothing is in flight, and
-  /// what came is there to be read.
+  /// Without PSH, with Nagle's algorithm, with a window of crumbs: it leaves at the latest when nothing is in flight,
+  /// and what came is there to be read.
   // Requirement 9293-3.9.1-04
   @Test func nothingIsKeptBackForGood() throws {
     var options = Puppet.plain

@@ -72,8 +72,8 @@ import Testing
     #expect(try #require(subflow.roundTrip.smoothed) < before)
   }
 
-  /// Less than the path's least round trip after the retransmission, without timestamps: it is the first transmission that
-  /// was acknowledged.
+  /// Less than the path's least round trip after the retransmission, without timestamps: it is the first transmission
+  /// that was acknowledged.
   // Requirement 8985-6-03
   @Test(arguments: [true, false])
   func anAnswerThatComesTooSoonAfterARetransmissionIsNoSample(isTooSoon: Bool) throws {
@@ -99,7 +99,8 @@ import Testing
     #expect(isTooSoon == (waited < .milliseconds(87)))
   }
 
-  /// Two segments behind a hole are no three, so it has a quarter of the least round trip to be filled. Then no ACK comes.
+  /// Two segments behind a hole are no three, so it has a quarter of the least round trip to be filled. Then no ACK
+  /// comes.
   // Requirement 8985-6-06
   @Test func theReorderingTimerFindsALossWithoutAnAcknowledgement() throws {
     let (puppet, subflow) = try opened()

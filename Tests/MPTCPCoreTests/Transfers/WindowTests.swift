@@ -25,7 +25,8 @@ import Testing
     #expect(pair.endpoints[0].statistics.retransmissionTimeouts == 0)
   }
 
-  /// Each acknowledgement opens the window by a wire packet or two. Sent at once they would be all that a segment holds.
+  /// Each acknowledgement opens the window by a wire packet or two. Sent at once they would be all that a segment
+  /// holds.
   @Test func segmentsStayLargeThoughAcknowledgementsOpenTheWindowByCrumbs() throws {
     let link = LinkConfiguration(bitsPerSecond: 500_000_000, delay: .milliseconds(5), queueByteCount: 4_000_000)
     let pair = Pair([link, link])

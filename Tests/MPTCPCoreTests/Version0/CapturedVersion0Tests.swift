@@ -6,8 +6,8 @@ import Testing
 
 @testable import MPTCPCore
 
-/// The handshakes of version 0 that others' implementations made, played through ours: with the same keys and nonces it says
-/// the same, octet by octet (RFC 6824 §3.1, §3.2).
+/// The handshakes of version 0 that others' implementations made, played through ours: with the same keys and nonces it
+/// says the same, octet by octet (RFC 6824 §3.1, §3.2).
 @Suite(.enabled(if: Captures.folder != nil, "no captures: set MPTCP_CAPTURES"))
 struct CapturedVersion0Tests {
   /// A handshake that a capture holds whole.
@@ -70,8 +70,8 @@ struct CapturedVersion0Tests {
     return result
   }
 
-  /// How many handshakes each capture holds whole, and how many joins of theirs at least: fewer would be a reader's fault.
-  /// `neohapsis_mptcp_challenge` is left out: its third ACK takes back the checksums that its SYN/ACK asked for.
+  /// How many handshakes each capture holds whole, and how many joins of theirs at least: fewer would be a reader's
+  /// fault. `neohapsis_mptcp_challenge` is left out: its third ACK takes back the checksums that its SYN/ACK asked for.
   static let counts: [String: (Int, Int)] = [
     "real/dpi_mp_capable.pcapng": (2, 1), "real/ns3dce_iperf-mptcp-0-0_ppp.pcap": (1, 0),
     "real/tcpdump_mptcp-fclose.pcap": (1, 0), "real/tcpdump_mptcp-v0.pcap": (1, 1),

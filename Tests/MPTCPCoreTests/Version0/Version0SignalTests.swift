@@ -257,8 +257,8 @@ import Testing
       subflow.send(.ack, [.fastClose(MPFastClose(receiverKey: connection.engineKey))])
       #expect(try #require(script.takeAll().first).isReset)
     } else {
-      // The RST stands behind data that was not taken in; asked about it, the peer, which knows nothing any more, says it
-      // where we stand (RFC 5961 §3.2).
+      // The RST stands behind data that was not taken in; asked about it, the peer, which knows nothing any more, says
+      // it where we stand (RFC 5961 §3.2).
       subflow.send([.rst, .ack])
       let challenge = try #require(script.takeAll().first)
       #expect(challenge.fastClose != nil)

@@ -146,7 +146,8 @@ import Testing
     }
     let mixed = (0..<10).flatMap { index in flows.map { $0[index] } }
     #expect(coalesce(mixed).map(\.wirePacketCount) == [10, 10, 10, 10])
-    // With room for three of four flows in turn, each has to go before its next segment comes; at the end there is room.
+    // With room for three of four flows in turn, each has to go before its next segment comes; at the end there is
+    // room.
     #expect(coalesce(mixed, flowLimit: 3).prefix(34).allSatisfy { $0.wirePacketCount == 1 })
   }
 

@@ -2,8 +2,8 @@ import MPTCPWire
 
 /// BBR version 3 (draft-ietf-ccwg-bbr) on each subflow by itself.
 ///
-/// It wants delivery rate samples, and sets window and pacing rate in recovery too. Of what the draft leaves open: marks
-/// by routers (RFC 3168) count as losses do; there is no response to the fraction of marks (L4S).
+/// It wants delivery rate samples, and sets window and pacing rate in recovery too. Of what the draft leaves open:
+/// marks by routers (RFC 3168) count as losses do; there is no response to the fraction of marks (L4S).
 final class BBR: CongestionController {
   private(set) var models: [BBRModel] = []
   private var seeds: SplitMix

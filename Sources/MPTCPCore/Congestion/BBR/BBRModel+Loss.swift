@@ -51,8 +51,8 @@ extension BBRModel {
     }
   }
 
-  /// A router has marked a segment. The draft leaves the response open and wants one (§3.5): it is that to a loss. While
-  /// probing it ends the probe, and Startup; otherwise it lowers the short-term bounds at the end of the round.
+  /// A router has marked a segment. The draft leaves the response open and wants one (§3.5): it is that to a loss.
+  /// While probing it ends the probe, and Startup; otherwise it lowers the short-term bounds at the end of the round.
   mutating func marked(inFlight: Int, at: Instant) {
     noteLoss()
     if state == .startup {

@@ -21,8 +21,8 @@ extension BBRModel {
     }
   }
 
-  /// Losses end Startup too: a full round of recovery, above the threshold, in six places (§5.3.1.3). A peer that reports
-  /// one loss a round trip at most is believed at once.
+  /// Losses end Startup too: a full round of recovery, above the threshold, in six places (§5.3.1.3). A peer that
+  /// reports one loss a round trip at most is believed at once.
   private mutating func checkStartupLoss() {
     guard isLossRoundStart, isInRecovery, isSelective ? lossEventCount >= Self.startupLossCount : lossEventCount > 0,
       isTooHigh(lost: sample.lost, inFlight: sample.inFlightAtTransmission)
@@ -188,8 +188,8 @@ extension BBRModel {
   ///
   /// The draft leaves the filter alone here, for its time goes on a round after ProbeBW_UP alone (§5.5.6). Where a path
   /// has lost most of its rate and drops nothing, rounds last so long that ProbeRTT comes before the end of every
-  /// ProbeBW_UP: the old rate would never be forgotten, half of what it fills would never drain the queue, and the least
-  /// round-trip time, and the window with it, would grow without end.
+  /// ProbeBW_UP: the old rate would never be forgotten, half of what it fills would never drain the queue, and the
+  /// least round-trip time, and the window with it, would grow without end.
   private mutating func endCycle() {
     if isInProbeBandwidth, ackPhase != .none, !sample.isApplicationLimited { advanceBandwidthFilter() }
   }

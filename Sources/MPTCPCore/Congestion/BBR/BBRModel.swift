@@ -1,7 +1,7 @@
 import MPTCPWire
 
-/// BBR version 3 of one subflow (draft-ietf-ccwg-bbr): a model of the path, made of delivery rates and round-trip times,
-/// and the window and pacing rate that follow from it. Names are the draft's.
+/// BBR version 3 of one subflow (draft-ietf-ccwg-bbr): a model of the path, made of delivery rates and round-trip
+/// times, and the window and pacing rate that follow from it. Names are the draft's.
 ///
 /// Octets, octets a second and nanoseconds, in integers; gains in hundredths.
 struct BBRModel {

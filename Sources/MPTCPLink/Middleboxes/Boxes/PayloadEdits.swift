@@ -43,7 +43,8 @@ struct PayloadEdits: Sendable {
     }
   }
 
-  /// Where an octet is behind the box. Inside of a change it is as far on as in front, or at the end of the replacement.
+  /// Where an octet is behind the box. Inside of a change it is as far on as in front, or at the end of the
+  /// replacement.
   func outer(_ position: Int) -> Int {
     var growth = forgottenGrowth
     for edit in edits {

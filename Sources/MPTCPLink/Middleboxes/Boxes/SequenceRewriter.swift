@@ -39,7 +39,8 @@ struct SequenceRewriter: SegmentProcessor {
     output.send(segment, for: packet, .sequenceTranslated)
   }
 
-  /// Chooses a direction's offset at its SYN. A SYN that comes again keeps it; one with another number is of a new flow.
+  /// Chooses a direction's offset at its SYN. A SYN that comes again keeps it; one with another number is of a new
+  /// flow.
   private mutating func open(_ key: FlowKey, _ segment: EditableSegment, _ direction: PathDirection) {
     let number = segment.tcp.sequenceNumber
     let place = flows.place(of: key) ?? flows.insert(Flow(), for: key)

@@ -2,8 +2,8 @@ import MPTCPWire
 
 /// A TCP segment taken apart, so that a box can change it and put it together again.
 ///
-/// A box corrects a checksum by what it changed (RFC 1624): one that was right stays right, and one that was wrong stays
-/// wrong, so that no box hides damage from before it.
+/// A box corrects a checksum by what it changed (RFC 1624): one that was right stays right, and one that was wrong
+/// stays wrong, so that no box hides damage from before it.
 struct EditableSegment: Sendable {
   /// The IP header as it came. Addresses and lengths are written from the properties below.
   let ip: IPHeader

@@ -21,7 +21,8 @@ private final class ModelledPath {
 
   var inFlightByteCount: Int { inFlight.count * 1_000 }
 
-  /// Sends what window and pacing let out, and takes in the acknowledgements, until `condition` holds or `seconds` passed.
+  /// Sends what window and pacing let out, and takes in the acknowledgements, until `condition` holds or `seconds`
+  /// passed.
   @discardableResult
   func run(seconds: Int64, until condition: (BBRModel) -> Bool = { _ in false }) -> Bool {
     let end = now + .seconds(seconds)
@@ -111,9 +112,9 @@ private final class ModelledPath {
   }
 
   @Test func `ProbeBW goes down, cruises, refills and probes in turn`() {
-    // §5.3.3. The first cycle goes through ProbeBW_DOWN within the acknowledgement that ends Drain. Two seconds and more
-    // of cruise, a round of refilling, three without growth and a second for their queue are a cycle: three in 14 s.
-    // ProbeRTT falls into the second half of some: what follows it is cruise.
+    // §5.3.3. The first cycle goes through ProbeBW_DOWN within the acknowledgement that ends Drain. Two seconds and
+    // more of cruise, a round of refilling, three without growth and a second for their queue are a cycle: three in 14
+    // s. ProbeRTT falls into the second half of some: what follows it is cruise.
     let path = ModelledPath()
     var seen: [BBRModel.State] = []
     path.run(seconds: 14) {
