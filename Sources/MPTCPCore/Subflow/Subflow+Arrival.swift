@@ -107,8 +107,9 @@ extension Subflow {
 
   func becomeEstablished(now: Instant) {
     state = .established
-    retransmitDeadline = .distantFuture
-    unacknowledgedSince = .distantFuture
+    // Behind a SYN whose data was taken there may be data out already, which is given up like any other.
+    unacknowledgedSince = sentSegments.isEmpty ? .distantFuture : now
+    rearmRetransmission(now: now)
     consecutiveTimeouts = 0
     lastReceivedAt = now
     // The window began with our own segment size; the first flight is counted in the one that both can do. Behind a SYN

@@ -136,8 +136,8 @@ extension Simulation {
     guard let connection = claim(event.connection, transfer, host) ?? reclaim(transfer, host),
       !talkers[2 * connection + 1].isOver
     else {
-      // Nobody's: something old that came again.
-      host.endpoint.close(event.connection, at: now)
+      // Nobody's: something old that came again. Who knows nothing of a connection does not end it in peace.
+      host.endpoint.abort(event.connection, at: now)
       return nil
     }
     let index = 2 * connection + 1

@@ -970,6 +970,147 @@ struct FoundScenarioTests {
         ]
       }
       """),
+    FoundScenario(
+      "Data sent before the third ACK is given up like any other",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "216ms",
+            "interfaceDown": "server.a"
+          },
+          {
+            "at": "1715ms",
+            "interfaceUp": "server.a"
+          }
+        ],
+        "paths": [
+          {
+            "back": "36mbit,4700us",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "nat": {
+                  "rebind": [
+                    "150ms",
+                    "244ms"
+                  ]
+                }
+              }
+            ],
+            "link": "7mbit,3800us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 1379338254217078,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "15s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 1,
+              "keepAlive": "13s"
+            }
+          },
+          {
+            "client": "client",
+            "download": "25875B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "18s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "acceptedVersions": [
+                0
+              ],
+              "fastOpenBacklog": 6,
+              "keepAlive": "9s"
+            },
+            "start": "198ms",
+            "upload": "6468B"
+          }
+        ]
+      }
+      """),
+    FoundScenario(
+      "A request whose first connection died with its interface comes again",
+      """
+      {
+        "duration": "1800s",
+        "events": [
+          {
+            "at": "227ms",
+            "interfaceRemoved": "server.a"
+          },
+          {
+            "at": "928ms",
+            "interfaceAdded": "server.a"
+          }
+        ],
+        "paths": [
+          {
+            "back": "14mbit,4200us,down=37ms,up=776ms",
+            "between": [
+              "client.a",
+              "server.a"
+            ],
+            "boxes": [
+              {
+                "cut": {
+                  "byteCount": "409B",
+                  "chance": "70%",
+                  "direction": "forward"
+                }
+              }
+            ],
+            "link": "13mbit,4800us",
+            "name": "a"
+          }
+        ],
+        "sample": "0ns",
+        "seed": 880366244875204,
+        "transfers": [
+          {
+            "client": "client",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "10s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "fastOpenBacklog": 8,
+              "keepAlive": "11s"
+            }
+          },
+          {
+            "client": "client",
+            "download": "1B",
+            "options": {
+              "fastOpen": true,
+              "keepAlive": "11s"
+            },
+            "server": "server",
+            "serverOptions": {
+              "checksum": true,
+              "fastOpenBacklog": 6,
+              "keepAlive": "15s"
+            },
+            "start": "50ms",
+            "upload": "414B"
+          }
+        ]
+      }
+      """),
   ]
 
   @Test("A scenario that broke a rule once", arguments: found)
