@@ -110,6 +110,31 @@ struct ScenarioTests {
           + #""options": {"fastOpenBacklog": -1}}]}"#,
         "transfers[0].options.fastOpenBacklog: expected no less than 0"
       ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""port": 70000}]}"#,
+        "transfers[0].port: expected 1 to 65535"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""port": 0}]}"#,
+        "transfers[0].port: expected 1 to 65535"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""rounds": 100000000000000}]}"#,
+        "transfers[0].rounds: expected 1 to 1000000"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""connections": 1000000000}]}"#,
+        "transfers[0].connections: expected 1 to 20000"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""upload": "2000GB", "rounds": 1000}]}"#,
+        "transfers[0].upload: expected 1000000 GB at most"
+      ),
       (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
       (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),
       (#"{"hosts": [{"name": "a.b"}]}"#, "hosts[0].name: expected a name without dots"),

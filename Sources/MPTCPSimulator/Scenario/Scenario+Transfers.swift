@@ -80,21 +80,38 @@ extension Scenario.Transfer: Codable {
     "options", "serverOptions", "clientApplication", "serverApplication",
   ]
 
+  /// More would take longer than anybody waits, and more memory than there is: all of a scenario's connections are
+  /// planned before it begins, and its report has a line for each.
+  private static let mostConnections = 20_000
+  private static let mostRounds = 1_000_000
+  private static let mostBytes = 1_000_000_000_000_000
+
   /// Reads a transfer; only `client` and `server` are needed. `options` are both sides', unless there are
   /// `serverOptions`.
   public init(from decoder: any Decoder) throws {
     let reader = try ObjectReader(decoder, Self.names)
     self.init(client: try reader.value("client"), server: try reader.value("server"))
     try reader.read("name", into: &name)
-    port = try reader.optional("port")
+    if let number: Int = try reader.optional("port") {
+      guard let wanted = UInt16(exactly: number), wanted > 0 else { throw reader.error("port", "expected 1 to 65535") }
+      port = wanted
+    }
     try reader.readByteCount("upload", into: &uploadByteCount)
     try reader.readByteCount("download", into: &downloadByteCount)
     rounds = try reader.optional("rounds")
-    if let rounds, rounds < 1 { throw reader.error("rounds", "expected 1 or more") }
+    if let rounds, !(1...Self.mostRounds).contains(rounds) {
+      throw reader.error("rounds", "expected 1 to \(Self.mostRounds)")
+    }
+    let most = max(uploadByteCount, downloadByteCount)
+    guard most <= Self.mostBytes / (rounds ?? 1) else {
+      throw reader.error(uploadByteCount == most ? "upload" : "download", "expected 1000000 GB at most, all rounds together")
+    }
     try reader.read("simultaneous", into: &isSimultaneous)
     try reader.readTime("start", into: &start)
     try reader.read("connections", into: &connectionCount)
-    guard connectionCount > 0 else { throw reader.error("connections", "expected 1 or more") }
+    guard (1...Self.mostConnections).contains(connectionCount) else {
+      throw reader.error("connections", "expected 1 to \(Self.mostConnections)")
+    }
     if isSimultaneous, connectionCount > 1 { throw reader.error("connections", "expected 1 that is simultaneous") }
     try reader.readTime("interval", into: &interval)
     try reader.read("options", into: &clientOptions)
