@@ -104,7 +104,8 @@ extension Scenario.Transfer: Codable {
     }
     let most = max(uploadByteCount, downloadByteCount)
     guard most <= Self.mostBytes / (rounds ?? 1) else {
-      throw reader.error(uploadByteCount == most ? "upload" : "download", "expected 1000000 GB at most, all rounds together")
+      let name = uploadByteCount == most ? "upload" : "download"
+      throw reader.error(name, "expected 1000000 GB at most, all rounds together")
     }
     try reader.read("simultaneous", into: &isSimultaneous)
     try reader.readTime("start", into: &start)
