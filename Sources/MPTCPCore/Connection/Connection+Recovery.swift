@@ -61,32 +61,24 @@ extension Connection {
   // MARK: Reinjection (RFC 8684 §3.3.6)
 
   /// Queues what `subflow` holds and the peer has not DATA_ACKed for other subflows.
-  func reinject(from subflow: Subflow) {
-    guard !isFallback else { return }
-    for mapping in subflow.sentMappings {
-      let start = max(mapping.dataOffset, sendUnacknowledged)
-      let end = mapping.dataOffset + mapping.count
-      if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
-      // Under redundant scheduling the others carry it anyway, or have.
-      guard start < end, scheduler.kind != .redundant else { continue }
-      guard reinjections.count < Limits.reinjections else { break }
-      reinjections.append(Reinjection(range: start..<end, origin: subflow.id))
-    }
-    markDirty()
-  }
+  func reinject(from subflow: Subflow) { reinject(from: [subflow]) }
 
   /// The same for all of `silent`, in the order of the data; what several of them hold is queued once.
   func reinject(from silent: [Subflow]) {
-    guard silent.count > 1 else { return silent.forEach { reinject(from: $0) } }
-    guard !isFallback, scheduler.kind != .redundant else { return markDirty() }
+    guard !isFallback else { return }
     var held: [Reinjection] = []
     for subflow in silent {
       for mapping in subflow.sentMappings {
         if mapping.hasDataFin, !isDataFinAcknowledged { resendsDataFin = true }
-        let range = mapping.dataOffset..<(mapping.dataOffset + mapping.count)
-        held.append(Reinjection(range: range, origin: subflow.id))
+        let start = max(mapping.dataOffset, sendUnacknowledged)
+        let end = mapping.dataOffset + mapping.count
+        guard start < end else { continue }
+        held.append(Reinjection(range: start..<end, origin: subflow.id))
       }
     }
+    markDirty()
+    // Under redundant scheduling the others carry it anyway, or have.
+    guard scheduler.kind != .redundant else { return }
     var end = sendUnacknowledged
     for piece in held.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) where piece.range.upperBound > end {
       guard reinjections.count < Limits.reinjections else { break }
@@ -94,7 +86,6 @@ extension Connection {
         Reinjection(range: max(piece.range.lowerBound, end)..<piece.range.upperBound, origin: piece.origin))
       end = piece.range.upperBound
     }
-    markDirty()
   }
 
   /// Sends what is queued to go over other subflows, as far as these have room.

@@ -31,10 +31,11 @@ extension Connection {
     for subflow in subflows where takesPart(subflow, onlyBackups: onlyBackups) {
       subflow.noteDelivery(at: now)
       least = min(least, subflow.timeToAcknowledge(min(wanted, subflow.fullPayloadByteCount)))
-      rate += subflow.deliveryRate
+      let own = subflow.deliveryRate
+      rate += own
       guard subflow.dueByteCount > 0 else { continue }
       busyCount += 1
-      busyRate += subflow.deliveryRate
+      busyRate += own
       longest = max(longest, subflow.scheduling.forecast.leastRoundTrip ?? .zero)
     }
     let window = isFallback ? Int.max : sendWindowEdge - sendUnacknowledged
@@ -43,15 +44,18 @@ extension Connection {
     let isTight = busyCount > 1 && needed + needed / 4 > window
     var best: (subflow: Subflow, room: Int)?
     var bestTime = Nanoseconds.max
-    for subflow in subflows where onlyBackups || !(subflow.isBackup || subflow.isPeerBackup) {
+    for subflow in subflows where takesPart(subflow, onlyBackups: onlyBackups) {
       let count = min(wanted, subflow.fullPayloadByteCount)
       let time = subflow.timeToAcknowledge(count)
       guard best == nil || time < bestTime || time > least else { continue }
+      // (Asked last: a subflow whose pace does not allow it wakes the connection when it does.)
       let room = room(on: subflow, wanted: wanted, now: now)
       guard isWorthwhile(room, wanted: wanted, on: subflow) else { continue }
-      if isTight, subflow.hasQueue(before: count) { continue }
+      let hasQueue = (isTight || time > least) && subflow.hasQueue(before: count)
+      if isTight, hasQueue { continue }
       if time > least {
-        guard fits(count, on: subflow, time, least: least, rate: rate, window: window) else {
+        let queue = hasQueue ? subflow.dueByteCount + count : 0
+        guard fits(count, on: subflow, time, behind: queue, least: least, rate: rate, window: window) else {
           if takeTrial(on: subflow, time, now: now) { return (subflow, min(room, count)) }
           continue
         }
@@ -73,15 +77,15 @@ extension Connection {
 
   /// Whether the window takes what the others, of all that have `rate` together, need while `count` octets on `subflow`
   /// take `time`, and a twelfth more: a path that brings less than that is not worth a window without anything to
-  /// spare, since each of its losses stops the others. What waits on `subflow` counts too where it is a queue.
+  /// spare, since each of its losses stops the others. `queue`, what waits on `subflow`, counts too.
   private func fits(
-    _ count: Int, on subflow: Subflow, _ time: Nanoseconds, least: Nanoseconds, rate: Int, window: Int
+    _ count: Int, on subflow: Subflow, _ time: Nanoseconds, behind queue: Int, least: Nanoseconds, rate: Int,
+    window: Int
   ) -> Bool {
     guard !isFallback else { return true }
     // (Of two that do not fit together, the window lets W/T through whichever of them it stops.)
-    let others = takesPart(subflow, onlyBackups: true) ? max(rate - subflow.deliveryRate, 0) : rate
-    var demand = min(DeliveryForecast.octets(at: others, in: time), 1 << 60)
-    if subflow.hasQueue(before: count) { demand += subflow.dueByteCount + count }
+    let others = max(rate - subflow.deliveryRate, 0)
+    let demand = min(DeliveryForecast.octets(at: others, in: time), 1 << 60) + queue
     guard demand <= window - window / 12 else { return false }
     // A loss is found when the segment was due and repaired where that takes least; what the others could have sent by
     // then and the window does not take is its price. Where a segment's part of that is more than the segment, the path

@@ -48,7 +48,7 @@ struct DeliveryForecast {
   ///   - repeated: octets sent again since the beginning.
   ///   - isIdle: whether nothing is in flight.
   mutating func note(
-    delivered: Int, roundTrip: Nanoseconds, least: Nanoseconds, sent: Int = 0, repeated: Int = 0, isIdle: Bool = false,
+    delivered: Int, roundTrip: Nanoseconds, least: Nanoseconds, sent: Int, repeated: Int, isIdle: Bool,
     at now: Instant
   ) {
     if isIdle { wasIdle = true }

@@ -6,11 +6,13 @@ import Testing
 @Suite struct DeliveryForecastTests {
   private let start = Instant(nanoseconds: 1_000_000_000)
 
-  private func note(_ forecast: inout DeliveryForecast, _ delivered: Int, at milliseconds: Int64) {
+  private func note(
+    _ forecast: inout DeliveryForecast, _ delivered: Int, at milliseconds: Int64, sent: Int? = nil, repeated: Int = 0,
+    isIdle: Bool = false
+  ) {
     forecast.note(
-      delivered: delivered, roundTrip: .milliseconds(100), least: .milliseconds(20),
-      at: start + .milliseconds(milliseconds)
-    )
+      delivered: delivered, roundTrip: .milliseconds(100), least: .milliseconds(20), sent: sent ?? delivered,
+      repeated: repeated, isIdle: isIdle, at: start + .milliseconds(milliseconds))
   }
 
   @Test func beforeARoundTripTheRateIsAWindowInARoundTrip() {
@@ -63,9 +65,7 @@ import Testing
     var delivered = 125_000
     for round in 2...60 {
       delivered += round % 10 == 0 ? 1448 : 0
-      forecast.note(
-        delivered: delivered, roundTrip: .milliseconds(100), least: .milliseconds(20), isIdle: true,
-        at: start + .milliseconds(Int64(round) * 100))
+      note(&forecast, delivered, at: Int64(round) * 100, isIdle: true)
     }
     #expect(forecast.rate(window: 1, roundTrip: .milliseconds(100)) == 1_250_000)
     // It is used again and shows less: that counts.
@@ -78,22 +78,17 @@ import Testing
 
   @Test func theShareOfLossesIsThatOfLateAndForgottenWhereNothingIsSent() {
     var forecast = DeliveryForecast()
-    func note(_ round: Int64, sent: Int, repeated: Int, isIdle: Bool) {
-      forecast.note(
-        delivered: sent, roundTrip: .milliseconds(100), least: .milliseconds(20), sent: sent, repeated: repeated,
-        isIdle: isIdle, at: start + .milliseconds(round * 1000))
-    }
-    note(0, sent: 0, repeated: 0, isIdle: false)
-    note(1, sent: 100_000, repeated: 5_000, isIdle: false)
+    note(&forecast, 0, at: 0)
+    note(&forecast, 100_000, at: 1_000, repeated: 5_000)
     #expect(forecast.lossShare == 0.05)
     // Few octets say nothing yet.
-    note(2, sent: 110_000, repeated: 10_000, isIdle: false)
+    note(&forecast, 110_000, at: 2_000, repeated: 10_000)
     #expect(forecast.lossShare == 0.05)
-    note(3, sent: 110_000, repeated: 10_000, isIdle: true)
+    note(&forecast, 110_000, at: 3_000, repeated: 10_000, isIdle: true)
     #expect(forecast.lossShare == 0.025)
-    note(4, sent: 210_000, repeated: 10_000, isIdle: false)
+    note(&forecast, 210_000, at: 4_000, repeated: 10_000)
     #expect(forecast.lossShare == Float(5_000) / 110_000)
-    note(5, sent: 310_000, repeated: 10_000, isIdle: false)
+    note(&forecast, 310_000, at: 5_000, repeated: 10_000)
     #expect(forecast.lossShare == 0)
   }
 
