@@ -114,6 +114,7 @@ extension InteropSuite {
       let scratch = try Scratch()
       let file = scratch.file("only")
       try "precious".write(toFile: file, atomically: true, encoding: .utf8)
+      try await expect(64, Case("sim \(file)", "line 1, column 1", "no JSON"))
       for option in ["--pcap", "--picture"] {
         try await expect(64, Case("demo --file \(file) \(option) \(file)", option, "--file"))
       }

@@ -229,6 +229,26 @@ extension InteropSuite {
       #expect(outcome.status == status, "\(outcome.summary)")
     }
 
+    @Test("A command that ends in peace when it is interrupted has not succeeded", .timeLimit(.minutes(5)))
+    func interrupted() async throws {
+      let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
+      let script = "trap 'exit 0' INT; echo up >&2; sleep 30 & wait"
+      let lab = try ChildProcess([Machine.mptcp, "lab", "run", file, "--", "sh", "-c", script])
+      try await lab.waits(for: "up")
+      kill(lab.identifier, SIGINT)
+      #expect(try await lab.finish(within: 10).status == 130)
+    }
+
+    @Test("A background command that failed is told", .timeLimit(.minutes(5)))
+    func backgroundFailure() async throws {
+      let file = scratch.file("fails.json")
+      try #"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"b","command":["sh","-c","exit 3"]}]}"#.write(
+        toFile: file, atomically: true, encoding: .utf8)
+      let outcome = try await ChildProcess([Machine.mptcp, "lab", "run", file, "--", "true"]).finish(within: 20)
+      #expect(outcome.status == 0, "\(outcome.summary)")
+      #expect(outcome.errors.contains("b: 'sh' ended with status 3"), "\(outcome.summary)")
+    }
+
     @Test("Commands find each other by name", .timeLimit(.minutes(5)))
     func environment() async throws {
       let file = try lab(["1ms", "1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
@@ -310,6 +330,7 @@ extension InteropSuite {
         ([good, "--quiet", "--", "/nonexistent"], 127, ["'/nonexistent'", "client"]),
         ([good, "--quiet", "--", "/dev/null"], 126, ["'/dev/null'", "Permission denied"]),
         ([early, "--", "true"], 1, ["'false' in b", "before it listened on port 80"]),
+        ([good, "--", "echo", "{server.lte}"], 64, ["'{server.lte}'", "its paths are p1"]),
       ]
       for wrong in cases {
         let outcome = try await ChildProcess([Machine.mptcp, "lab", "run"] + wrong.arguments).finish(within: 30)

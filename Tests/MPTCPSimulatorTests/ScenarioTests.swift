@@ -138,6 +138,7 @@ struct ScenarioTests {
       (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
       (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),
       (#"{"hosts": [{"name": "a.b"}]}"#, "hosts[0].name: expected a name without dots"),
+      (#"{"seed": -1}"#, "seed: expected a whole number from 0 to"),
       (#"{"hosts": 5}"#, "hosts: expected a list in square brackets"),
       ("nonsense", "this is no JSON object"),
     ])

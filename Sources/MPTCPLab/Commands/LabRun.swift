@@ -58,10 +58,8 @@ package struct LabRun {
     guard getpid() == 1 else { throw Failure.notInside }
     let lab = try Lab(file, captureFolder: captureFolder)
     var processes = Processes()
-    var background: [(name: String, process: Int32)] = []
-    for command in file.commands {
-      background.append((command.arguments[0], try start(command, lab, &processes)))
-    }
+    var background: [(command: LabFile.BackgroundCommand, process: Int32)] = []
+    for command in file.commands { background.append((command, try start(command, lab, &processes))) }
     let begin = MonotonicClock.now
     lab.beginSchedules()
     let process = try start(arguments, in: host, lab)
@@ -72,8 +70,11 @@ package struct LabRun {
       showProgress?(lab.measured)
     }
     let seconds = Double(MonotonicClock.now - begin) / 1e9
-    end(background.map(\.process), &processes)
-    var report = LabReport(paths: lab.finish(), seconds: seconds, exitStatus: ended ?? 0)
+    end(background, &processes)
+    var status = ended ?? 0
+    // A command that was asked to end and did so in peace has not done what it was run for.
+    if status == 0, let signal = processes.signal { status = 128 + signal }
+    var report = LabReport(paths: lab.finish(), seconds: seconds, exitStatus: status)
     report.uncapturedPacketCount = try lab.finishCaptures()
     return report
   }
@@ -118,17 +119,23 @@ package struct LabRun {
   }
 
   /// Lets background commands end by themselves, then asks them to; what still runs then goes with this process.
-  private func end(_ background: [Int32], _ processes: inout Processes) {
+  private func end(
+    _ background: [(command: LabFile.BackgroundCommand, process: Int32)], _ processes: inout Processes
+  ) {
     func wait(_ time: Nanoseconds) {
       let deadline = MonotonicClock.now + time.count
-      while background.contains(where: { processes.status(of: $0) == nil }), MonotonicClock.now < deadline {
+      while background.contains(where: { processes.status(of: $0.process) == nil }), MonotonicClock.now < deadline {
         processes.wait(.milliseconds(20))
       }
     }
     wait(Self.ownEndTime)
-    for process in background where processes.status(of: process) == nil { kill(process, SIGTERM) }
+    let failed = background.compactMap { command, process in
+      processes.status(of: process).flatMap { $0 == 0 ? nil : (command, $0) }
+    }
+    for (_, process) in background where processes.status(of: process) == nil { kill(process, SIGTERM) }
     wait(Self.endTime)
     // The last lines of theirs are still in their pipes.
     usleep(20_000)
+    for (command, status) in failed { showLine?(command.host, "'\(command.arguments[0])' ended with status \(status)") }
   }
 }

@@ -1,5 +1,5 @@
 /// Finds the first place in a text that is not JSON (RFC 8259), which the decoder keeps to itself.
-struct JSONSyntax {
+package struct JSONSyntax {
   private let text: [UInt8]
   private var offset = 0
 
@@ -11,7 +11,7 @@ struct JSONSyntax {
   private init(_ text: [UInt8]) { self.text = text }
 
   /// The fault for people, `line 3, column 5: a value is expected`; nil if there is none.
-  static func fault(in text: [UInt8]) -> String? {
+  package static func fault(in text: [UInt8]) -> String? {
     var syntax = JSONSyntax(text)
     do throws(Fault) {
       try syntax.value(depth: 0)

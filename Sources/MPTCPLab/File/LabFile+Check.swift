@@ -29,9 +29,29 @@ extension LabFile {
       }
       try checkAddresses(of: path, at: index)
     }
-    for (index, command) in commands.enumerated() where host(command.host) == nil {
-      throw LabFileError("run[\(index)].in", unknownHost(command.host))
+    for (index, command) in commands.enumerated() {
+      guard host(command.host) != nil else { throw LabFileError("run[\(index)].in", unknownHost(command.host)) }
+      for argument in command.arguments {
+        if let problem = strayPlaceholder(in: argument) { throw LabFileError("run[\(index)].command", problem) }
+      }
     }
+  }
+
+  /// What is wrong with an argument that names a host in braces, and behind it a path that the host does not have; nil
+  /// if nothing is. Other braces mean something to somebody else.
+  package func strayPlaceholder(in argument: String) -> String? {
+    for host in hosts {
+      for rest in argument.split(separator: "{\(host.name).", omittingEmptySubsequences: false).dropFirst() {
+        guard let end = rest.firstIndex(of: "}") else { continue }
+        var name = String(rest[..<end])
+        if name.hasSuffix("/6") { name.removeLast(2) }
+        if isPath(name, of: host.name) { continue }
+        let known = paths.filter { path in path.ends.contains { $0.host == host.name } }.map(\.name)
+        return "'{\(host.name).\(rest[..<end])}': \(host.name) has no path '\(name)'; its paths are "
+          + known.joined(separator: ", ")
+      }
+    }
+    return nil
   }
 
   /// That there is no such host, and which there are.

@@ -46,7 +46,11 @@ extension Scenario: Codable {
     let reader = try ObjectReader(
       decoder, ["title", "seed", "duration", "sample", "hosts", "links", "paths", "transfers", "events"])
     try reader.read("title", into: &title)
-    try reader.read("seed", into: &seed)
+    do {
+      try reader.read("seed", into: &seed)
+    } catch {
+      throw reader.error("seed", "expected a whole number from 0 to \(UInt64.max)")
+    }
     try reader.readTime("duration", into: &duration)
     if let interval = try reader.optionalTime("sample") { sampleInterval = interval == .zero ? nil : interval }
     try reader.read("hosts", into: &hosts)

@@ -131,6 +131,9 @@ struct LabRunCommand: ParsableCommand {
     }
     let lab = try read()
     if let host, lab.host(host) == nil { throw ArgumentProblem("--in \(host): \(lab.unknownHost(host))") }
+    for argument in command {
+      if let problem = lab.strayPlaceholder(in: argument) { throw ArgumentProblem(problem) }
+    }
     if let report { try checkWritable(report, "--report") }
     if let pcapng {
       var status = stat()

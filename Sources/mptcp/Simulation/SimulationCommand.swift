@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import Glibc
 import MPTCPCore
+import MPTCPLab
 import MPTCPSimulator
 import MPTCPTools
 import MPTCPWire
@@ -105,6 +106,7 @@ struct SimulationCommand: AsyncParsableCommand {
       StandardError.say("'\(file)': cannot be read; give a scenario, such as Scenarios/wifi-lte.json")
       throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
+    if let fault = JSONSyntax.fault(in: [UInt8](text)) { throw ArgumentProblem("\(file): no JSON: \(fault)") }
     do {
       return try JSONDecoder().decode(Scenario.self, from: text)
     } catch let error as DecodingError {

@@ -151,6 +151,10 @@ struct LabFileTests {
       #"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"a","command":["x"],"listens":70000}]}"#,
       "run[0].listens", "1 to 65535"
     ),
+    (
+      #"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"a","command":["x","{b}:{b.p/6}:{b.q/6}"]}]}"#,
+      "run[0].command", "'{b.q/6}': b has no path 'q'; its paths are p"
+    ),
   ]
 
   @Test("What is wrong with a file is named with its place", arguments: wrong)
