@@ -330,7 +330,7 @@ extension InteropSuite {
         ([good, "--quiet", "--", "/nonexistent"], 127, ["'/nonexistent'", "client"]),
         ([good, "--quiet", "--", "/dev/null"], 126, ["'/dev/null'", "Permission denied"]),
         ([early, "--", "true"], 1, ["'false' in b", "before it listened on port 80"]),
-        ([good, "--", "echo", "{server.lte}"], 64, ["'{server.lte}'", "its paths are p1"]),
+        ([good, "--", "echo", "{server.lte}"], 64, ["'{server.lte}'", "its paths are p0"]),
       ]
       for wrong in cases {
         let outcome = try await ChildProcess([Machine.mptcp, "lab", "run"] + wrong.arguments).finish(within: 30)

@@ -21,7 +21,7 @@ extension Connection {
 
   private func addressID(path: Path, index: Int, _ address: IPAddress) -> AddressID {
     address == initialTuple.local.address
-      ? .initial : AddressID(UInt8(truncatingIfNeeded: (path.firstAddressNumber + index) % 255 + 1))
+      ? .initial : AddressID(UInt8(truncatingIfNeeded: (path.firstAddressNumber + index) % AddressID.further + 1))
   }
 
   func localAddressID(of address: IPAddress) -> AddressID {
@@ -172,4 +172,9 @@ extension Connection {
       }
     }
   }
+}
+
+extension AddressID {
+  /// How many IDs there are besides that of the initial subflow's address.
+  static let further = 255
 }

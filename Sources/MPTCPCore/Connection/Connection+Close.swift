@@ -3,6 +3,14 @@ import MPTCPWire
 
 // Ends: half-close, close, abort, fallback, MP_FAIL.
 extension Connection {
+  /// Whether the FIN of `subflow` may go with the last segment of `mapping`: together with a DATA_FIN it may only while
+  /// no other subflow has data outstanding (RFC 8684 §3.3.3).
+  /// Requirement 8684-3.3.3-07
+  func mayFinish(with mapping: SentMapping, on subflow: Subflow) -> Bool {
+    guard mapping.hasDataFin, !isDataFinAcknowledged else { return true }
+    return !subflows.contains { $0 !== subflow && !$0.sentMappings.isEmpty }
+  }
+
   // MARK: The application's side
 
   func finish(now: Instant) {

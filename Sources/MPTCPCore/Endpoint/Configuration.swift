@@ -179,8 +179,10 @@ public struct ConnectionOptions: Sendable {
   /// open).
   /// Requirement 8684-3.3.1-15
   public var mappingTimeout: Nanoseconds = .seconds(10)
-  /// How long to wait for an answer to the SYN.
-  public var connectTimeout: Nanoseconds = .seconds(60)
+  /// How long to wait for an answer to the SYN (RFC 9293 §3.8.3 wants three minutes at least, where the application
+  /// does not say otherwise).
+  /// Requirement 9293-3.8.3-05
+  public var connectTimeout: Nanoseconds = .seconds(180)
   /// The most bytes that the application may have written and the peer not yet acknowledged.
   public var sendBufferByteCount = 16 << 20
   /// The largest receive window. It starts at 256 KiB and grows with what the application reads in a round trip. Twice

@@ -294,7 +294,8 @@ extension Endpoint {
     let clock = cookieClock(segment.tuple, now: now)
     let answer = cookies.encode(
       SYNCookies.Parameters(
-        maximumSegmentByteCount: Int(options.maximumSegmentSize ?? 536), windowScale: options.windowScale,
+        maximumSegmentByteCount: Int(options.maximumSegmentSize ?? segment.defaultMaximumSegmentSize),
+        windowScale: options.windowScale,
         isSACKPermitted: options.sackPermitted, supportsECN: false),
       tuple: segment.tuple, clientISN: segment.header.sequenceNumber, timestampClock: hasTimestamps ? clock : nil,
       at: now)

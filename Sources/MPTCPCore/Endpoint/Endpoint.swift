@@ -119,12 +119,30 @@ public final class Endpoint {
   /// Adds a path; connections may use it at once.
   public func addPath(_ configuration: PathConfiguration, at now: Instant) -> PathID {
     note(now)
-    let path = Path(id: PathID(nextPathNumber), configuration: configuration, firstAddressNumber: nextAddressNumber)
+    let count = max(configuration.addresses.count, 1)
+    let number = freeAddressNumbers(count)
+    let path = Path(id: PathID(nextPathNumber), configuration: configuration, firstAddressNumber: number)
     nextPathNumber &+= 1
-    nextAddressNumber += max(configuration.addresses.count, 1)
+    nextAddressNumber = number + count
     paths.append(path)
     forEachConnection { $0.pathChanged(path.id, isUp: true, now: now) }
     return path.id
+  }
+
+  /// The next `count` numbers in a row that no path's addresses have; as they come where there are none (address IDs
+  /// tell 255 addresses apart).
+  /// Requirement 8684-3.2-05, 8684-3.4.1-04
+  private func freeAddressNumbers(_ count: Int) -> Int {
+    var taken = Set<Int>()
+    for path in paths {
+      for index in 0..<max(path.configuration.addresses.count, 1) {
+        taken.insert((path.firstAddressNumber + index) % AddressID.further)
+      }
+    }
+    let candidates = nextAddressNumber..<(nextAddressNumber + AddressID.further)
+    return candidates.first { start in
+      (start..<(start + count)).allSatisfy { !taken.contains($0 % AddressID.further) }
+    } ?? nextAddressNumber
   }
 
   /// Takes a path away, with the subflows on it.

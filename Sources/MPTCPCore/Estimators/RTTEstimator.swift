@@ -27,6 +27,8 @@ struct RTTEstimator {
   private let ceilingMilliseconds: UInt32
   private var hasSample = false
   private var isCautious = false
+  /// Whether a round trip was measured since the timeout was last doubled.
+  private(set) var hasSampleSinceBackOff = true
   private var exponent: UInt8 = 0
 
   /// Makes an estimator without samples.
@@ -64,6 +66,7 @@ struct RTTEstimator {
 
   /// Takes in a round-trip time that was measured at `at` on octets sent once only, or by timestamps (RFC 6298 §3).
   mutating func sample(_ roundTrip: Nanoseconds, at: Instant) {
+    hasSampleSinceBackOff = true
     let sample = max(roundTrip, .zero)
     latest = sample
     window.sample(sample, at: at, window: Self.minimumWindow)
@@ -84,7 +87,10 @@ struct RTTEstimator {
   mutating func distrustInitialTimeout() { isCautious = true }
 
   /// Doubles the timeout, as each expiry does (RFC 6298 §5.5).
-  mutating func backOff() { exponent = min(exponent + 1, Self.largestExponent) }
+  mutating func backOff() {
+    exponent = min(exponent + 1, Self.largestExponent)
+    hasSampleSinceBackOff = false
+  }
 
   /// Ends the back-off: new data has been acknowledged.
   mutating func resetBackOff() { exponent = 0 }

@@ -121,4 +121,8 @@ struct Segment {
   var optionBytes: ByteSlice
 
   var flags: TCPFlags { header.flags }
+
+  /// The largest segment of a sender that does not say it (RFC 9293 §3.7.1).
+  /// Requirement 9293-3.7.1-04
+  var defaultMaximumSegmentSize: UInt16 { tuple.remote.address.family == .v4 ? 536 : 1220 }
 }

@@ -56,7 +56,9 @@ extension Subflow {
       toldSoftErrors = 0
       if isStalled { recoverFromStall(now: now) }
       if advancedByteCount > 0 {
-        roundTrip.resetBackOff()
+        // What was sent again tells nothing of the time that an answer takes, and without timestamps nothing else may
+        // come for long on a path that has become slower than the time-out (RFC 6298 §5, Karn's algorithm).
+        if roundTrip.hasSampleSinceBackOff { roundTrip.resetBackOff() }
         noteMTUProbe(now: now)
       }
       unacknowledgedSince = sendUnacknowledged < sendNext ? now : .distantFuture

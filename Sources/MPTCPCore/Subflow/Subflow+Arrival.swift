@@ -70,7 +70,7 @@ extension Subflow {
   func takeSynOptions(_ segment: Segment, now: Instant) {
     let options = segment.options
     peerMaximumSegmentByteCount = max(
-      Int(options.maximumSegmentSize ?? (tuple.remote.address.family == .v4 ? 536 : 1220)), 88)
+      Int(options.maximumSegmentSize ?? segment.defaultMaximumSegmentSize), Limits.leastSegmentByteCount)
     if let shift = options.windowScale {
       sendWindowShift = min(shift, 14)
       sendsWindowShift = true
@@ -157,7 +157,13 @@ extension Subflow {
       return
     }
     guard isAcceptable(start: start, length: length) else {
-      if !flags.contains(.rst) { answerUnacceptable(segment, start: start, length: length, now: now) }
+      // A window that is closed refuses what a RST carries, not the RST (RFC 9293 §3.10.7.4, MUST-66).
+      // Requirement 9293-3.10.7-04
+      if flags.contains(.rst) {
+        if start == receiveNext { arriveReset(segment, start: start, now: now) }
+      } else {
+        answerUnacceptable(segment, start: start, length: length, now: now)
+      }
       return
     }
     if flags.contains(.rst) {
@@ -339,6 +345,7 @@ extension Subflow {
 
   private func noteFin(at offset: Int) {
     if finOffset == nil { finOffset = offset }
+    isFinLatest = true
   }
 
   /// The peer's FIN counts when everything before it is here.

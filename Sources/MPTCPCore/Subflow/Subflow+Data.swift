@@ -7,6 +7,7 @@ extension Subflow {
   func takePayload(_ segment: Segment, start: Int, now: Instant) {
     var slice = segment.payload
     var start = start
+    isFinLatest = false
     let wireSegment = segment.segmentByteCount > 0 ? segment.segmentByteCount : slice.count
     if wireSegment > receiveSegmentByteCount {
       // A datagram that was put together from fragments is no measure of segments.

@@ -314,7 +314,8 @@ extension Subflow {
     if samplesDelivery { noteTransmission(segment.count, now: now) }
     notePace(segment.count, now: now)
     emitData(
-      mapping, range: segment.start..<segment.end, push: true, fin: takeFinAlong(behind: index, now: now),
+      mapping, range: segment.start..<segment.end, push: true,
+      fin: connection.mayFinish(with: mapping, on: self) && takeFinAlong(behind: index, now: now),
       isRetransmission: true, now: now)
   }
 

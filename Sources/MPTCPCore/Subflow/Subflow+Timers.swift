@@ -188,6 +188,12 @@ extension Subflow {
       keepAliveDeadline = now + interval
       return
     }
+    // Nor one that has heard something meanwhile, be it a repetition or a probe of its window.
+    let due = lastReceivedAt + (unansweredKeepAlives > 0 ? min(interval, .seconds(75)) : interval)
+    guard due <= now else {
+      keepAliveDeadline = due
+      return
+    }
     guard unansweredKeepAlives < 8 else {
       connection.subflowFailed(self, reason: .timedOut, now: now)
       return

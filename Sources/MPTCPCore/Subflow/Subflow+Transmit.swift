@@ -234,17 +234,9 @@ extension Subflow {
       return
     }
     if let option = pendingOptions.first {
-      var attempt = options
-      if attempt.append(.multipath(option)) {
-        pendingOptions.removeFirst()
-        options = attempt
-      } else if options.byteCount > 0 {
-        // Timestamps and this option do not fit together (ADD_ADDR for IPv6 with a port): it goes without them.
-        var bare = TCPOptionBlock()
-        if bare.append(.multipath(option)) { options = bare }
-        pendingOptions.removeFirst()
-        return
-      }
+      // Each fits beside timestamps: ADD_ADDR for IPv6 with a port, the largest, takes all of the 30 octets.
+      _ = options.append(.multipath(option))
+      pendingOptions.removeFirst()
     }
     let isSackCrowded = isSackPermitted && sackRangeCount >= 2
     packDataAck(&options, isForced: !isSackCrowded || !hasStatedDataAck)
@@ -304,8 +296,9 @@ extension Subflow {
     duplicateRange = nil
     let recent = reassembly.recentRanges()
     var next = 0
-    // Right behind a repetition the block that it lies in: that is how it is known for one (RFC 2883 §4.1.3).
-    if blocks.count > 0, blocks.count < room, recent.count > 0 {
+    // The block that the last segment lies in; right behind a repetition that is how it is known for one
+    // (RFC 2018 §4, RFC 2883 §4.1.3).
+    if blocks.count < room, recent.count > 0, blocks.count > 0 || !isFinLatest || loneFinOffset == nil {
       _ = blocks.append(sackBlock(recent[0]))
       next = 1
     }

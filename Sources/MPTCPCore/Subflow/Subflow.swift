@@ -97,6 +97,8 @@ final class Subflow {
   /// Bytes of the current mapping that wait for its checksum, small ones gathered.
   var checksumHold = ReceiveQueue()
   var finOffset: Int?
+  /// Whether the last that came was the peer's FIN.
+  var isFinLatest = false
   /// The largest segment that the peer sends, as seen: every second one is acknowledged at once.
   var receiveSegmentByteCount = 536
   var unacknowledgedReceivedByteCount = 0
@@ -226,15 +228,15 @@ final class Subflow {
   /// What our SYN announces (RFC 9293 §3.7.1): the device's MTU without fixed headers. What the path towards the peer
   /// carries says nothing of the other direction.
   /// Requirement 9293-3.7.1-07
-  var announcedMaximumSegmentByteCount: Int { max(linkMTU - ipHeaderByteCount - 20, 88) }
+  var announcedMaximumSegmentByteCount: Int { max(linkMTU - ipHeaderByteCount - 20, Limits.leastSegmentByteCount) }
 
   /// Payload and TCP options of a segment towards the peer.
   var maximumSegmentByteCount: Int {
-    max(min(peerMaximumSegmentByteCount, largestSegmentByteCount), 88)
+    max(min(peerMaximumSegmentByteCount, largestSegmentByteCount), Limits.leastSegmentByteCount)
   }
 
   /// The most that the path towards the peer carries, payload and TCP options.
-  var largestSegmentByteCount: Int { max(pathMTU - ipHeaderByteCount - 20, 88) }
+  var largestSegmentByteCount: Int { max(pathMTU - ipHeaderByteCount - 20, Limits.leastSegmentByteCount) }
 
   /// Payload of a full segment that carries `optionByteCount` octets of options.
   func payloadByteCount(optionByteCount: Int) -> Int { max(maximumSegmentByteCount - optionByteCount, 48) }

@@ -167,7 +167,8 @@ struct NetcatPlan: Sendable {
       throw ArgumentProblem("--scheduler \(command.scheduler): one of \(names)")
     }
     self.options.scheduler = scheduler
-    if let timeLimit { self.options.connectTimeout = .milliseconds(Int64(timeLimit / .milliseconds(1))) }
+    // Nobody who waits before a terminal waits for the three minutes of RFC 9293 §3.8.3.
+    self.options.connectTimeout = timeLimit.map { .milliseconds(Int64($0 / .milliseconds(1))) } ?? .seconds(60)
     switch role {
     case .connect:
       if let port = command.port { self.options.localPort = Port(try Self.port(port, "-p \(port)")) }
