@@ -17,7 +17,7 @@
 /// ```
 ///
 /// A word after the section is the document's own number for the rule. `same: ID` in place of a reason names the
-/// requirement that this one repeats.
+/// requirement that this one repeats; `code: ` says, before a reason, how a rule is obeyed where no one place does it.
 struct Catalogue: Equatable, Sendable {
   struct Section: Equatable, Sendable {
     var number: String

@@ -73,10 +73,14 @@ struct CatalogueParser {
     guard var requirement = open else { return }
     if line.hasPrefix("reason: ") {
       requirement.reason = String(line.dropFirst(8))
+    } else if line.hasPrefix("code: ") {
+      requirement.means = String(line.dropFirst(6))
     } else if line.hasPrefix("same: ") {
       requirement.restates = String(line.dropFirst(6))
     } else if let reason = requirement.reason {
       requirement.reason = reason + " " + line
+    } else if let means = requirement.means {
+      requirement.means = means + " " + line
     } else {
       requirement.text += requirement.text.isEmpty ? line : " " + line
     }

@@ -25,7 +25,7 @@ struct ConformancePage {
       "The rules live in [requirements](requirements), one file for each document. A comment",
       "`// Requirement 8684-3.1-04` ties the declaration or statement below it, or the test, to a rule. `make test` fails",
       "on a rule with neither a test nor a reason, unless it stands on the list of the [open ones](requirements/open.list),",
-      "which may only shrink.", "",
+      "which may only shrink, and on a rule that has tests and no code.", "",
     ]
   }
 
@@ -64,7 +64,7 @@ struct ConformancePage {
     if let original = rule.restates { text += " (The same as [\(original)](#\(Self.anchor(original))).)" }
     let cells = [
       "<a id=\"\(Self.anchor(rule.id))\"></a>\(rule.id)", level, text, status(entry),
-      links(entry.code), links(entry.tests),
+      entry.code.isEmpty ? escape(rule.means ?? entry.requirement.means ?? "") : links(entry.code), links(entry.tests),
     ]
     return "| " + cells.joined(separator: " | ") + " |"
   }

@@ -58,11 +58,18 @@ struct ConformanceTable: Sendable {
       entries[requirement.id]?.code += source.code
       entries[requirement.id]?.tests += source.tests
       entries[requirement.id]?.requirement.reason = source.requirement.reason
+      entries[requirement.id]?.requirement.means = source.requirement.means
     }
     for requirement in requirements {
       guard let entry = entries[requirement.id] else { continue }
       entries[requirement.id]?.status =
         !entry.tests.isEmpty ? .tested : entry.requirement.reason != nil ? .reasoned : .open
+    }
+    for requirement in requirements {
+      guard let entry = entries[requirement.id], entry.status == .tested else { continue }
+      if entry.code.isEmpty, entry.requirement.means == nil {
+        faults.append("\(requirement.id) has tests, and no code: \(requirement.text)")
+      }
     }
     self.entries = entries
     self.faults = faults

@@ -22,6 +22,8 @@ struct Requirement: Equatable, Sendable {
   var text: String
   /// Why no test proves it: it does not apply, it is left to the application, or we differ on purpose.
   var reason: String?
+  /// How it is obeyed, where that is no one place in the code.
+  var means: String?
   /// The requirement that says the same elsewhere, and whose code and tests are also this one's.
   var restates: String?
 }

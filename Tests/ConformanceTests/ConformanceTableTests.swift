@@ -43,9 +43,23 @@ struct ConformanceTableTests {
 
   @Test("A test closes a rule and every repetition of it")
   func tested() {
-    let table = table([annotation(["9999-1-01"], .test("It works"))])
+    let table = table([annotation(["9999-1-01"], .test("It works")), annotation(["9999-1-01"], .code("run"))])
     #expect(table.faults.isEmpty && table.open.isEmpty)
     #expect(table.count(.tested, in: Self.catalogue) == 2 && table.count(.reasoned, in: Self.catalogue) == 1)
+  }
+
+  @Test("A rule with a test and neither code nor a word on what takes its place is a fault, and so is its repetition")
+  func withoutCode() {
+    let test = annotation(["9999-1-01"], .test("It works"))
+    #expect(
+      table([test]).faults == [
+        "9999-1-01 has tests, and no code: It works | well.", "9999-1-03 has tests, and no code: It works still.",
+      ])
+    var catalogue = Self.catalogue
+    catalogue.sections[0].requirements[0].means = "Nobody stops it."
+    let table = ConformanceTable(catalogues: [catalogue], annotations: [test])
+    #expect(table.faults.isEmpty)
+    #expect(ConformancePage(table: table).text.contains("| tested | Nobody stops it. |"))
   }
 
   @Test("An annotation with an unknown ID is a fault, with its place")

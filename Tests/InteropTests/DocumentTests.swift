@@ -80,7 +80,7 @@ extension InteropSuite {
             #expect(
               block.commands.allSatisfy { $0.hasPrefix("make ") } || isNetcat(block) || isLab(block)
                 || isSimulation(block) || isExploration(block), "\(block)")
-          case "docs/real-networks.md", "docs/permissions.md", "docs/lab.md": continue
+          case "docs/real-networks.md", "docs/permissions.md", "docs/lab.md", "docs/scenarios.md": continue
           case _: Issue.record("no test runs \(block)")
           }
         }
@@ -118,6 +118,20 @@ extension InteropSuite {
         #expect(outcome.output.contains("40 schedules") && outcome.output.contains("no rule was broken"))
         #expect(outcome.output.contains("schedules a second on one core"), "\(outcome.summary)")
         #expect(outcome.output.contains("subflow: synSent → established"), "\(outcome.summary)")
+      }
+    }
+
+    @Test("The scenarios of docs/scenarios.md run, each command of them", .timeLimit(.minutes(5)))
+    func scenarios() async throws {
+      let blocks = try Documents.blocks(in: "docs/scenarios.md")
+      #expect(blocks.count == 2)
+      for block in blocks {
+        let scratch = try Scratch()
+        let commands = block.text.replacing(".build/release/mptcp", with: Machine.mptcp)
+          .replacing("Scenarios/", with: "\(Machine.root.path)/Scenarios/")
+        let outcome = try await ChildProcess(["sh", "-ec", "cd '\(scratch.folder)'; \(commands)"]).finish(within: 120)
+        #expect(outcome.status == 0, "\(block): \(outcome.summary)")
+        #expect(outcome.output.contains("complete"), "\(outcome.summary)")
       }
     }
 

@@ -135,6 +135,45 @@ struct ScenarioTests {
           + #""upload": "2000GB", "rounds": 1000}]}"#,
         "transfers[0].upload: expected 1000000 GB at most"
       ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""options": {"keepAlive": "1ns"}}]}"#,
+        "transfers[0].options.keepAlive: expected 100ms at least"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "transfers": [{"client": "a", "server": "b", "#
+          + #""options": {"sendBuffer": 0}}]}"#,
+        "transfers[0].options.sendBuffer: expected more than nothing"
+      ),
+      (#"{"sample": "1ns"}"#, "sample: expected 1ms at least"),
+      (#"{"hosts": [{"name": "a", "timeWait": "601s"}]}"#, "hosts[0].timeWait: expected 600s at most"),
+      (#"{"hosts": [{"name": "a", "maximumHalfOpen": -1}]}"#, "hosts[0].maximumHalfOpen: expected no less than 0"),
+      (
+        #"{"hosts": [{"name": "a", "interfaces": [{"name": "b.c"}]}]}"#,
+        "hosts[0].interfaces[0].name: expected a name without dots"
+      ),
+      (
+        #"{"hosts": [{"name": "a", "interfaces": [{"name": "b", "family": "ipv6", "mtu": 1279}]}]}"#,
+        "hosts[0].interfaces[0].mtu: expected 1280 bytes at least"
+      ),
+      (#"{"links": [{"name": "", "link": "1ms"}]}"#, "links[0].name: expected a name"),
+      (
+        #"{"links": [{"name": "l", "link": "1ms"}], "paths": [{"between": ["a", "b"], "shared": ["l", "l"]}]}"#,
+        "paths[0].shared[1]: 'l' is on this path already"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms"}], "events": [{"at": "1s", "hostPaused": "a.eth0", "#
+          + #""for": "1s"}]}"#,
+        "events[0].hostPaused: 'a.eth0': expected a host"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms", "boxes": [{"stripSYNData": 7}]}]}"#,
+        "paths[0].boxes[0].stripSYNData: expected an object in braces"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "1ms", "boxes": [{"merge": {"direction": "both"}}]}]}"#,
+        "paths[0].boxes[0].merge.direction: 'both': expected one of forward, backward"
+      ),
       (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
       (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),
       (#"{"hosts": [{"name": "a.b"}]}"#, "hosts[0].name: expected a name without dots"),

@@ -73,6 +73,7 @@ struct ReassemblyRuns {
   }
 
   /// Puts `slice` at stream offset `offset`, and returns how many of its bytes were new.
+  /// Requirement 8684-3.3.1-05
   mutating func insert(at offset: Int, _ slice: ByteSlice) -> Int {
     let (end, overflow) = offset.addingReportingOverflow(slice.count)
     guard !slice.isEmpty, !overflow else { return 0 }

@@ -29,6 +29,7 @@ struct RecentPositions {
   subscript(index: Int) -> Int { storage[index] }
 
   /// Puts `position` in front, in place of all others in `range`, the contiguous range that it lies in.
+  /// Requirement 2018-4-02
   mutating func note(_ position: Int, in range: Range<Int>) {
     var kept = 1
     var shifted = InlineArray<4, Int>(repeating: position)

@@ -11,6 +11,7 @@ import MPTCPWire
 /// subclass in a file of its own that overrides what it does differently, and a case of ``CongestionAlgorithm``.
 class CongestionController {
   /// The windows by slot. Slots of removed windows stay, marked as not in use, until they are used again.
+  /// Requirement 8684-3.3.7-01
   final var windows: [CongestionWindow] = []
   /// Whether the algorithm wants delivery rate samples: only then the subflows call ``transmitted(_:_:at:)``,
   /// ``delivered(_:byteCount:sentAt:end:at:)``, ``lost(_:byteCount:sentAt:start:)``,
@@ -42,6 +43,7 @@ class CongestionController {
   func observe(_ slot: Int, _ acknowledgment: CongestionAcknowledgment) {}
 
   /// Lets the window grow: it was used, and no loss is being repaired by fast recovery.
+  /// Requirement 9293-3.8.2-01
   func grow(_ slot: Int, _ acknowledgment: CongestionAcknowledgment) {
     var rest = acknowledgment.byteCount
     if windows[slot].isInSlowStart { rest = growSlowStart(slot, acknowledgment) }
@@ -55,6 +57,7 @@ class CongestionController {
   }
 
   /// The threshold after a loss or a mark, when a window of `used` octets was in use (RFC 5681 §3.1).
+  /// Requirement 5681-3.1-04
   func threshold(_ slot: Int, after used: Int, at: Instant) -> Int { used / 2 }
 
   /// The retransmission timer has expired; the window is one segment already.
@@ -78,6 +81,7 @@ class CongestionController {
   /// The window itself stays for proportional rate reduction to lead down.
   /// - Parameter inFlight: FlightSize, octets sent and not cumulatively acknowledged (RFC 5681 §2).
   func congestionEvent(_ slot: Int, inFlight: Int, at: Instant) {
+    // Requirement 6582-3.2-02
     guard windows[slot].phase == .open else { return }
     windows[slot].savePrior()
     reduce(slot, inFlight: inFlight, at: at)
@@ -93,6 +97,7 @@ class CongestionController {
   func retransmissionTimeout(_ slot: Int, inFlight: Int, at: Instant) {
     switch windows[slot].phase {
     case .vacant: return
+    // Requirement 5681-3.1-06
     case .loss: break
     case .recovery:
       // Should the timeout prove spurious, recovery's reduction still holds.
@@ -104,6 +109,7 @@ class CongestionController {
       reduce(slot, inFlight: inFlight, at: at)
       windows[slot].enterLoss(inFlight: inFlight)
     }
+    // Requirement 5681-3.1-05, 9438-4-08
     windows[slot].setWindow(windows[slot].maximumSegmentByteCount)
     windows[slot].credit = 0
     timedOut(slot)
@@ -125,6 +131,7 @@ class CongestionController {
   }
 
   /// The last reduction was for nothing (RFC 8985 §7.4 by DSACK, RFC 3522 by timestamps, RFC 9438 §4.9): takes it back.
+  /// Requirement 9438-4-06
   func undo(_ slot: Int, at: Instant) {
     guard windows[slot].restorePrior() else { return }
     windowsChanged()
@@ -196,6 +203,7 @@ class CongestionController {
   }
 
   /// The handshake is done and the segment size known: the initial window (RFC 6928 §2).
+  /// Requirement 5681-3.1-01
   final func begin(_ slot: Int, maximumSegmentByteCount: Int) {
     windows[slot].maximumSegmentByteCount = min(max(maximumSegmentByteCount, 1), 65_535)
     setWindow(slot, byteCount: CongestionWindow.initialByteCount(windows[slot].maximumSegmentByteCount))
@@ -242,6 +250,7 @@ class CongestionController {
       rtt: acknowledgment.roundTripTime, exitsEarly: endsSlowStartEarly)
   }
 
+  /// Requirement 5681-3.1-04
   private func reduce(_ slot: Int, inFlight: Int, at: Instant) {
     // A window that was in use is what the path failed to bear; of one that was not, only what was in flight has been
     // tried (RFC 5681 §3.1, RFC 9438 §4.6). The former does not depend on how much was acknowledged selectively before

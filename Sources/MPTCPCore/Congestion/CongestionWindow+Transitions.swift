@@ -9,6 +9,7 @@ extension CongestionWindow {
     inFlightByteCount = priorInFlight
     // In slow start half a window in flight is use enough: the rest may not have been allowed out yet.
     let isUsed = isWindowLimited || (isInSlowStart && congestionWindowByteCount < priorInFlight &* 2)
+    // Requirement 9438-4-07
     if !isUsed, let start = cubic.epochStart {
       // Time in which the window was not used does not count for the curve (RFC 9438 §5.8).
       cubic.epochStart = start + max(acknowledgment.at - cubic.lastAcknowledgment, .zero)
@@ -26,6 +27,7 @@ extension CongestionWindow {
   }
 
   /// Slow start (RFC 5681 §3.1), and returns what is left of the acknowledged octets for congestion avoidance.
+  /// Requirement 5681-3.1-02
   mutating func growSlowStart(byteCount: Int, priorInFlight: Int, rtt: Nanoseconds?, exitsEarly: Bool) -> Int {
     var growth = byteCount
     var isOver = false
@@ -53,6 +55,7 @@ extension CongestionWindow {
   }
 
   /// Takes the last reduction back, once; false if there is none.
+  /// Requirement 9438-4-06
   mutating func restorePrior() -> Bool {
     guard priorWindowByteCount > 0, phase != .vacant else { return false }
     setWindow(max(congestionWindowByteCount, priorWindowByteCount))
@@ -67,6 +70,7 @@ extension CongestionWindow {
   }
 
   /// Halves the window for each retransmission timeout that the subflow was idle.
+  /// Requirement 5681-4.1-01
   mutating func restart(idle: Nanoseconds, retransmissionTimeout: Nanoseconds) {
     if let start = cubic.epochStart {
       cubic.epochStart = start + max(idle, .zero)

@@ -69,6 +69,7 @@ public struct CongestionWindow: Sendable {
   }
 
   /// The initial window (RFC 6928 §2).
+  /// Requirement 5681-3.1-01
   static func initialByteCount(_ segment: Int) -> Int { min(10 * segment, max(2 * segment, 14_600)) }
 
   /// The least threshold that a reduction leaves (RFC 5681 §3.1).

@@ -27,6 +27,7 @@ enum Cubic {
   static let largestTime: Int64 = 1 << 33
 
   /// β_cubic = 0.7.
+  /// Requirement 9438-4-04
   static func reduced(_ byteCount: Int) -> Int { byteCount / 10 * 7 + byteCount % 10 * 7 / 10 }
 
   /// (1 + β_cubic) / 2 = 17/20: what fast convergence makes of the window (RFC 9438 §4.7).
@@ -140,15 +141,18 @@ extension CongestionWindow {
 
   /// After a timeout the next stretch of congestion avoidance starts at the curve's centre: K is 0 and W_max the window
   /// that it begins with (RFC 9438 §4.8).
+  /// Requirement 9438-4-08
   mutating func forgetCubicPlateau() {
     cubic.maximumByteCount = 0
     cubic.epochStart = nil
   }
 
   /// The threshold after a congestion event (RFC 9438 §4.6), with fast convergence (§4.7).
+  /// Requirement 9438-4-04
   mutating func reduceCubic(from byteCount: Int) -> Int {
     cubic.priorByteCount = congestionWindowByteCount
     let isShrinking = congestionWindowByteCount < cubic.maximumByteCount
+    // Requirement 9438-4-05
     cubic.maximumByteCount = isShrinking ? Cubic.converged(congestionWindowByteCount) : congestionWindowByteCount
     cubic.epochStart = nil
     return Cubic.reduced(byteCount)

@@ -5,7 +5,7 @@ import MPTCPWire
 extension Connection {
   /// Our addresses, each with its ID in this connection: 0 for the initial subflow's. What the peer has is the
   /// connection's too: nothing is shared among those to one host.
-  /// Requirement 8684-4-09
+  /// Requirement 8684-4-09, 8684-3.2-08
   func localAddresses() -> [LocalAddress] {
     var addresses: [LocalAddress] = []
     for path in endpoint.paths {
@@ -19,7 +19,9 @@ extension Connection {
     return addresses
   }
 
+  /// Requirement 8684-3.2-05
   private func addressID(path: Path, index: Int, _ address: IPAddress) -> AddressID {
+    // Requirement 8684-3.2-07
     address == initialTuple.local.address
       ? .initial : AddressID(UInt8(truncatingIfNeeded: (path.firstAddressNumber + index) % AddressID.further + 1))
   }

@@ -13,6 +13,7 @@ extension Connection {
 
   // MARK: The application's side
 
+  /// Requirement 8684-3.3.3-02
   func finish(now: Instant) {
     guard !finishRequested else { return }
     finishRequested = true
@@ -20,6 +21,7 @@ extension Connection {
   }
 
   /// The application is done with both directions.
+  /// Requirement 9293-3.6.1-01
   func release(now: Instant) {
     guard !isReleased else { return }
     if phase == .closed, subflows.isEmpty {
@@ -93,6 +95,7 @@ extension Connection {
   /// Both directions are done: subflows close, and the application is told.
   func checkFinished(now: Instant) {
     // Closed once both DATA_FINs are DATA_ACKed (RFC 8684 §3.3.3).
+    // Requirement 8684-3.3-05
     guard phase == .open, isDataFinAcknowledged, isRemoteFinished else { return }
     phase = .closed
     closeReason = .finished
@@ -131,6 +134,7 @@ extension Connection {
     for subflow in subflows where subflow !== carrier { drop(subflow, reason: .connectionClosed, now: now) }
     if wasOpen {
       wantsReadable = false
+      // Requirement 9293-3.5.3-03
       emit(.closed(reason))
     }
     sendBuffer = SendBuffer()

@@ -7,8 +7,10 @@ extension Connection {
 
   /// What the SYN or SYN/ACK of `subflow` carries.
   func handshakeOption(for subflow: Subflow) -> MultipathOption? {
+    // Requirement 8684-3.1-49
     if let join = subflow.join {
       if subflow.isInitiator {
+        // Requirement 8684-3.1-13, 8684-3.2-03
         return .join(
           .syn(
             backup: join.isBackup, addressID: subflow.localAddressID, token: remoteToken, nonce: join.localNonce))
@@ -27,18 +29,22 @@ extension Connection {
   }
 
   /// What the third ACK carries, and every pure ACK after it until the peer proves that it got one.
+  /// Requirement 8684-3.1-21
   func thirdAcknowledgmentOption(for subflow: Subflow) -> MultipathOption? {
     if let join = subflow.join {
       guard subflow.isInitiator, !subflow.isFullyEstablished else { return nil }
+      // Requirement 8684-3.2-15
       return .join(.ack(hmac: joinHMAC(of: .local, subflow, join).left160))
     }
     // The acknowledgement that carries a DATA_FIN has no room for the keys.
+    // Requirement 8684-3.1-49
     guard isInitiator, multipath == .keyed, subflow.isInitial, dataFinCarrier != subflow.id else { return nil }
     if !hasSentKeys {
       hasSentKeys = true
       // A DATA_FIN may have waited for them.
       markDirty()
     }
+    // Requirement 8684-3.1-24
     return .capable(
       MPCapable(
         version: version.rawValue, flags: capableFlags(isAnswer: true), senderKey: localKey, receiverKey: remoteKey))
@@ -46,6 +52,7 @@ extension Connection {
 
   /// The keys ride on the initiator's first data, in place of a DSS, until the peer shows that it has them. Version 0
   /// has no room for that: its third ACK is empty, and its first data has a DSS (RFC 6824 §3.6).
+  /// Requirement 8684-3.1-21
   var carriesKeysOnData: Bool { isInitiator && multipath == .keyed && version == .v1 }
 
   /// MP_CAPABLE with the data fields in place of a DSS, on the initiator's first data (RFC 8684 §3.1).
@@ -58,6 +65,7 @@ extension Connection {
   }
 
   private func capableFlags(isAnswer: Bool) -> MPCapableFlags {
+    // Requirement 8684-3.1-35, 8684-3.1-39, 8684-3.1-47
     var flags: MPCapableFlags = [.hmac]
     if isAnswer ? usesChecksum || options.checksum : options.checksum { flags.insert(.checksumRequired) }
     // In version 0 the bits from C on choose an algorithm (RFC 6824 §3.1).
@@ -110,6 +118,7 @@ extension Connection {
   }
 
   private func takeCapableAnswer(_ capable: MPCapable?, now: Instant) {
+    // Requirement 8684-3.1-04, 8684-3.1-50
     guard let capable else {
       fallBack(.peerWithoutMultipath, now: now)
       return
@@ -117,6 +126,7 @@ extension Connection {
     // Flag B received as 1 means an extension that we do not know: ignore the option (in version 0 too: the SYN/ACK
     // itself cannot be ignored, as it opens). So it is where the responder has not chosen our only algorithm. Another
     // version than the one that was offered has no procedure. Our own key is what a box makes that copies options.
+    // Requirement 8684-3.1-36, 8684-3.1-40
     guard capable.version == version.rawValue, let key = capable.senderKey, capable.receiverKey == nil,
       !capable.flags.contains(.extensibility), capable.algorithms == .hmac, key != localKey
     else {
@@ -127,6 +137,7 @@ extension Connection {
       fallBack(.unacceptableCapability, now: now)
       return
     }
+    // Requirement 8684-3.1-44
     usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
     peerRefusesInitialAddress = capable.forbidsSubflows
     learnRemoteKey(key)
@@ -145,6 +156,7 @@ extension Connection {
     (remoteToken, remoteInitialNumber) = key.derived(version)
     remoteInitialNumber = remoteInitialNumber + -Int(receivedOnSynByteCount)
     if !peerRefusesInitialAddress {
+      // Requirement 8684-3.2-07
       remoteAddresses = [RemoteAddress(id: .initial, address: initialTuple.remote)]
     }
   }
@@ -158,8 +170,10 @@ extension Connection {
       return
     }
     join.remoteNonce = nonce
+    // Requirement 8684-3.2-24
     guard joinHMAC(of: .remote, subflow, join).left64 == hmac else {
       endpoint.statistics.badJoinAuthentications += 1
+      // Requirement 8684-3.2-25
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
       return
     }
@@ -227,11 +241,13 @@ extension Connection {
   /// Looks at the MP_CAPABLE of a SYN.
   func takeCapableOffer(_ capable: MPCapable?) {
     guard multipath == .offered else { return }
+    // Requirement 8684-3.1-48
     guard let capable, let version = capable.answer(from: acceptedVersions), !refusesChecksum(of: capable) else {
       multipath = .fellBack(capable == nil ? .peerWithoutMultipath : .unacceptableCapability)
       return
     }
     if version != self.version { endpoint.change(self, to: version) }
+    // Requirement 8684-3.1-44
     usesChecksum = options.checksum || capable.flags.contains(.checksumRequired)
     peerRefusesInitialAddress = capable.forbidsSubflows
     if version == .v0, let key = capable.senderKey { learnRemoteKey(key) }
@@ -254,11 +270,13 @@ extension Connection {
   func acceptsThirdAcknowledgment(_ segment: Segment, on subflow: Subflow, now: Instant) -> Bool {
     if let join = subflow.join {
       guard !subflow.isInitiator else { return true }
+      // Requirement 8684-3.2-27
       guard case .ack(let hmac)? = segment.options.multipath.join else {
         // Nor does data overtake it: that may not leave before our fourth ACK (RFC 8684 §3.2).
         resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
         return false
       }
+      // Requirement 8684-3.2-26
       guard joinHMAC(of: .remote, subflow, join).left160 == hmac else {
         endpoint.statistics.badJoinAuthentications += 1
         resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)

@@ -18,6 +18,7 @@ extension Connection {
   /// The SYN/ACK to a version 1 SYN has no MP_CAPABLE. Where it is so configured, the subflow is reset, before any
   /// data, and another takes its place with version 0, which a host that knows only that would have answered (RFC 8684
   /// §3.1). True if so.
+  /// Requirement 8684-3.1-05
   func triesVersion0(instead subflow: Subflow, now: Instant) -> Bool {
     guard isInitiator, subflow.isInitial, version == .v1, mayTryVersion0, sendNext == 1 else { return false }
     mayTryVersion0 = false
@@ -46,6 +47,7 @@ extension Connection {
   }
 
   /// The SYN/ACK decides what the endpoint remembers of the destination.
+  /// Requirement 8684-3.1-06
   func remember(answer capable: MPCapable?, now: Instant) {
     let address = initialTuple.remote.address
     let limits = endpoint.configuration.peerMemory

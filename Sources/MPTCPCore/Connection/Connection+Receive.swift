@@ -7,12 +7,13 @@ extension Connection {
 
   /// Takes bytes that a subflow has in order. What came before, on another subflow or this one, is dropped; what lies
   /// far beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4).
-  /// Requirement 8684-3.3.4-04, 8684-3.8-02
+  /// Requirement 8684-3.3.4-04, 8684-3.8-02, 8684-3.3-01
   func receive(_ slice: ByteSlice, at offset: Int, on subflow: Subflow, now: Instant) {
     var slice = slice
     var offset = offset
     // Nothing follows the end, whatever the connection has become since.
     guard !isRemoteFinished else { return }
+    // Requirement 8684-3.3.1-04, 8684-3.3.1-05, 8684-3.3.6-03
     if offset < receiveNext {
       let known = min(receiveNext - offset, slice.count)
       if !isFallback { isLinear = false }
@@ -27,6 +28,7 @@ extension Connection {
       // Another window's worth is taken before anything is dropped; that bounds the memory. (As plain TCP the subflow
       // has acknowledged these bytes: its window is the only one.)
       let limit = receiveWindowEdge + receiveLimit
+      // Requirement 8684-3.3.2-04, 8684-3.3.2-06
       if offset + slice.count > limit {
         slice = slice.prefix(limit - offset)
         // The subflow has these bytes acknowledged; they come again under other numbers.
@@ -43,13 +45,16 @@ extension Connection {
       abort(reason: .aborted, now: now)
       return
     }
+    // Requirement 8684-3.3.4-06
     guard offset == receiveNext else {
       guard !isFallback else {
         // A hole that no other subflow can fill any more.
         abort(reason: .protocolError, now: now)
         return
       }
+      // Requirement 8684-3.3.2-06
       guard reassembly.pieceCount < pieceLimit else { return }
+      // Requirement 8684-3.3.4-06
       let fresh = reassembly.insert(at: offset, slice)
       duplicateByteCount += slice.count - fresh
       endpoint.statistics.duplicateByteCount += slice.count - fresh
@@ -69,6 +74,7 @@ extension Connection {
   /// honest then.
   var pieceLimit: Int { max(Limits.pieces, receiveLimit / 1024) }
 
+  /// Requirement 8684-3.3.2-04
   private func accept(_ slice: ByteSlice) {
     receiveQueue.append(slice)
     receiveNext += slice.count
@@ -98,7 +104,9 @@ extension Connection {
     takeRemoteFin(now: now)
   }
 
+  /// Requirement 9293-3.6-03
   func takeRemoteFin(now: Instant) {
+    // Requirement 8684-3.3.3-06
     guard let fin = remoteFinOffset, receiveNext == fin, !isRemoteFinished else { return }
     if !isFallback { receiveNext += 1 }
     advance(.peerEnded)
@@ -112,6 +120,7 @@ extension Connection {
   // MARK: The window (RFC 8684 §3.3.4)
 
   /// The window for a segment on `subflow`, in bytes.
+  /// Requirement 8684-3.3.4-01
   func receiveWindow(for subflow: Subflow) -> Int {
     updateReceiveWindow()
     return max(receiveWindowEdge - receiveNext, 0)
@@ -148,9 +157,12 @@ extension Connection {
   }
 
   /// What acknowledges the peer's data; nil while the connection is plain TCP.
+  /// Requirement 8684-3.3.2-01
   func dataAck() -> DataAck? {
     guard isMultipath else { return nil }
+    // Requirement 8684-3.3.1-14
     let number = receiveDataNumber(receiveNext)
+    // Requirement 8684-3.3.1-19
     return answersWithEightOctets ? .eight(number.rawValue) : .four(number.low32)
   }
 

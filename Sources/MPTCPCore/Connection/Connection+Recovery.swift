@@ -89,6 +89,7 @@ extension Connection {
   }
 
   /// Sends what is queued to go over other subflows, as far as these have room.
+  /// Requirement 8684-3.3.1-04, 8684-3.3.6-01
   func sendReinjections(now: Instant) {
     // The timer decides, not a path that comes back.
     if !reinjections.isEmpty, mayPeerBePlain { return reinjections.removeAll() }

@@ -53,6 +53,7 @@ extension Connection {
       return
     }
     // First, whatever may wait elsewhere: a receiver delivers nothing that stands behind a hole of the subflow itself.
+    // Requirement 6675-5-02
     for subflow in subflows where subflow.isSynchronized { subflow.sendLost(now: now) }
     if phase == .open || phase == .closed {
       updateReceiveWindow()
@@ -73,6 +74,7 @@ extension Connection {
       if subflow.mustAcknowledge || hasOptions {
         subflow.emitAcknowledgment(now: now)
       }
+      // Requirement 9293-3.8.6.1-01
       if isBlockedByWindow(subflow) { subflow.armPersist(now: now) }
     }
     armDataRetransmission(now: now)
@@ -92,6 +94,7 @@ extension Connection {
     guard sendNext < dataEnd else { return }
     for subflow in subflows { subflow.restartAfterIdle(now: now) }
     while sendNext < dataEnd {
+      // Requirement 8684-3.3.5-04
       let window = isFallback ? Int.max : sendWindowEdge - sendNext
       let waiting = dataEnd - sendNext
       guard window > 0, window >= waiting || !isCrumb(window) else {
@@ -145,7 +148,9 @@ extension Connection {
       return probe
     }
     var length = min(available, min(room, limit))
+    // Requirement 9293-3.9.1-05
     if length < waiting, length > mss { length = length / mss * mss }
+    // Requirement 9293-3.9.1-04
     if length < mss {
       let isTail = length == waiting
       let isIdle = sendUnacknowledged == sendNext
@@ -181,6 +186,7 @@ extension Connection {
     }
     let isLast = offset + length == dataEnd && finishRequested
     let first = firstMappedOffset
+    // Requirement 8684-3.1-23
     let isImplied = carriesKeysOnData && offset == first && subflow.isInitial && start == first
     var mapping = SentMapping(
       subflowOffset: start, dataOffset: offset, count: length, first: head, second: tail, checksum: nil,
@@ -218,9 +224,11 @@ extension Connection {
     if subflow.recovery.phase == .fast { subflow.recovery.reduction.sent(length) }
     let carriesFin = isFallback && mayEnd && subflow.isOpen && subflow.beginFin(now: now)
     if carriesFin { advance(.endSent) }
+    // Requirement 9293-3.9.1-03
     subflow.emitData(
       mapping, range: start..<(start + length), push: mapping.dataOffset(of: start + length) == dataEnd,
       fin: carriesFin, isRetransmission: false, now: now)
+    // Requirement 6298-5-01
     if subflow.retransmitDeadline == .distantFuture {
       subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
     }
@@ -229,7 +237,9 @@ extension Connection {
 
   // MARK: The end of the data (RFC 8684 §3.3.3)
 
+  /// Requirement 8684-3.3.3-02
   private func sendEnd(now: Instant) {
+    // Requirement 9293-3.6-01
     guard finishRequested, sendNext == dataEnd else { return }
     if isFallback {
       // After a SYN whose data was taken, not before the third ACK.
@@ -250,7 +260,7 @@ extension Connection {
     // wait for the peer's as well, as Linux does: what it still sends needs subflows that can be replaced when a path
     // fails, and nobody joins a connection that closes its subflows; and a half-closed one lives shorter in a
     // middlebox.
-    // Requirement 8684-3.3.3-09, 8684-3.3.3-10
+    // Requirement 8684-3.3.3-09, 8684-3.3.3-10, 8684-3.3.3-07
     if isDataFinAcknowledged, isRemoteFinished {
       for subflow in subflows where subflow.isSynchronized { subflow.requestFin(now: now) }
     }
@@ -274,6 +284,7 @@ extension Connection {
   }
 
   /// The DSS that carries a DATA_FIN without data: DSN its own, SSN 0, length 1.
+  /// Requirement 8684-3.3.3-04
   func standaloneDataFin(for subflow: Subflow) -> DSS? {
     guard dataFinCarrier == subflow.id else { return nil }
     dataFinCarrier = nil

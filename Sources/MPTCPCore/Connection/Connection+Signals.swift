@@ -193,6 +193,7 @@ extension Connection {
   }
 
   private func takeDataAck(_ dss: DSS, now: Instant) {
+    // Requirement 8684-3.3.2-11
     guard let acknowledgment = dss.dataAck, let offset = sendDataOffset(acknowledgment) else { return }
     dataAcknowledged(upTo: offset, now: now)
   }
@@ -332,6 +333,7 @@ extension Connection {
     }
     guard !concerned.isEmpty, maySpendSignal(now: endpoint.now) else { return }
     for other in concerned {
+      // Requirement 8684-3.3.8-06
       other.isPeerBackup = option.backup
       emit(.priorityChanged(other.id, isBackup: option.backup))
     }

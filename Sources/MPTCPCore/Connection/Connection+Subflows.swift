@@ -43,6 +43,7 @@ extension Connection {
   // MARK: Opening and closing
 
   /// Sends the SYN of a join.
+  /// Requirement 8684-3.2-01
   func openSubflow(
     from local: LocalAddress, to remote: RemoteAddress, isBackup: Bool, now: Instant
   ) throws(EndpointError) -> SubflowID {
@@ -62,6 +63,7 @@ extension Connection {
         of: self, tuple: tuple, path: local.path, isInitiator: true, isInitial: false, state: .synSent, now: now)
     else { throw .portInUse }
     takeBackRemoval(of: local.id)
+    // Requirement 8684-3.2-04
     subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: endpoint.random()), isBackup: isBackup)
     subflow.localAddressID = local.id
     subflow.remoteAddressID = remote.id
@@ -147,6 +149,7 @@ extension Connection {
     if isForgotten, phase == .open {
       end(.resetByPeer, now: now)
     } else {
+      // Requirement 9293-3.5.3-03
       lastSubflowGone(isRefusal ? .refused : .resetByPeer, now: now)
     }
   }
@@ -289,6 +292,7 @@ extension Connection {
   }
 
   /// The last subflow ended while the connection was not done.
+  /// Requirement 8684-3.3-05
   private func lastSubflowGone(_ reason: CloseReason, now: Instant) {
     switch phase {
     case .closed: endpoint.forget(self)
@@ -326,6 +330,7 @@ extension Connection {
     }
   }
 
+  /// Requirement 8684-3.3.6-06
   func subflowStalled(_ subflow: Subflow, now: Instant) {
     guard phase == .open else { return }
     emit(.pathStalled(subflow.id))

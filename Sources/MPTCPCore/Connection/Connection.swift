@@ -163,6 +163,7 @@ final class Connection {
   var policy: Policy
   var initialPath: PathID
   var initialTuple: FourTuple
+  /// Requirement 8684-3.2-08
   var remoteAddresses: [RemoteAddress] = []
   var announcements: [Announcement] = []
   /// What the peer may still have us do in this second.
@@ -226,6 +227,7 @@ final class Connection {
   func receiveDataNumber(_ offset: Int) -> DataSequenceNumber { remoteInitialNumber + offset }
 
   /// The offset of a data sequence number of the peer; nil for one that lies absurdly far away.
+  /// Requirement 8684-3.3.1-20
   func receiveDataOffset(_ number: DSSMapping.Number) -> Int? {
     let expected = receiveDataNumber(receiveNext)
     let full =
@@ -237,6 +239,7 @@ final class Connection {
   }
 
   /// The offset that a DATA_ACK names.
+  /// Requirement 8684-3.3.2-03
   func sendDataOffset(_ acknowledgment: DataAck) -> Int? {
     let expected = sendDataNumber(sendUnacknowledged)
     let full =

@@ -11,11 +11,14 @@ extension MPCapable {
   /// Which of `versions` answers this option on a SYN: the highest that is not above the offer. nil: none does, and the
   /// answer is TCP. The layouts decide too: version 1 has no key on its SYN, so that version 0 cannot answer it, and
   /// the other way round. Of the algorithms that the initiator has, one must be ours.
+  /// Requirement 8684-3.1-03
   func answer(from versions: MultipathVersions) -> MPTCPVersion? {
+    // Requirement 8684-3.1-36, 8684-3.1-40, 8684-3.1-48
     guard !flags.contains(.extensibility), algorithms.contains(.hmac) else { return nil }
     if version == 0 {
       return versions.contains(.v0) && senderKey != nil && receiverKey == nil ? .v0 : nil
     }
+    // Requirement 8684-3.1-07
     return versions.contains(.v1) && senderKey == nil ? .v1 : nil
   }
 }

@@ -170,6 +170,7 @@ public struct ConnectionOptions: Sendable {
   /// Requirement 9293-3.8.4-01, 9293-3.8.4-02, 9293-3.8.4-04, 9293-3.8.4-05
   public var keepAlive: Nanoseconds?
   /// How long data may stay unacknowledged before the connection is given up.
+  /// Requirement 9293-3.8.3-03
   public var userTimeout: Nanoseconds = .seconds(300)
   /// How long a connection whose subflows are all gone waits for another one, ours or the peer's, before it is given up
   /// (break before make; RFC 8684 §3.3.3 leaves the time open).

@@ -240,6 +240,7 @@ extension Endpoint {
 
   /// The path and address to start from: the one asked for, else the first path that is up with the peer on its link,
   /// else the first that is up and leads there.
+  /// Requirement 9293-3.9.1-08
   private func source(
     for remote: IPAddress, preferred: PathID?
   ) throws(EndpointError) -> (path: PathID, address: IPAddress) {

@@ -17,6 +17,7 @@ extension Endpoint {
       source: source, destination: destination, protocolNumber: IPProtocol.tcp,
       payloadByteCount: tcpByteCount + payloadByteCount, trafficClass: trafficClass, hopLimit: hopLimit,
       identification: UInt32(packetIdentification))
+    // Requirement 9293-3.1-03
     var sum = InternetChecksum()
     sum.add(
       pseudoHeader: source, destination: destination, protocol: IPProtocol.tcp,
@@ -101,6 +102,7 @@ extension Endpoint {
     switch message {
     case .echoRequest: answerEcho(packet, ip, on: path, now: now)
     case .destinationUnreachable, .packetTooBig, .timeExceeded, .parameterProblem: takeError(message, now: now)
+    // Requirement 9293-3.9.2.2-02
     case .echoReply, .neighbor, .other: break
     }
   }
@@ -115,11 +117,13 @@ extension Endpoint {
     output(whole: Array(reply.prefix(count)), on: path, now: now)
   }
 
+  /// Requirement 9293-3.9.2.2-01
   private func takeError(_ message: ICMPMessage, now: Instant) {
     guard let quotation = message.quotation, quotation.header.protocolNumber == IPProtocol.tcp,
       let code = tuples[quotation.tuple], code & 1 == 0, let subflow = subflowSlots[Int(code >> 1)]
     else { return }
     let offset = subflow.sendOffset(quotation.sequenceNumber)
+    // Requirement 8201-4-04
     guard offset >= subflow.sendUnacknowledged, offset <= subflow.sendNext else { return }
     if let mtu = message.announcedMTU {
       subflow.lowerPathMTU(to: mtu, now: now)
@@ -142,6 +146,7 @@ extension Endpoint {
     case .parameterProblem(let code, _, _): subflow.tell(.parameterProblem(code: code))
     case .echoRequest, .echoReply, .packetTooBig, .neighbor, .other: break
     }
+    // Requirement 9293-3.9.2.2-03
     guard subflow.state == .synSent, case .destinationUnreachable(let code, _, _) = message else { return }
     let isHard = quotation.header.source.family == .v4 ? (code == 2 || code == 3) : (code == 1 || code == 4)
     if isHard || subflow.synRetransmissions > 0 {
@@ -155,6 +160,7 @@ extension Endpoint {
 
 extension Subflow {
   /// A router says that segments are too large (RFC 1191, RFC 8201). What was too large is lost, without congestion.
+  /// Requirement 8201-4-01
   func lowerPathMTU(to byteCount: Int, now: Instant) {
     let isV4 = tuple.remote.address.family == .v4
     // RFC 8201 §4: never below what every link carries. RFC 1191 §7.1 allows 68 octets; nothing real is below 552.
@@ -166,6 +172,7 @@ extension Subflow {
       connection.markDirty()
       return
     }
+    // Requirement 8201-4-03
     guard lowered < pathMTU else { return }
     // RFC 1191 §6.3: the route may have changed in ten minutes.
     mtuProbe = MTUProbe(byteCount: max(pathMTU, mtuProbe?.byteCount ?? 0), notBefore: now + MTUProbe.interval)

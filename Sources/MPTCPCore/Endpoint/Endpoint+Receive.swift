@@ -25,6 +25,7 @@ extension Endpoint {
       statistics.malformedPackets += 1
       return
     }
+    // Requirement 9293-3.9.2.3-02
     guard isLocal(ip.destination), !ip.mustBeDiscardedByHost else {
       statistics.strayPackets += 1
       return
@@ -41,6 +42,7 @@ extension Endpoint {
     }
     switch ip.protocolNumber {
     case IPProtocol.tcp: takeSegment(packet, ip, on: path, offload: offload, now: now)
+    // Requirement 9293-3.9.2.2-01
     case IPProtocol.icmp, IPProtocol.icmpv6: takeMessage(packet, ip, on: path, now: now)
     default: statistics.strayPackets += 1
     }
@@ -62,12 +64,14 @@ extension Endpoint {
       sum.add(
         pseudoHeader: ip.source, destination: ip.destination, protocol: IPProtocol.tcp, length: body.count)
       sum.add(body.bytes)
+      // Requirement 9293-3.1-04
       guard sum.value == 0 else {
         statistics.badChecksums += 1
         return
       }
     }
     let optionBytes = body.dropFirst(20).prefix(header.headerByteCount - 20)
+    // Requirement 9293-3.1-06
     let segment = Segment(
       tuple: FourTuple(
         local: TransportAddress(ip.destination, header.destinationPort),
@@ -80,6 +84,7 @@ extension Endpoint {
 
   private func dispatch(_ segment: Segment, now: Instant) {
     var following: SequenceNumber?
+    // Requirement 8684-3.2-32, 9293-3.9.1-01
     if let code = tuples[segment.tuple] {
       if code & 1 == 0 {
         guard let subflow = subflowSlots[Int(code >> 1)] else { return }
@@ -172,6 +177,7 @@ extension Endpoint {
   // MARK: SYN
 
   /// - Parameter following: the least initial number of ours; nil where no old connection has used any.
+  /// Requirement 9293-3.9.1-01
   private func arriveSyn(_ segment: Segment, following: SequenceNumber?, now: Instant) {
     // A join is matched by its token alone, on any port (RFC 8684 §3.2).
     // Requirement 8684-3.2-30, 8684-3.2-31, 8684-3.2-21, 8684-3.2-13
@@ -217,13 +223,16 @@ extension Endpoint {
       fastOpen: fastOpenAnswer(to: segment, listener: index, isVersion0: isVersion0, now: now), now: now)
   }
 
+  /// Requirement 8684-3.2-01
   private func arriveJoin(_ join: MPJoin, _ segment: Segment, following: SequenceNumber?, now: Instant) {
     guard case .syn(let isBackup, let addressID, let token, let nonce) = join else {
       reset(answering: segment, now: now)
       return
     }
+    // Requirement 8684-3.1-16
     guard let slot = tokens[token], let connection = connectionSlots[Int(slot)] else {
       statistics.unknownTokens += 1
+      // Requirement 8684-3.2-25
       reset(answering: segment, with: .reset(MPTCPReset(transient: false, reason: .mptcpSpecific)), now: now)
       return
     }
@@ -255,9 +264,11 @@ extension Endpoint {
         state: .synReceived, initialSequenceNumber: following, now: now)
     else { return }
     let isOurBackup = pathIndex(segment.path).map { paths[$0].configuration.isBackup } ?? false
+    // Requirement 8684-3.2-04
     subflow.join = JoinState(
       localNonce: UInt32(truncatingIfNeeded: random()), remoteNonce: nonce, isBackup: isOurBackup)
     subflow.isPeerBackup = isBackup
+    // Requirement 8684-3.2-05
     subflow.remoteAddressID = addressID
     subflow.localAddressID = connection.localAddressID(of: segment.tuple.local.address)
     connection.takeBackRemoval(of: subflow.localAddressID)
@@ -277,6 +288,7 @@ extension Endpoint {
     subflow.initialReceiveSequenceNumber = segment.header.sequenceNumber
     subflow.receiveNext = 1
     subflow.takeSynOptions(segment, now: now)
+    // Requirement 3168-6.1-01
     subflow.usesECN = segment.flags.contains(.ece) && segment.flags.contains(.cwr)
     subflow.sendWindowEdge = 1 + Int(segment.header.window)
     subflow.largestSendWindow = Int(segment.header.window)

@@ -246,6 +246,7 @@ public final class Endpoint {
   // MARK: Output
 
   /// The next packet to send; nil when there is nothing to send now.
+  /// Requirement 9293-3.10.7-07
   public func nextPacket() -> OutgoingPacket? {
     while true {
       if let packet = outbox.popFirst() { return packet }
@@ -338,6 +339,7 @@ public final class Endpoint {
     if pathMTU < linkMTU {
       subflow.mtuProbe = MTUProbe(byteCount: linkMTU, notBefore: now + MTUProbe.interval)
     }
+    // Requirement 8684-3.3.7-01
     subflow.windowSlot = connection.congestion.addWindow(
       maximumSegmentByteCount: subflow.announcedMaximumSegmentByteCount, at: now)
     subflow.receiveWindowShift = Self.windowShift(for: connection.options.receiveBufferByteCount)

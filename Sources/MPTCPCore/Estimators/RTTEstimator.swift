@@ -9,6 +9,7 @@ struct RTTEstimator {
   /// well).
   static let minimumWindow = Nanoseconds.seconds(10)
   /// The timeout before the first sample (RFC 6298 §2.1).
+  /// Requirement 6298-2-01
   static let initialTimeout = Nanoseconds.seconds(1)
   /// The same when a SYN had to be repeated (RFC 6298 §5.7).
   static let cautiousTimeout = Nanoseconds.seconds(3)
@@ -61,6 +62,7 @@ struct RTTEstimator {
     let base =
       hasSample
       ? smoothedCount + max(floor, variation * 4) : max(isCautious ? Self.cautiousTimeout : Self.initialTimeout, floor)
+    // Requirement 6298-2-05
     return min(base * (1 << Int64(exponent)), ceiling)
   }
 
@@ -84,9 +86,11 @@ struct RTTEstimator {
   }
 
   /// The SYN's timer expired and nothing could be measured: data begins with a longer timeout.
+  /// Requirement 6298-5-04
   mutating func distrustInitialTimeout() { isCautious = true }
 
   /// Doubles the timeout, as each expiry does (RFC 6298 §5.5).
+  /// Requirement 6298-5-03, 9293-3.8.2-01
   mutating func backOff() {
     exponent = min(exponent + 1, Self.largestExponent)
     hasSampleSinceBackOff = false

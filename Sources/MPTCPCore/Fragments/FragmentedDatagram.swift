@@ -96,6 +96,7 @@ struct FragmentedDatagram {
 
   private func finish() -> Outcome {
     guard var whole = header, let chunk, let totalByteCount else { return .contradictory }
+    // Requirement 3168-5-01
     if hasCongestionMark {
       // A mark must not be lost, and none belongs among fragments that do not speak ECN (RFC 3168 §5.3).
       guard !hasNonCapable else { return .contradictory }

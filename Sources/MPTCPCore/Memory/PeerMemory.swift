@@ -124,9 +124,11 @@ public struct PeerMemory: Sendable, Hashable {
     let known = destinations.last { $0.address == address && $0.path == path }
     if let until = known?.withheldUntil, until > now { return .withhold }
     if let until = paths.last(where: { $0.path == path })?.withheldUntil, until > now { return .withhold }
+    // Requirement 8684-3.1-02
     switch mode {
     case .version0: return .offer(.v0, thenVersion0: false)
     case .version1Then0:
+      // Requirement 8684-3.1-06
       switch known?.answer {
       case .version0: return .offer(.v0, thenVersion0: false)
       case .onlyTCP: return .offer(.v1, thenVersion0: false)

@@ -13,9 +13,11 @@ extension Connection {
 
   /// The same for what it has promised to carry.
   func windowRoom(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
+    // Requirement 6675-5-02
     guard subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,
       subflow.sentSegments.count < Limits.sentSegments
     else { return 0 }
+    // Requirement 8684-3.3.5-03, 8684-3.3.5-04, 9293-3.8.6-03
     let window = min(
       subflow.congestionWindow - subflow.pipeByteCount, subflow.sendWindowEdge - subflow.sendNext)
     guard window > 0, subflow.paceAllows(now) else { return 0 }
@@ -59,7 +61,7 @@ extension Connection {
   }
 
   /// Whether backups have to do: no regular subflow works (RFC 8684 §3.3.8).
-  /// Requirement 8684-3.3.8-01, 8684-3.3.8-02, 8684-3.3.8-05, 8684-3.2-11
+  /// Requirement 8684-3.3.8-01, 8684-3.3.8-02, 8684-3.3.8-05, 8684-3.2-11, 8684-3.3.8-06
   func usesBackups(avoiding origin: SubflowID? = nil) -> Bool {
     !subflows.contains {
       $0.acceptsData && !$0.isStalled && !$0.isBackup && !$0.isPeerBackup && $0.id != origin

@@ -133,6 +133,7 @@ struct SYNCookies {
 
   /// `clock` with the options in its lower bits, moved back by a step where that would put it into the future.
   private static func timestamp(_ clock: UInt32, carrying parameters: Parameters) -> UInt32 {
+    // Requirement 7323-2-04
     let options =
       UInt32(parameters.windowScale.map { min($0, 14) } ?? noWindowScale)
       | (parameters.isSACKPermitted ? 0x10 : 0) | (parameters.supportsECN ? 0x20 : 0)

@@ -23,6 +23,7 @@ struct SentSegment {
 
   var count: Int { end - start }
   /// Whether it counts as in flight (RFC 6675's pipe).
+  /// Requirement 6675-5-01
   var isInFlight: Bool { !isSacked && !isLost }
 
   /// How many wire packets it was, with up to `size` octets in each.

@@ -23,6 +23,7 @@ extension Subflow {
     let previous = sendUnacknowledged
     let priorInFlight = pipeByteCount
     let isRepetition = repeatsAcknowledgment(segment, acknowledgment)
+    // Requirement 5681-3.2-02
     let isDuplicate = isRepetition && sendUnacknowledged < sendNext
     recovery.lastWindow = segment.header.window
 
@@ -63,6 +64,7 @@ extension Subflow {
       }
       unacknowledgedSince = sendUnacknowledged < sendNext ? now : .distantFuture
     }
+    // Requirement 6298-5-02
     if isProgress || foundLoss { rearmRetransmission(now: now) }
     return .acceptable
   }
@@ -89,6 +91,7 @@ extension Subflow {
     let data = min(acknowledgment, sentFinOffset ?? acknowledgment)
     acknowledgedByteCount += max(data - max(sendUnacknowledged, 1), 0)
     sendUnacknowledged = acknowledgment
+    // Requirement 2018-8-01
     while let mapping = sentMappings.first, mapping.end <= acknowledgment {
       sentMappings.removeFirst()
       connection.subflowAcknowledged(mapping, on: self)
@@ -116,6 +119,7 @@ extension Subflow {
 
   // MARK: Window
 
+  /// Requirement 8684-3.3.5-03
   private func updateSendWindow(_ segment: Segment, acknowledgment: Int, now: Instant) {
     // While our window is closed the peer's numbers may run one ahead, and come back (RFC 9293 §3.8.6.1).
     let ahead = receiveOffset(segment.header.sequenceNumber)
@@ -133,6 +137,7 @@ extension Subflow {
     let edge = acknowledgment + window
     let wasClosed = isPeerWindowClosed
     if edge > sendWindowEdge {
+      // Requirement 9293-3.8.6-02
       sendWindowEdge = edge
       persistDeadline = .distantFuture
     } else if !connection.isMultipath {
@@ -149,6 +154,7 @@ extension Subflow {
   }
 
   /// A duplicate acknowledgement by RFC 5681 §2, if something is outstanding.
+  /// Requirement 5681-3.2-02
   private func repeatsAcknowledgment(_ segment: Segment, _ acknowledgment: Int) -> Bool {
     // RFC 8684 §3: one that carries another Multipath TCP option is no sign of loss.
     // Requirement 8684-3-03
@@ -248,6 +254,7 @@ extension Subflow {
     // RFC 8985 §6.2 step 4: each round trip with a DSACK widens the reordering window.
     if let round = rack.duplicateRound, sendUnacknowledged < round { return }
     rack.duplicateRound = sendNext
+    // Requirement 8985-6-04
     rack.windowMultiplier = min(rack.windowMultiplier + 1, 64)
     rack.windowPersistence = 16
   }
@@ -270,6 +277,7 @@ extension Subflow {
     case .timeout:
       if delivered > 0 { growWindow(delivered, priorInFlight: priorInFlight, sample: sample, now: now) }
     }
+    // Requirement 6582-3.2-01
     if recovery.phase != .open, sendUnacknowledged >= recovery.end {
       recovery.phase = .open
       recovery.presumedByteCount = 0
@@ -293,6 +301,7 @@ extension Subflow {
       smoothedRTT: roundTrip.smoothed ?? .milliseconds(100), isCongestionWindowLimited: isLimited, at: now)
   }
 
+  /// Requirement 3168-6.1-03
   private func respondToCongestionEcho(now: Instant) {
     guard recovery.phase == .open, sendUnacknowledged >= recovery.congestionEchoEnd else { return }
     connection.congestion.congestionMarked(windowSlot, inFlight: flightByteCount, at: now)

@@ -20,14 +20,18 @@ extension Subflow {
 
   // MARK: SYN-SENT (RFC 9293 §3.10.7.3)
 
+  /// Requirement 9293-3.10.7-02
   private func arriveInSynSent(_ segment: Segment, now: Instant) {
     let flags = segment.flags
     // Of data on the SYN the peer may have taken all, a part or nothing (RFC 7413 §4.2.2).
     let acknowledgment = segment.header.acknowledgmentNumber - sequenceNumber(0)
+    // Requirement 9293-3.5-03
     if flags.contains(.ack), !acknowledgeableOfSyn.contains(acknowledgment) {
+      // Requirement 9293-3.5.2-03
       if !flags.contains(.rst) { endpoint.reset(answering: segment, now: now) }
       return
     }
+    // Requirement 9293-3.5.3-02
     if flags.contains(.rst) {
       if flags.contains(.ack) { connection.subflowReset(self, by: segment, now: now) }
       return
@@ -54,6 +58,7 @@ extension Subflow {
       connection.synAcknowledged(segment, on: self, now: now)
       // The third ACK leaves at once; where data is waiting, the first data carries the keys instead. In version 0 it
       // has left already.
+      // Requirement 8684-3.1-24
       if !isInitial || !connection.hasSentKeys { mustAcknowledge = true }
     } else {
       // Simultaneous open (RFC 9293 §3.5, figure 8).
@@ -69,9 +74,11 @@ extension Subflow {
   /// Requirement 7323-2-01, 7323-2-02, 2018-2-02
   func takeSynOptions(_ segment: Segment, now: Instant) {
     let options = segment.options
+    // Requirement 9293-3.7.1-04
     peerMaximumSegmentByteCount = max(
       Int(options.maximumSegmentSize ?? segment.defaultMaximumSegmentSize), Limits.leastSegmentByteCount)
     if let shift = options.windowScale {
+      // Requirement 7323-2-04
       sendWindowShift = min(shift, 14)
       sendsWindowShift = true
     } else {
@@ -98,6 +105,7 @@ extension Subflow {
       if usesTimestamps, let age, Nanoseconds.milliseconds(Int64(age)) <= now - synSentAt {
         roundTrip.sample(.milliseconds(Int64(age) + 1), at: now)
       } else {
+        // Requirement 6298-5-04
         roundTrip.distrustInitialTimeout()
       }
     }
@@ -117,6 +125,7 @@ extension Subflow {
     if sentSegments.isEmpty {
       connection.congestion.begin(windowSlot, maximumSegmentByteCount: maximumSegmentByteCount)
     }
+    // Requirement 5681-3.1-07
     if synRetransmissions > 1 {
       // The path lost more than one SYN (RFC 5681 §3.1, RFC 6928 §2).
       connection.congestion.setWindow(windowSlot, byteCount: maximumSegmentByteCount)
@@ -156,9 +165,10 @@ extension Subflow {
       acknowledgeSoon()
       return
     }
+    // Requirement 8684-3-05, 9293-3.10.7-03
     guard isAcceptable(start: start, length: length) else {
       // A window that is closed refuses what a RST carries, not the RST (RFC 9293 §3.10.7.4, MUST-66).
-      // Requirement 9293-3.10.7-04
+      // Requirement 9293-3.10.7-04, 9293-3.5.3-01
       if flags.contains(.rst) {
         if start == receiveNext { arriveReset(segment, start: start, now: now) }
       } else {
@@ -176,8 +186,10 @@ extension Subflow {
       endpoint.challenge(self, now: now)
       return
     }
+    // Requirement 9293-3.10.7-09
     guard flags.contains(.ack) else { return }
     // A keep-alive or a window probe without data wants an answer (RFC 9293 §3.8.4).
+    // Requirement 9293-3.8.6.1-05
     if length == 0, start < receiveNext { acknowledgeSoon() }
     lastReceivedAt = now
     unansweredKeepAlives = 0
@@ -185,14 +197,17 @@ extension Subflow {
       guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
     }
     if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
+    // Requirement 7323-4-02
     if let timestamps = segment.options.timestamps, usesTimestamps, start <= lastSentAcknowledgment, !hasOldTimestamp {
       recentTimestamp = timestamps.value
       recentTimestampAt = now
     }
+    // Requirement 3168-6.1-02
     if usesECN {
       if segment.congestionExperienced { echoesCongestion = true }
       if flags.contains(.cwr) { echoesCongestion = segment.congestionExperienced }
     }
+    // Requirement 8684-3-05
     switch processAcknowledgment(segment, now: now) {
     case .unacceptable:
       endpoint.challenge(self, now: now)
@@ -211,6 +226,7 @@ extension Subflow {
     }
     takeFin(now: now)
     advanceClosing(now: now)
+    // Requirement 9293-3.8.4-03
     if keepAliveDeadline != .distantFuture, let keepAlive = connection.options.keepAlive {
       keepAliveDeadline = now + keepAlive
     }
@@ -229,6 +245,7 @@ extension Subflow {
   /// RFC 9293 §3.10.7.4, seventh check: nothing follows a FIN, be it taken already or waiting for what is before it.
   private func takePayloadBeforeFin(_ segment: Segment, start: Int, now: Instant) {
     switch state {
+    // Requirement 9293-3.6-01
     case .established, .finWait1, .finWait2: break
     case .closeWait, .closing, .lastAck, .timeWait, .synSent, .synReceived, .closed:
       acknowledgeSoon()
@@ -257,12 +274,15 @@ extension Subflow {
   /// Requirement 9293-3.4-02
   func isAcceptable(start: Int, length: Int) -> Bool {
     let edge = acceptanceEdge
+    // Requirement 9293-3.10.7-04
     if length == 0 { return start >= receiveNext - 1 && start <= edge }
     return start < max(edge, receiveNext + 1) && start + length > receiveNext
       && (edge > receiveNext || start < receiveNext)
   }
 
+  /// Requirement 9293-3.10.7-03
   private func answerUnacceptable(_ segment: Segment, start: Int, length: Int, now: Instant) {
+    // Requirement 9293-3.5-04
     let isSynAgain = segment.flags.contains([.syn, .ack]) && start == 0
     if length > 0, start + length <= receiveNext, isSynAgain || !segment.flags.contains(.syn) {
       // All of it came before: say so (RFC 2883 §4.1), its acknowledgement may have been lost.
@@ -279,6 +299,7 @@ extension Subflow {
       takeAcknowledgmentAlone(segment, start: start, now: now)
       return
     }
+    // Requirement 9293-3.10.7-04
     if receiveWindowEdge <= receiveNext, acceptanceEdge == receiveNext, segment.flags.contains(.ack),
       !segment.flags.contains(.syn), (receiveNext...receiveNext + 1).contains(start)
     {
@@ -287,6 +308,7 @@ extension Subflow {
       takeAcknowledgmentAlone(segment, start: start, now: now)
     }
     guard state != .closed else { return }
+    // Requirement 9293-3.8.6.1-05
     if length > 0, !segment.flags.contains(.syn) {
       // Data beyond the window, a probe of it among others, hears what the window is.
       acknowledgeSoon()
@@ -307,6 +329,7 @@ extension Subflow {
     connection.markDirty()
   }
 
+  /// Requirement 9293-3.10.7-08
   func acknowledgeSoon() {
     mustAcknowledge = true
     connection.markDirty()
@@ -326,6 +349,7 @@ extension Subflow {
   /// The third ACK (RFC 9293 §3.10.7.4, fifth check; RFC 8684 §3.1 and §3.2).
   private func arriveAcknowledgmentOfSyn(_ segment: Segment, now: Instant) -> Bool {
     let acknowledgment = sendOffset(segment.header.acknowledgmentNumber)
+    // Requirement 9293-3.5.2-03
     guard acknowledgment >= 1, acknowledgment <= max(sendNext, acknowledgeableOfSyn.upperBound) else {
       endpoint.reset(answering: segment, now: now)
       return false
@@ -349,12 +373,14 @@ extension Subflow {
   }
 
   /// The peer's FIN counts when everything before it is here.
+  /// Requirement 9293-3.6-03
   private func takeFin(now: Instant) {
     guard let finOffset, receiveNext == finOffset else { return }
     receiveNext += 1
     acknowledgeSoon()
     switch state {
     case .synReceived, .established: state = .closeWait
+    // Requirement 9293-3.6-02
     case .finWait1: state = isFinAcknowledged ? .timeWait : .closing
     case .finWait2: state = .timeWait
     case .closeWait, .closing, .lastAck, .timeWait, .synSent, .closed: break
@@ -368,6 +394,7 @@ extension Subflow {
     guard isFinAcknowledged else { return }
     switch state {
     case .finWait1: state = .finWait2
+    // Requirement 9293-3.6-02
     case .closing: state = .timeWait
     case .synSent, .synReceived, .established, .finWait2, .closeWait, .lastAck, .timeWait, .closed: break
     }

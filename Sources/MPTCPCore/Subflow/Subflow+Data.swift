@@ -14,6 +14,7 @@ extension Subflow {
       receiveSegmentByteCount = min(wireSegment, announcedMaximumSegmentByteCount)
     }
     var repeated: Range<Int>?
+    // Requirement 9293-3.10.7-11
     if start < receiveNext {
       repeated = start..<receiveNext
       slice = slice.dropFirst(receiveNext - start)
@@ -21,11 +22,13 @@ extension Subflow {
       mustAcknowledge = true
     }
     let edge = acceptanceEdge
+    // Requirement 9293-3.10.7-11
     if start + slice.count > edge {
       slice = slice.prefix(edge - start)
       finOffset = nil
     }
     // What is here already is a repetition above RCV.NXT too (RFC 2883 §4.1.3); of several the first counts (§4.2.2).
+    // Requirement 2883-4-02
     repeated = repeated ?? reassembly.firstOverlap(with: start..<(start + slice.count))
     if isSackPermitted, let repeated { duplicateRange = repeated }
     guard !slice.isEmpty else {
@@ -36,9 +39,11 @@ extension Subflow {
     guard start == receiveNext else {
       // A hole: every such segment is acknowledged at once (RFC 5681 §4.2). One that nothing reports may be dropped: a
       // peer that sends the same data behind a hole on every subflow cannot have us keep all of it.
+      // Requirement 9293-3.10.7-06
       mustAcknowledge = true
       guard connection.pendingByteCount < 2 * connection.receiveLimit, reassembly.pieceCount < connection.pieceLimit
       else { return }
+      // Requirement 9293-3.10.7-05
       connection.notePending(reassembly.insert(at: start, slice))
       return
     }
@@ -57,7 +62,7 @@ extension Subflow {
   }
 
   /// RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full segment, at once when a hole fills.
-  /// Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 5681-4.2-01
+  /// Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 5681-4.2-01, 9293-3.10.7-08
   private func scheduleAcknowledgment(hadHole: Bool, push: Bool, now: Instant) {
     // Options take some of a full segment: with a mapping it holds less than one without, and is as full.
     let full = max(receiveSegmentByteCount - TCPOptionBlock.limit, 1)
@@ -69,6 +74,7 @@ extension Subflow {
     }
   }
 
+  /// Requirement 8684-3.3.1-13, 8684-3.3.4-07
   private func advance(_ slice: ByteSlice, now: Instant) {
     let offset = receiveNext
     connection.lastPayloadAt = now
@@ -80,6 +86,7 @@ extension Subflow {
   // MARK: Mappings (RFC 8684 §3.3.1)
 
   /// Hands in-order bytes up, mapping by mapping; what no mapping covers yet is kept, within bounds.
+  /// Requirement 8684-3.3.1-01
   private func deliver(_ slice: ByteSlice, at offset: Int, now: Instant) {
     if unmappedByteCount > 0 {
       hold(slice, now: now)
@@ -98,6 +105,7 @@ extension Subflow {
         return
       }
       while let first = receivedMappings.first, first.end <= offset { receivedMappings.removeFirst() }
+      // Requirement 8684-3.3.1-26
       guard let mapping = receivedMappings.first, mapping.subflowOffset <= offset else {
         switch connection.missingMapping(at: offset, on: self, now: now) {
         case .isTCP: continue
@@ -222,6 +230,7 @@ extension Subflow {
 
   /// Notes a mapping. One that says the same as a known one of a part, or says more behind it, agrees with it (without
   /// checksums, whose span is all or nothing).
+  /// Requirement 8684-3.1-30, 8684-3.3.1-02
   func note(_ mapping: ReceivedMapping) -> Noting {
     var mapping = mapping
     guard mapping.count > 0, mapping.end > dataReceiveNext - unmappedByteCount else { return .noted }
@@ -229,6 +238,7 @@ extension Subflow {
     while index > 0, receivedMappings[index - 1].subflowOffset > mapping.subflowOffset { index -= 1 }
     if index > 0 {
       let before = receivedMappings[index - 1]
+      // Requirement 8684-3.1-30
       if before == mapping { return .noted }
       if before.isExtended(by: mapping) {
         // The same octets, with the DATA_FIN behind them and the checksum over both (RFC 8684 §3.3.3).

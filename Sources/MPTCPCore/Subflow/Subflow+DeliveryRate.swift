@@ -13,6 +13,7 @@ extension Subflow {
       windowSlot, byteCount: segment.count, sentAt: segment.sentAt, end: segment.end, at: endpoint.now)
   }
 
+  /// Requirement 8684-3.3.7-03
   func noteLost(_ segment: SentSegment) {
     connection.congestion.lost(
       windowSlot, byteCount: segment.count, sentAt: segment.sentAt, start: segment.start, at: endpoint.now)

@@ -6,6 +6,7 @@ extension Subflow {
   /// RFC 8985 §7.2, with §7.3's conditions: no second probe while one is out, nor without a round trip measured since.
   func armProbe(now: Instant) {
     armSilence(now: now)
+    // Requirement 8985-7-03
     guard isSackPermitted, recovery.phase == .open, rack.probeEnd == nil, rack.hasSampleSinceProbe, isSynchronized,
       !sentSegments.isEmpty, sackedByteCount == 0, !isPeerWindowClosed, let smoothed = roundTrip.smoothed
     else {
@@ -14,7 +15,9 @@ extension Subflow {
     }
     // A lone segment may wait for the peer's delayed acknowledgement. The floor keeps a peer that was off its processor
     // for some milliseconds from looking like a dead path.
+    // Requirement 8985-7-01
     var timeout = max(smoothed * 2, .milliseconds(10))
+    // Requirement 8985-7-01
     if sentSegments.count == 1 { timeout = timeout + .milliseconds(200) }
     probeDeadline = now + min(timeout, roundTrip.retransmissionTimeout)
   }
@@ -28,6 +31,7 @@ extension Subflow {
     rack.hasSampleSinceProbe = false
     let isSilent = connection.showsLife(besides: self, now: now)
     // Beside a path that works new data is better off there.
+    // Requirement 8985-7-02
     rack.probeIsRetransmission = isSilent || !connection.sendOneSegment(on: self, now: now)
     if rack.probeIsRetransmission { resendTail(now: now) }
     rack.probeEnd = sendNext
@@ -53,6 +57,7 @@ extension Subflow {
 
   /// RFC 8985 §7.4.2. An acknowledgement of more than the probe, with no word of a segment that came twice, tells that
   /// the probe itself repaired a loss, which costs a window like any other.
+  /// Requirement 8985-7-04
   func endProbeEpisode(_ acknowledgment: Int, isDuplicate: Bool, now: Instant) {
     guard let end = rack.probeEnd, acknowledgment >= end else { return }
     if !rack.probeIsRetransmission || recovery.hasDuplicateReport || (acknowledgment == end && isDuplicate) {

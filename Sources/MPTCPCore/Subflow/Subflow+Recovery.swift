@@ -16,11 +16,13 @@ extension Subflow {
       detectByDuplicates(isDuplicate: isDuplicate, advanced: advanced)
     }
     let found = lostByteCount > lostBefore
+    // Requirement 5681-3.2-01, 6582-3.2-02
     if found, recovery.phase == .open { enterFastRecovery(delivered: delivered, now: now) }
     return found
   }
 
   /// RFC 8985 §6.2 step 5.
+  /// Requirement 8985-6-02
   func detectByTime(now: Instant) {
     reorderDeadline = .distantFuture
     guard sackedByteCount > 0 || recovery.phase != .open || rack.probeEnd != nil else { return }
@@ -46,12 +48,15 @@ extension Subflow {
 
   /// RFC 8985 §6.2 step 4.
   private var reorderingWindow: Nanoseconds {
+    // Requirement 8985-6-05
     if !rack.hasSeenReordering, recovery.phase != .open || hasDuplicateThreshold { return .zero }
     guard let minimum = roundTrip.minimum, let smoothed = roundTrip.smoothed else { return .zero }
+    // Requirement 8985-6-04
     return min(minimum * rack.windowMultiplier / 4, smoothed)
   }
 
   /// Whether three segments behind a hole have arrived: DupThresh counts segments, however small they are.
+  /// Requirement 8985-6-05
   private var hasDuplicateThreshold: Bool {
     guard sackedByteCount > 0 else { return false }
     let mss = fullestSentPayloadByteCount
@@ -69,6 +74,7 @@ extension Subflow {
     if advanced {
       recovery.duplicateAcknowledgments = 0
       // A partial acknowledgement in recovery: the next hole is lost too, and goes out at once.
+      // Requirement 6582-3.2-01
       if recovery.phase == .fast, sendUnacknowledged < recovery.end, !sentSegments.isEmpty {
         markHeadLost()
         recovery.mustRetransmit = true
@@ -78,6 +84,7 @@ extension Subflow {
     guard isDuplicate else { return }
     recovery.duplicateAcknowledgments += 1
     // Those that a repair provoked say nothing of what was sent after it.
+    // Requirement 5681-3.2-01
     if recovery.duplicateAcknowledgments == 3, recovery.phase == .open, sendUnacknowledged > recovery.end {
       markHeadLost()
     }
@@ -104,6 +111,7 @@ extension Subflow {
   func presumeLost(_ index: Int) { markLost(index, isCongestion: false) }
 
   private func markLost(_ index: Int, isCongestion: Bool = true) {
+    // Requirement 2018-5-01
     guard sentSegments[index].isInFlight else { return }
     sentSegments[index].isLost = true
     if samplesDelivery, isCongestion { noteLost(sentSegments[index]) }
@@ -131,6 +139,7 @@ extension Subflow {
     // RFC 8985 §7.1.
     rack.probeEnd = nil
     let pipe = pipeByteCount
+    // Requirement 8684-3.3.7-03
     connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
     recovery.reduction = ProportionalRateReduction(
       inFlightAtRecovery: pipe + lostByteCount + delivered,
@@ -143,6 +152,7 @@ extension Subflow {
   }
 
   /// RFC 6298 §5.4 to §5.7.
+  /// Requirement 6298-5-03
   func retransmissionTimeout(now: Instant) {
     endpoint.statistics.retransmissionTimeouts += 1
     roundTrip.backOff()
@@ -158,10 +168,12 @@ extension Subflow {
       repeatJoinProof(now: now)
       return
     }
+    // Requirement 9293-3.8.6-05
     if isPeerWindowClosed {
       probeWithHead(now: now)
       return
     }
+    // Requirement 2018-8-02
     if sentSegments.first?.isSacked == true { forgetSacks() }
     recovery.presumedByteCount = 0
     markLostByTimeout(now: now)
@@ -183,6 +195,7 @@ extension Subflow {
 
   /// RFC 8985 §6.3: the first segment is lost, and those that are older than a round trip and the reordering window;
   /// what left a moment ago has its chance. Without SACK there is no telling, and everything is sent again.
+  /// Requirement 8985-6-07
   private func markLostByTimeout(now: Instant) {
     let patience = max(rack.roundTripTime, roundTrip.smoothed ?? .zero) + reorderingWindow
     for index in sentSegments.indices
@@ -203,6 +216,7 @@ extension Subflow {
 
   /// The first outstanding segment was reported and is still not acknowledged: the peer has thrown away what it had out
   /// of order, as it may (RFC 2018 §8). What it reported counts no more.
+  /// Requirement 2018-8-02
   private func forgetSacks() {
     var segments = Deque<SentSegment>(minimumCapacity: sentSegments.count)
     for segment in sentSegments {
@@ -241,6 +255,7 @@ extension Subflow {
   /// Repeated time-outs of full segments while nothing comes back: ICMP may be filtered and the path's MTU smaller
   /// (RFC 4821 §7.7, RFC 8899 §4.6.1 calls it a black hole). Segments shrink to what every path carries. As it may just
   /// as well have been a path that was dead for a while, the old size is tried as soon as something comes through.
+  /// Requirement 4821-7-01
   private func suspectBlackHole() {
     let floor = 1_280
     let smaller = pathMTU > floor ? floor : max(576, min(pathMTU, 576))
@@ -349,6 +364,7 @@ extension Subflow {
   // MARK: Stalls
 
   /// Nothing came back for a probe time-out: what this subflow holds is sent on others as well.
+  /// Requirement 8684-3.3.6-06
   func noteStall(now: Instant) {
     guard !isStalled, isFullyEstablished else { return }
     isStalled = true
@@ -365,6 +381,7 @@ extension Subflow {
   // MARK: Timer
 
   /// RFC 6298 §5.1 to §5.3.
+  /// Requirement 6298-5-02
   func rearmRetransmission(now: Instant) {
     if sentSegments.isEmpty {
       retransmitDeadline = .distantFuture

@@ -12,6 +12,7 @@ extension Subflow {
       let left = sendOffset(block.left)
       let right = sendOffset(block.right)
       guard left < right, right <= sendNext else { continue }
+      // Requirement 2883-4-03
       if left < acknowledgment || (index == 0 && isInsideNext(block, of: blocks)) {
         noteDuplicateReport(now: now)
         continue
@@ -21,6 +22,7 @@ extension Subflow {
   }
 
   /// A first block inside the second reports a duplicate (RFC 2883 §4.1.3).
+  /// Requirement 2883-4-03
   private func isInsideNext(_ block: SACKBlock, of blocks: SACKBlocks) -> Bool {
     guard blocks.count > 1 else { return false }
     let next = blocks[1]

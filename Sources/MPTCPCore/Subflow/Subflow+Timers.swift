@@ -102,6 +102,7 @@ extension Subflow {
   var isPeerWindowClosed: Bool { sendWindowEdge <= sendUnacknowledged }
 
   /// From when the user time-out counts. A window may stay closed for as long as the peer says so (RFC 9293 §3.8.6.1).
+  /// Requirement 9293-3.8.6-05
   private var silentSince: Instant {
     isPeerWindowClosed ? max(unacknowledgedSince, lastReceivedAt) : unacknowledgedSince
   }
@@ -118,6 +119,7 @@ extension Subflow {
   func sendSyn(now: Instant, fastOpen: FastOpenOffer? = nil) {
     synSentAt = now
     emitSyn(now: now, fastOpen: fastOpen)
+    // Requirement 6298-2-01
     retransmitDeadline = min(now + .seconds(1), connectDeadline)
   }
 
@@ -128,11 +130,13 @@ extension Subflow {
 
   func retransmitSyn(now: Instant) {
     synRetransmissions += 1
+    // Requirement 9293-3.8.3-04
     if synRetransmissions == Self.firstBound { tell(.retransmissions) }
     // An application waits for as long as it says (RFC 9293 §3.8.3, MUST-23 wants three minutes to be possible); nobody
     // waits for a join, nor for what may be a forged SYN.
     // Requirement 9293-3.8.3-05
     let limit = isInitiator ? (isInitial ? Int.max : 3) : 5
+    // Requirement 9293-3.8.3-04
     guard synRetransmissions <= limit, now < connectDeadline else {
       connection.subflowFailed(self, reason: .connectTimedOut, now: now)
       return
@@ -161,9 +165,11 @@ extension Subflow {
   func armPersist(now: Instant) {
     guard persistDeadline == .distantFuture, isOpen else { return }
     let base = roundTrip.retransmissionTimeout
+    // Requirement 9293-3.8.6.1-04
     persistDeadline = now + min(base * (1 << Int64(min(persistCount, 8))), .seconds(60))
   }
 
+  /// Requirement 9293-3.8.6.1-01
   private func probeWindow(now: Instant) {
     persistDeadline = .distantFuture
     guard connection.isBlockedByWindow(self) else { return }
@@ -184,6 +190,7 @@ extension Subflow {
     keepAliveDeadline = .distantFuture
     guard isSynchronized, let interval = connection.options.keepAlive else { return }
     // Only an idle connection is probed (MUST-26): whatever is unacknowledged has timers of its own.
+    // Requirement 9293-3.8.4-03
     guard sentSegments.isEmpty, !connection.isBlockedByWindow(self) else {
       keepAliveDeadline = now + interval
       return
@@ -194,6 +201,7 @@ extension Subflow {
       keepAliveDeadline = due
       return
     }
+    // Requirement 9293-3.8.4-06
     guard unansweredKeepAlives < 8 else {
       connection.subflowFailed(self, reason: .timedOut, now: now)
       return

@@ -19,7 +19,9 @@ extension Subflow {
   func emitSyn(now: Instant, fastOpen: FastOpenOffer? = nil) {
     var options = TCPOptionBlock()
     let isAnswer = state == .synReceived
+    // Requirement 9293-3.7.1-06
     _ = options.append(.maximumSegmentSize(UInt16(clamping: announcedMaximumSegmentByteCount)))
+    // Requirement 2018-2-01
     if !isAnswer || isSackPermitted { _ = options.append(.sackPermitted) }
     if !isAnswer || usesTimestamps {
       _ = options.append(
@@ -29,6 +31,7 @@ extension Subflow {
     if let option = connection.handshakeOption(for: self) { _ = options.append(.multipath(option)) }
     let payload = fastOpen.flatMap { packFastOpen($0, isAnswer: isAnswer, &options) }
     var flags: TCPFlags = isAnswer ? [.syn, .ack] : [.syn]
+    // Requirement 3168-6.1-01
     if isAnswer ? usesECN : (connection.options.explicitCongestionNotification && synRetransmissions == 0) {
       flags.formUnion(isAnswer ? [.ece] : [.ece, .cwr])
     }
@@ -57,6 +60,7 @@ extension Subflow {
   }
 
   /// An acknowledgement without data. Pending one-shot options ride on it, each segment with as many as fit.
+  /// Requirement 8684-3-02
   func emitAcknowledgment(now: Instant) {
     // RFC 8684 §3 wants no run of more than two duplicate ACKs that carry nothing but options.
     var left = 2
@@ -69,6 +73,7 @@ extension Subflow {
       } else if connection.isMultipath || connection.failureToSignal != nil || !pendingOptions.isEmpty {
         packAcknowledgment(&options)
       }
+      // Requirement 2018-4-01
       _ = packSack(&options)
       emit(offset: sendNext, flags: [.ack], options: options, payload: nil, segmentByteCount: 0, now: now)
       left -= 1
@@ -114,6 +119,7 @@ extension Subflow {
     if push { flags.insert(.psh) }
     if fin { flags.insert(.fin) }
     let segment = isProbe ? range.count : payloadByteCount(optionByteCount: options.byteCount)
+    // Requirement 3168-6.1-05
     emit(
       offset: range.lowerBound, flags: flags, options: options,
       payload: Payload(offset: range.lowerBound, first: first, second: second, count: range.count),
@@ -176,8 +182,10 @@ extension Subflow {
   //   6. the DATA_ACK alone, 8 or 12; what 5. leaves no room for follows on an ACK of its own at once;
   //   7. SACK with what is left.
 
+  /// Requirement 2018-2-01, 9293-3.7.1-06
   private func baseOptions(now: Instant) -> TCPOptionBlock {
     var options = TCPOptionBlock()
+    // Requirement 7323-3-01
     if usesTimestamps {
       _ = options.append(.timestamps(TCPTimestamps(value: timestamp(now), echo: recentTimestamp)))
     }
@@ -202,6 +210,7 @@ extension Subflow {
       connection.infiniteMappingCarrier = mapping.subflowOffset
       return
     }
+    // Requirement 8684-3.1-23
     if mapping.isImplied && !connection.isConfirmed {
       _ = options.append(.multipath(connection.capableWithData(mapping)))
       noteWindowSent()
@@ -212,6 +221,7 @@ extension Subflow {
       subflowSequenceNumber: mappingNumber(mapping.subflowOffset),
       length: UInt16(clamping: mapping.count + mapping.withheldByteCount + (mapping.hasDataFin ? 1 : 0)),
       checksum: mapping.checksum)
+    // Requirement 8684-3.3.2-09
     let dss = DSS(dataFin: mapping.hasDataFin, dataAck: withDataAck ? connection.dataAck() : nil, mapping: wire)
     if options.append(.multipath(.dss(dss))), dss.dataAck != nil { noteDataAckSent() }
   }
@@ -244,7 +254,7 @@ extension Subflow {
 
   /// The DATA_ACK alone. Where SACK blocks compete for the room it is left out if it says nothing new
   /// (RFC 8684 §3.3.2).
-  /// Requirement 8684-3.3.2-10
+  /// Requirement 8684-3.3.2-10, 8684-3.3.2-09
   private func packDataAck(_ options: inout TCPOptionBlock, isForced: Bool) {
     guard isForced || owesDataAck, let ack = connection.dataAck() else { return }
     if options.append(.multipath(.dss(DSS(dataFin: false, dataAck: ack, mapping: nil)))) { noteDataAckSent() }
@@ -286,30 +296,37 @@ extension Subflow {
   /// True if there was room for one.
   private func packSack(_ options: inout TCPOptionBlock, within spare: Int = 40) -> Bool {
     guard isSackPermitted, sackRangeCount > 0 else { return false }
+    // Requirement 2018-3-01
     let room = min((min(options.remaining, spare) - 4) / 8, 4)
     guard room > 0 else { return false }
     var blocks = SACKBlocks()
     // Above RCV.NXT a repetition is none without the block around it, which then says more alone.
+    // Requirement 2883-4-01
     if let duplicate = duplicateRange, room > 1 || duplicate.upperBound <= receiveNext {
       _ = blocks.append(sackBlock(duplicate))
     }
+    // Requirement 2883-4-01
     duplicateRange = nil
+    // Requirement 2018-4-02
     let recent = reassembly.recentRanges()
     var next = 0
     // The block that the last segment lies in; right behind a repetition that is how it is known for one
     // (RFC 2018 §4, RFC 2883 §4.1.3).
+    // Requirement 2883-4-02
     if blocks.count < room, recent.count > 0, blocks.count > 0 || !isFinLatest || loneFinOffset == nil {
       _ = blocks.append(sackBlock(recent[0]))
       next = 1
     }
     // The FIN has a number of its own, and a sender wants to know that only what is before it is missing.
     if let fin = loneFinOffset, blocks.count < room { _ = blocks.append(sackBlock(fin..<(fin + 1))) }
+    // Requirement 2018-4-03
     for index in next..<max(recent.count, next) where blocks.count < room {
       _ = blocks.append(sackBlock(recent[index]))
     }
     return blocks.count > 0 && options.append(.sack(blocks))
   }
 
+  /// Requirement 2018-3-02
   private func sackBlock(_ range: Range<Int>) -> SACKBlock {
     let end = range.upperBound == finOffset ? range.upperBound + 1 : range.upperBound
     return SACKBlock(left: receiveSequenceNumber(range.lowerBound), right: receiveSequenceNumber(end))
@@ -317,6 +334,7 @@ extension Subflow {
 
   /// New data after a silence of more than a time-out: the window that the path bore then says little now
   /// (RFC 5681 §4.1).
+  /// Requirement 5681-4.1-01
   func restartAfterIdle(now: Instant) {
     guard sentSegments.isEmpty, let sentAt = lastDataSentAt else { return }
     let timeout = roundTrip.retransmissionTimeout
@@ -334,8 +352,10 @@ extension Subflow {
   ) {
     var flags = flags
     if usesECN {
+      // Requirement 3168-6.1-02
       if echoesCongestion { flags.insert(.ece) }
       // On the first new data, and on one wire packet of it (RFC 3168 §6.1.2); retransmissions are not ECN-capable.
+      // Requirement 3168-6.1-04
       if announcesWindowReduction, isECNCapable, segmentByteCount == 0 {
         flags.insert(.cwr)
         announcesWindowReduction = false
@@ -344,11 +364,13 @@ extension Subflow {
     // Rounded down: an octet beyond the connection's own edge could not be kept. What was promised before counts on
     // (RFC 7323 §2.4).
     let field = UInt16(clamping: connection.receiveWindow(for: self) >> Int(receiveWindowShift))
+    // Requirement 7323-2-06
     receiveWindowEdge = max(receiveWindowEdge, receiveNext + Int(field) << Int(receiveWindowShift))
     // For plain TCP every window counts; for Multipath TCP only one that a DATA_ACK accompanies (RFC 8684 §3.3.4).
     if !connection.isMultipath { lastSentDataWindowEdge = connection.receiveWindowEdge }
     // Data that leaves no room for SACK blocks tells a peer nothing of the holes: a segment without data follows
     // (RFC 2018 §4, RFC 5681 §4.2).
+    // Requirement 2018-4-01
     mustAcknowledge = mustAcknowledge && (payload != nil || flags.contains(.fin)) && !tellsHoles && sackRangeCount > 0
     unacknowledgedReceivedByteCount = 0
     acknowledgmentDeadline = .distantFuture
@@ -366,6 +388,7 @@ extension Subflow {
       sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequenceNumber: sequenceNumber(offset),
       acknowledgmentNumber: flags.contains(.ack) ? receiveSequenceNumber(receiveNext) : SequenceNumber(0),
       flags: flags, window: window)
+    // Requirement 3168-6.1-05
     endpoint.output(
       header: header, options: options, from: tuple.local.address, to: tuple.remote.address, on: path,
       first: payload?.first, second: payload?.second, segmentByteCount: segmentByteCount,

@@ -19,7 +19,9 @@ final class Subflow {
   var path: PathID
   let isInitiator: Bool
   let isInitial: Bool
+  /// Requirement 8684-3.2-09
   var localAddressID: AddressID
+  /// Requirement 8684-3.2-09
   var remoteAddressID: AddressID
 
   // RFC 9293 §3.3.1
@@ -87,7 +89,9 @@ final class Subflow {
   var scheduling = SubflowScheduling()
 
   // Receiving
+  // Requirement 8684-3.3.4-07
   var reassembly = ReassemblyQueue()
+  /// Requirement 8684-3.3.1-02
   var receivedMappings = Deque<ReceivedMapping>()
   /// In-order bytes that no mapping covers yet, the last ones before `dataReceiveNext`.
   var unmapped = Deque<ByteSlice>()
@@ -231,6 +235,7 @@ final class Subflow {
   var announcedMaximumSegmentByteCount: Int { max(linkMTU - ipHeaderByteCount - 20, Limits.leastSegmentByteCount) }
 
   /// Payload and TCP options of a segment towards the peer.
+  /// Requirement 9293-3.7.1-05
   var maximumSegmentByteCount: Int {
     max(min(peerMaximumSegmentByteCount, largestSegmentByteCount), Limits.leastSegmentByteCount)
   }
@@ -239,9 +244,11 @@ final class Subflow {
   var largestSegmentByteCount: Int { max(pathMTU - ipHeaderByteCount - 20, Limits.leastSegmentByteCount) }
 
   /// Payload of a full segment that carries `optionByteCount` octets of options.
+  /// Requirement 9293-3.7.1-05
   func payloadByteCount(optionByteCount: Int) -> Int { max(maximumSegmentByteCount - optionByteCount, 48) }
 
   /// Payload of a full segment as data is sent now: timestamps and a mapping deducted.
+  /// Requirement 9293-3.9.1-05
   var fullPayloadByteCount: Int {
     var options = usesTimestamps ? 12 : 0
     if connection.mapsData { options += connection.mappingOptionByteCount }
@@ -296,6 +303,7 @@ final class Subflow {
   var flightByteCount: Int { sendNext - sendUnacknowledged }
 
   /// What is believed to be in the network (RFC 6675's pipe).
+  /// Requirement 6675-5-01
   var pipeByteCount: Int { max(inFlightByteCount - recovery.presumedByteCount, 0) }
 
   var congestionWindow: Int { connection.congestion.windows[windowSlot].congestionWindowByteCount }

@@ -132,3 +132,16 @@ private enum WordOr<Value: Codable & Equatable>: Codable, Equatable {
     }
   }
 }
+
+extension Decoder {
+  /// One of an enumeration's words; what else there is gets all of them told.
+  func choice<Choice: RawRepresentable<String> & CaseIterable>() throws -> Choice {
+    let container = try singleValueContainer()
+    let text = try container.decode(String.self)
+    guard let choice = Choice(rawValue: text) else {
+      let words = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)': expected one of \(words)")
+    }
+    return choice
+  }
+}

@@ -43,7 +43,8 @@ public struct Link: Sendable {
   private var line: Line
   private var coming: [(time: Instant, change: LinkEvent.Change)]
   // What events change.
-  private var delay: Nanoseconds
+  /// The propagation delay now.
+  package private(set) var delay: Nanoseconds
   private var lossRate: Probability
   private var maximumTransmissionUnit: Int
   private var controlledDelay: ControlledDelay?

@@ -23,6 +23,8 @@ extension Exploration {
             exploration.run(stride(from: number, to: end, by: jobs))
             progress(exploration.counts.scheduleCount - count, exploration.counts.failureCount - failureCount)
             number = last
+            // Where every thread explores, whoever wants it to end has none.
+            await Task.yield()
           }
           return exploration
         }

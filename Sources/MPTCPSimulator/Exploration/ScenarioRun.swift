@@ -42,8 +42,8 @@ public struct ScenarioRun: Sendable {
 
   /// A checksum of 16 bits misses one change of data in 65,536. Where a box changes data, a scenario is run again with
   /// other data, at the same times: what is wrong with the engine is wrong again, and what was chance is not.
-  private static func isChance(
-    _ scenario: Scenario, _ prepare: (Simulation) -> Void
+  static func isChance(
+    _ scenario: Scenario, _ prepare: (Simulation) -> Void = { _ in }
   ) throws(ScenarioError) -> Bool {
     for change: UInt64 in 1...2 {
       let simulation = try Simulation(scenario, dataSeed: scenario.seed ^ change << 32)

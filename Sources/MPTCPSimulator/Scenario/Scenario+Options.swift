@@ -147,8 +147,14 @@ extension Scenario.Options: Codable {
     try reader.read("refusesJoins", into: &refusesJoinsToInitialAddress)
     sendBufferByteCount = try reader.optionalByteCount("sendBuffer")
     receiveBufferByteCount = try reader.optionalByteCount("receiveBuffer")
+    for (key, size) in [("sendBuffer", sendBufferByteCount), ("receiveBuffer", receiveBufferByteCount)] {
+      guard size != 0 else { throw reader.error(key, "expected more than nothing") }
+    }
     keepAlive = try reader.optionalTime("keepAlive")
     userTimeout = try reader.optionalTime("userTimeout")
+    for (key, time) in [("keepAlive", keepAlive), ("userTimeout", userTimeout)] {
+      guard time.map({ $0 >= .milliseconds(100) }) ?? true else { throw reader.error(key, "expected 100ms at least") }
+    }
   }
 
   /// Writes what differs from the defaults.

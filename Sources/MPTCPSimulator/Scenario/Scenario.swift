@@ -52,7 +52,12 @@ extension Scenario: Codable {
       throw reader.error("seed", "expected a whole number from 0 to \(UInt64.max)")
     }
     try reader.readTime("duration", into: &duration)
-    if let interval = try reader.optionalTime("sample") { sampleInterval = interval == .zero ? nil : interval }
+    if let interval = try reader.optionalTime("sample") {
+      guard interval == .zero || interval >= .milliseconds(1) else {
+        throw reader.error("sample", "expected 1ms at least, or 0ns for none")
+      }
+      sampleInterval = interval == .zero ? nil : interval
+    }
     try reader.read("hosts", into: &hosts)
     try reader.read("links", into: &links)
     try reader.read("paths", into: &paths)

@@ -91,6 +91,7 @@ struct Plan {
     for (index, host) in scenario.hosts.enumerated() { try add(host, at: "hosts[\(index)]") }
     var shared: [String: Int] = [:]
     for (index, link) in scenario.links.enumerated() {
+      guard !link.name.isEmpty else { throw ScenarioError("links[\(index)].name", "expected a name") }
       guard shared.updateValue(wires.count, forKey: link.name) == nil else {
         throw ScenarioError("links[\(index)].name", "there is another link '\(link.name)'; give it another name")
       }
@@ -113,16 +114,26 @@ struct Plan {
     guard hostNumbers[host.name] == nil else {
       throw ScenarioError("\(place).name", "there is another host '\(host.name)'; give it another name")
     }
+    guard host.timeWait <= .seconds(600) else { throw ScenarioError("\(place).timeWait", "expected 600s at most") }
+    guard host.maximumHalfOpenCount >= 0 else {
+      throw ScenarioError("\(place).maximumHalfOpen", "expected no less than 0")
+    }
     var configuration = EndpointConfiguration()
     configuration.timeWait = host.timeWait
     configuration.maximumHalfOpenCount = host.maximumHalfOpenCount
     let number = addHost(Host(name: host.name, configuration: configuration, offload: host.offload))
     for (index, interface) in host.interfaces.enumerated() {
+      guard !interface.name.isEmpty, !interface.name.contains(".") else {
+        throw ScenarioError("\(place).interfaces[\(index)].name", "expected a name without dots")
+      }
       guard !hosts[number].interfaces.contains(where: { $0.name == interface.name }) else {
         throw ScenarioError("\(place).interfaces[\(index)].name", "there is another '\(interface.name)' on this host")
       }
       guard (576...65_535).contains(interface.maximumTransmissionUnit) else {
         throw ScenarioError("\(place).interfaces[\(index)].mtu", "expected 576 to 65535 bytes")
+      }
+      guard interface.family == .v4 || interface.maximumTransmissionUnit >= 1280 else {
+        throw ScenarioError("\(place).interfaces[\(index)].mtu", "expected 1280 bytes at least for IPv6")
       }
       var added = Interface(
         name: interface.name, family: interface.family, maximumTransmissionUnit: interface.maximumTransmissionUnit,
@@ -187,12 +198,16 @@ struct Plan {
         guard let wire = shared[name] else {
           throw ScenarioError("\(place).shared[\(position)]", "there is no link '\(name)'; name it in links")
         }
+        guard !there.contains(wire) else {
+          throw ScenarioError("\(place).shared[\(position)]", "'\(name)' is on this path already")
+        }
         there.append(wire)
         back.append(wire + 1)
       }
-      guard (1...255).contains(there.count) else {
+      guard !there.isEmpty else {
         throw ScenarioError(place, "a path needs a link, its own (link) or a shared one (shared)")
       }
+      guard there.count <= 255 else { throw ScenarioError("\(place).shared", "expected 254 links at most") }
       let (first, second) = (ends[2 * index], ends[2 * index + 1])
       guard first.host != second.host else {
         throw ScenarioError("\(place).between", "the two ends are on one host; a path leads to another one")
@@ -333,7 +348,11 @@ struct Plan {
       let end = try interface(name, "\(place).interfaceAdded")
       return .presence(host: end.host, interface: end.interface, isThere: true)
     case .hostPaused(let name, let time):
-      return .pause(host: try find(name, at: "\(place).hostPaused").host, time)
+      let end = try find(name, at: "\(place).hostPaused")
+      guard end.interface == nil else {
+        throw ScenarioError("\(place).hostPaused", "'\(name)': expected a host; it pauses whole")
+      }
+      return .pause(host: end.host, time)
     }
   }
 

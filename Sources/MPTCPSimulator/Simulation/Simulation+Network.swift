@@ -123,7 +123,8 @@ extension Simulation {
   /// What comes out of a wire now.
   func arrive(_ wire: Int) {
     while let packet = wires[wire].link.receive(at: now) {
-      let delay = packet.arrival - packet.sent - wires[wire].link.configuration.delay
+      // (Behind a change of the delay less may be left than it is now.)
+      let delay = max(packet.arrival - packet.sent - wires[wire].link.delay, .zero)
       wires[wire].deliveredPacketCount += 1
       wires[wire].totalQueueDelay = wires[wire].totalQueueDelay + delay
       wires[wire].longestQueueDelay = max(wires[wire].longestQueueDelay, delay)

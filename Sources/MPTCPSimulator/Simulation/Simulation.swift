@@ -158,6 +158,15 @@ public final class Simulation {
     }
   }
 
+  /// Whether ``failure`` is wrong data that passed a checksum by chance: a box changed data, and with other data at the
+  /// same times the scenario breaks no rule.
+  ///
+  /// - Throws: what is wrong with the scenario.
+  public func failedByChance(in scenario: Scenario) throws(ScenarioError) -> Bool {
+    guard failure != nil, isAboutData else { return false }
+    return try ScenarioRun.isChance(scenario)
+  }
+
   @discardableResult
   private func step(until limit: Instant) -> Bool {
     if busyHosts.isEmpty {

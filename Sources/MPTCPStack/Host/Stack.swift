@@ -232,6 +232,7 @@ package final class Stack: LoopDriver, @unchecked Sendable {
     while let event = endpoint.nextEvent() { pass(event) }
   }
 
+  /// Requirement 9293-3.10.7-07
   func turn(at now: Instant) {
     while let packet = endpoint.nextPacket() { send(packet, at: now) }
     while let event = endpoint.nextEvent() { pass(event) }

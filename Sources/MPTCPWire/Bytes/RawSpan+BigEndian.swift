@@ -15,6 +15,7 @@ extension RawSpan {
 
   /// The 32-bit number in network order at `offset`.
   @inlinable @inline(__always)
+  /// Requirement 9293-3.1-09
   package func be32(_ offset: Int) -> UInt32 {
     UInt32(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
   }

@@ -102,6 +102,7 @@ public enum ICMPMessage: Hashable, Sendable {
     case 12:
       self = .parameterProblem(
         code: code, pointer: UInt32(message.octet(4)), try ICMPQuotation(parsing: message, at: 8))
+    // Requirement 9293-3.9.2.2-02
     default: self = .other(type: message.octet(0), code: code)
     }
   }

@@ -8,6 +8,7 @@ public enum DataAck: Hashable, Sendable {
 }
 
 /// The mapping of a DSS option (RFC 8684 §3.3.1).
+/// Requirement 8684-3.3.1-01
 @frozen
 public struct DSSMapping: Hashable, Sendable {
   /// A data sequence number in 4 or 8 octets.

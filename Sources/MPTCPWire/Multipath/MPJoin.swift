@@ -22,6 +22,7 @@ public struct HMAC160: Hashable, Sendable {
 public enum MPJoin: Hashable, Sendable {
   /// On the SYN: the token of the receiver's connection, a nonce, whether the sender wants the subflow as a backup, and
   /// the ID of the address that it comes from.
+  /// Requirement 8684-3.1-13
   case syn(backup: Bool, addressID: AddressID, token: Token, nonce: UInt32)
   /// On the SYN/ACK: the left 64 bits of the responder's HMAC, its nonce, its own wish and address ID.
   case synAck(backup: Bool, addressID: AddressID, hmac: UInt64, nonce: UInt32)

@@ -67,6 +67,7 @@ public enum MultipathOption: Hashable, Sendable {
   }
 
   /// Reads an option of kind 30 that lies wholly inside `options`.
+  /// Requirement 8684-3-01
   init(decoding options: RawSpan, at offset: Int, length: Int) throws(WireError) {
     guard length >= 3 else { throw WireError(.multipathOption, .badLength, at: offset) }
     let number = options.octet(offset + 2) >> 4
@@ -103,6 +104,7 @@ public enum MultipathOption: Hashable, Sendable {
 
 extension OctetWriter {
   /// Writes the three octets that every Multipath TCP option starts with.
+  /// Requirement 8684-3-01
   @inline(__always)
   mutating func putMultipath(_ subtype: MultipathSubtype, nibble: UInt8, length: Int) {
     put8(TCPOptionKind.multipath)

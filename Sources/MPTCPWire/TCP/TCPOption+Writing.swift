@@ -9,6 +9,7 @@ extension TCPOption {
     case .maximumSegmentSize: 4
     case .windowScale: 3
     case .sackPermitted: 2
+    // Requirement 2018-3-01
     case .sack(let blocks): blocks.count == 0 ? 0 : 2 + 8 * blocks.count
     case .timestamps: 10
     case .fastOpen(let cookie): 2 + cookie.count
@@ -29,6 +30,7 @@ extension TCPOption {
   }
 
   /// Writes ``encodedByteCount`` octets.
+  /// Requirement 9293-3.1-10
   @usableFromInline
   func write(_ writer: inout OctetWriter) {
     switch self {

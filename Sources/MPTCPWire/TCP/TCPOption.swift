@@ -85,6 +85,7 @@ public enum TCPOption: Hashable, Sendable {
   }
 
   /// The length octet of the option at `offset`, checked against what is there.
+  /// Requirement 9293-3.1-08
   @inline(__always)
   static func length(in options: RawSpan, at offset: Int) throws(WireError) -> Int {
     guard offset + 1 < options.byteCount else { throw WireError(.tcpOptionLength, .truncated, at: offset) }

@@ -15,6 +15,7 @@ public struct TCPOptionBlock: Sendable {
   /// No options.
   @inlinable
   public init() {
+    // Requirement 9293-3.1-11
     octets = InlineArray(repeating: TCPOptionKind.noOperation)
     usedByteCount = 0
   }

@@ -23,6 +23,7 @@ public struct TCPOptions: Hashable, Sendable {
   public init() {}
 
   /// Reads the option block of a TCP header; a malformed option is counted and skipped.
+  /// Requirement 9293-3.1-05
   public init(parsing options: RawSpan) {
     self.init()
     let end = options.byteCount
@@ -35,6 +36,7 @@ public struct TCPOptions: Hashable, Sendable {
       }
       if kind == TCPOptionKind.endOfList { return }
       let length = end &- offset >= 2 ? Int(options.octet(offset &+ 1)) : 0
+      // Requirement 9293-3.1-08
       guard length >= 2, length <= end &- offset else {
         malformedCount &+= 1
         return
@@ -44,6 +46,7 @@ public struct TCPOptions: Hashable, Sendable {
       } catch {
         malformedCount &+= 1
       }
+      // Requirement 9293-3.1-07
       offset &+= length
     }
   }

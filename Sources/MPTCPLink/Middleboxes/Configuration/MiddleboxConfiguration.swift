@@ -120,7 +120,13 @@ extension MiddleboxConfiguration: Codable {
     case .changePayload: self = .changePayload(try details())
     case .resizePayload: self = .resizePayload(try details())
     case .drop: self = .drop(try details())
-    case .stripSYNData: self = .stripSYNData
+    case .stripSYNData:
+      let fields = try container.nestedContainer(keyedBy: FieldKey.self, forKey: key)
+      guard fields.allKeys.isEmpty else {
+        throw DecodingError.dataCorruptedError(
+          forKey: key, in: container, debugDescription: "expected no keys here; the name alone says it")
+      }
+      self = .stripSYNData
     case .acknowledgeEarly: self = .acknowledgeEarly(try details())
     case .nat: self = .nat(try details())
     case .firewall: self = .firewall(try details())

@@ -8,3 +8,8 @@ public enum PathDirection: String, CaseIterable, Codable, Hashable, Sendable {
   /// The other direction.
   public var opposite: PathDirection { self == .forward ? .backward : .forward }
 }
+
+extension PathDirection {
+  /// Reads a direction by its name.
+  public init(from decoder: any Decoder) throws { self = try decoder.choice() }
+}

@@ -16,3 +16,8 @@ public enum SegmentKind: String, CaseIterable, Codable, Hashable, Sendable {
   /// An RST.
   case reset
 }
+
+extension SegmentKind {
+  /// Reads a kind by its name.
+  public init(from decoder: any Decoder) throws { self = try decoder.choice() }
+}
