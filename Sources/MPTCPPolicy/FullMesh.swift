@@ -40,6 +40,7 @@ public struct FullMesh: PathPolicy, Hashable {
   private var lapses: [Lapse] = []
   /// An address that the peer announced and that never answered is tried so often, for a SYN may be lost; then it is
   /// left alone until it is announced again (RFC 8684 §3.4.1, RFC 6824 §3.4.1).
+  /// Requirement 8684-5-04
   private static let maximumAttemptCount = 6
   /// A peer that does not come after so many will not.
   private static let maximumInvitationCount = 8
@@ -120,6 +121,7 @@ public struct FullMesh: PathPolicy, Hashable {
     guard let local = view.localAddresses.first(where: { $0.path == path && $0.address == tuple.local.address }),
       !view.subflows.contains(where: { $0.tuple.local.address == local.address }), !view.subflows.isEmpty
     else { return }
+    // Requirement 8684-3.4.2-03
     commands.append(.withdraw(local.id))
     if let index = lapses.firstIndex(where: { $0.id == local.id }) {
       // One that worked for a good while has no past.
@@ -131,6 +133,7 @@ public struct FullMesh: PathPolicy, Hashable {
   }
 
   /// The wait after so many failures.
+  /// Requirement 8684-3.9.2-03
   private func wait(after failures: Int) -> Nanoseconds {
     min(retryDelay * (1 << Int64(min(failures, 16))), maximumRetryDelay)
   }
@@ -154,6 +157,7 @@ public struct FullMesh: PathPolicy, Hashable {
                 || (remote.id != .initial && $0.remoteAddressID == remote.id))
         }
         if exists { continue }
+        // Requirement 8684-3.4.1-20, 8684-3.9.3-05
         if let attempt = attempts.first(where: {
           $0.path == local.path && $0.local == local.address && $0.remote == remote.address
         }), attempt.notBefore > view.now {
@@ -178,6 +182,7 @@ public struct FullMesh: PathPolicy, Hashable {
     let failures = index.map { attempts[$0].failures } ?? 0
     let hasWorked = index.map { attempts[$0].hasWorked } ?? false || reason != .connectTimedOut
     let notBefore: Instant
+    // Requirement 8684-3.4.1-20, 8684-3.9.3-05
     switch reason {
     case .connectTimedOut where !hasWorked && failures + 1 >= Self.maximumAttemptCount && isAnnounced(tuple, view):
       notBefore = .distantFuture

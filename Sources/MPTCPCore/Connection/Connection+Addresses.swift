@@ -19,7 +19,7 @@ extension Connection {
     return addresses
   }
 
-  /// Requirement 8684-3.2-05
+  /// Requirement 8684-3.2-05, 8684-3.4.1-04, 8684-3.4.1-22
   private func addressID(path: Path, index: Int, _ address: IPAddress) -> AddressID {
     // Requirement 8684-3.2-07
     address == initialTuple.local.address
@@ -32,6 +32,7 @@ extension Connection {
 
   // MARK: Announcing (RFC 8684 §3.4.1, §3.4.2)
 
+  /// Requirement 8684-3.4.1-18
   func announce(_ local: LocalAddress, port: Port?, now: Instant) {
     guard isConfirmed else { return }
     if let index = announcements.firstIndex(where: { $0.id == local.id }) {
@@ -49,6 +50,7 @@ extension Connection {
   /// Sends what is due, one address after the other: Linux drops an announcement that comes while it is at another one
   /// (its counter AddAddrDrop). The next goes when the last is echoed or has had its time. Unechoed ones go again after
   /// ``announcementTimeout``, three times in all.
+  /// Requirement 8684-3.4.1-17
   func sendAnnouncements(now: Instant) {
     announceDeadline = .distantFuture
     guard isConfirmed, phase == .open else { return }
@@ -67,6 +69,7 @@ extension Connection {
 
   /// Where a change of addresses is said: in version 1 on one subflow, in version 0, where nothing confirms it, on all
   /// that work (RFC 6824 §3.4.1).
+  /// Requirement 6824-3.4.1-03
   private func carriers(or one: Subflow?, but id: AddressID? = nil) -> [Subflow] {
     let all = version == .v0 ? subflows.filter { $0.isFullyEstablished && $0.isOpen && $0.localAddressID != id } : []
     return all.isEmpty ? one.map { [$0] } ?? [] : all
@@ -90,6 +93,7 @@ extension Connection {
   private static let announcementTimeout = Nanoseconds.seconds(3)
 
   /// The unechoed announcement that is due first, and when it may go.
+  /// Requirement 8684-3.4.1-17
   private var nextAnnouncement: (index: Int, due: Instant)? {
     var next: (index: Int, due: Instant)?
     var latest = version == .v0 ? addressesChangedAt : nil
@@ -115,18 +119,21 @@ extension Connection {
   }
 
   /// Addresses that left with their path, whether announced or known from a join (RFC 8684 §3.4.2).
+  /// Requirement 8684-3.4.2-01
   func withdrawAddresses(of gone: [Subflow]) {
     guard isConfirmed, phase == .open else { return }
     var ids: [AddressID] = []
     for subflow in gone where !endpoint.isLocal(subflow.tuple.local.address) && !ids.contains(subflow.localAddressID) {
       ids.append(subflow.localAddressID)
     }
+    // Requirement 8684-3.4.2-02
     for announcement in announcements where !endpoint.isLocal(announcement.address) && !ids.contains(announcement.id) {
       ids.append(announcement.id)
     }
     for id in ids { withdraw(id) }
   }
 
+  /// Requirement 8684-3.4.2-03
   func withdraw(_ id: AddressID) {
     announcements.removeAll { $0.id == id }
     takeBackAnnouncement(of: id)

@@ -47,6 +47,7 @@ extension Connection {
   private static let lingerTime = Nanoseconds.seconds(60)
 
   /// All that we had to say has arrived.
+  /// Requirement 8684-D-01
   func noteEndAcknowledged() {
     guard !isDataFinAcknowledged else { return }
     advance(.endSent)
@@ -75,6 +76,7 @@ extension Connection {
   /// Requirement 8684-3.5-06, 8684-3.5-14
   func abort(reason: CloseReason, form: FastCloseForm = .reset, now: Instant) {
     guard phase != .closed || !subflows.isEmpty, dataState != .fastCloseWait else { return }
+    // Requirement 6824-3.5-01
     if form == .acknowledged || version == .v0, let carrier = fastCloseCarrier {
       waitForFastClose(on: carrier, reason: reason, now: now)
       return
@@ -106,7 +108,7 @@ extension Connection {
       if subflow.isSynchronized {
         if subflow.isStalled, !subflow.sentMappings.isEmpty {
           // What it still holds arrived elsewhere, and nobody waits for it any more (RFC 8684 §3.3.3).
-          // Requirement 8684-3.3.3-12, 8684-3.3.2-08
+          // Requirement 8684-3.3.3-12, 8684-3.3.2-08, 6824-3.3.3-01
           resetSubflow(subflow, reason: .tooMuchOutstandingData, isTransient: false, now: now, as: .connectionClosed)
           continue
         }
@@ -147,14 +149,17 @@ extension Connection {
 
   /// Plain TCP from here on, for good.
   func fallBack(_ reason: FallbackReason, now: Instant) {
+    // Requirement 8684-3.7-28
     guard !isFallback else { return }
     let wasSpeaking = isMultipath
     let wasEarly = multipath == .early
     multipath = .fellBack(reason)
     endpoint.statistics.fallbacks += 1
+    // Requirement 8684-3.7-28
     endpoint.retireToken(of: self)
     announcements.removeAll()
     waitingOptions.removeAll()
+    // Requirement 8684-3.4.1-07
     remoteAddresses.removeAll()
     reinjections.removeAll()
     reassembly = ReassemblyQueue()
@@ -166,6 +171,7 @@ extension Connection {
     if wasSpeaking, phase == .open {
       // It acts back to where the peer is known to have everything. On the only subflow that ever was, offsets of the
       // data and of the subflow are the same.
+      // Requirement 6824-3.6-03
       infiniteMappingStart = sendUnacknowledged
       emit(.fellBack(reason))
     } else if wasEarly {
@@ -173,6 +179,7 @@ extension Connection {
     }
     guard let only = subflows.first(where: \.isFullyEstablished) ?? subflows.first else { return }
     // Joins that are under way have nothing to join any more.
+    // Requirement 8684-3.7-27
     for other in subflows where other !== only {
       resetSubflow(other, reason: .mptcpSpecific, isTransient: false, now: now, as: .connectionClosed)
     }
@@ -197,6 +204,7 @@ extension Connection {
 
   /// The peer declared that everything from here on is plain TCP.
   func takeInfiniteMapping(_ wire: DSSMapping, on subflow: Subflow, now: Instant) {
+    // Requirement 8684-3.7-27
     guard canFallBack(on: subflow), let dataOffset = receiveDataOffset(wire.dsn) else {
       resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now)
       return
@@ -233,6 +241,7 @@ extension Connection {
     }
     // The only subflow: signal it, and take what follows as it comes. The sender answers with an infinite mapping.
     linearReceive = (mapping.subflowOffset, mapping.dataOffset)
+    // Requirement 6824-3.6-03
     failureToSignal = fail
     fallBack(.checksumFailed, now: now)
     subflow.mustAcknowledge = true
@@ -245,13 +254,16 @@ extension Connection {
     guard isMultipath, isOnlySubflow(subflow), subflow.isSynchronized else { return }
     // Only version 1 answers with another MP_FAIL (RFC 8684 §3.7; RFC 6824 §3.6 has the infinite mapping say it all).
     let answer = MultipathOption.fail(MPFail(dsn: receiveDataNumber(receiveNext).rawValue))
+    // Requirement 8684-3.7-23
     guard canFallBack(on: subflow) else {
       // What is in flight would not make sense to plain TCP.
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now, with: version == .v1 ? answer : nil)
       return
     }
+    // Requirement 8684-3.7-20
     fallBack(.peerSignalledFailure, now: now)
+    // Requirement 8684-3.7-20
     if version == .v1 { subflow.pendingOptions = [answer] }
     subflow.mustAcknowledge = true
   }

@@ -5,7 +5,9 @@ import MPTCPWire
 // Requirement 8684-3.5-05
 extension Connection {
   /// Ends everything, with RST on each subflow but the one that a RST has ended already.
+  /// Requirement 8684-3.5-07, 6824-3.5-02
   func takeFastClose(_ option: MPFastClose, resetting dead: Subflow? = nil, now: Instant) {
+    // Requirement 8684-3.5-15
     guard option.receiverKey == localKey, phase != .closed || !subflows.isEmpty else { return }
     for subflow in subflows where subflow.state != .closed && subflow !== dead {
       subflow.emitReset(reason: .mptcpSpecific, isTransient: false, now: now)
@@ -16,6 +18,7 @@ extension Connection {
   // MARK: As its sender
 
   /// How often it is repeated: what §3.5 recommends.
+  /// Requirement 6824-3.5-03
   private static let fastCloseRepetitions = 3
 
   /// The subflow that can carry MP_FASTCLOSE on an ACK; nil where only a RST is left. Until the peer has proved that it
@@ -28,6 +31,7 @@ extension Connection {
   }
 
   /// Sends it on `carrier`, and plain RSTs on the other subflows.
+  /// Requirement 6824-3.5-01
   func waitForFastClose(on carrier: Subflow, reason: CloseReason, now: Instant) {
     for subflow in subflows where subflow !== carrier && subflow.state != .closed && subflow.state != .synSent {
       subflow.emitReset(reason: nil, isTransient: false, now: now)
@@ -46,7 +50,7 @@ extension Connection {
   }
 
   /// No RST has come for a retransmission time-out of the subflow.
-  /// Requirement 8684-3.5-10, 8684-3.5-11, 8684-3.5-12, 8684-3.5-13
+  /// Requirement 8684-3.5-10, 8684-3.5-11, 8684-3.5-12, 8684-3.5-13, 6824-3.5-03
   func fastCloseDeadlinePassed(now: Instant) {
     fastCloseDeadline = .distantFuture
     guard dataState == .fastCloseWait, let carrier = subflows.first else { return }

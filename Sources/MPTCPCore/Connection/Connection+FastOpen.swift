@@ -151,14 +151,14 @@ extension Subflow {
   var firstMappedOffset: Int { 1 + sentMappingBase }
 
   /// The relative subflow sequence number of an offset of ours, as a DSS has it (RFC 8684 §3.3.1).
-  /// Requirement 8684-3.3.1-06
+  /// Requirement 8684-3.3.1-06, 8684-6-10
   func mappingNumber(_ offset: Int) -> UInt32 { UInt32(truncatingIfNeeded: offset - sentMappingBase) }
 
   /// The same of an offset of the peer's.
   func receivedMappingNumber(_ offset: Int) -> UInt32 { UInt32(truncatingIfNeeded: offset - receivedMappingBase) }
 
   /// The offset nearest to what is expected of a relative subflow sequence number of the peer, which has 32 bits.
-  /// Requirement 8684-3.3.1-06
+  /// Requirement 8684-3.3.1-06, 8684-6-10
   func receivedOffset(_ number: UInt32) -> Int {
     receiveNext + Int(Int32(bitPattern: number &- receivedMappingNumber(receiveNext)))
   }

@@ -52,7 +52,7 @@ extension Connection {
 
   /// The keys ride on the initiator's first data, in place of a DSS, until the peer shows that it has them. Version 0
   /// has no room for that: its third ACK is empty, and its first data has a DSS (RFC 6824 §3.6).
-  /// Requirement 8684-3.1-21
+  /// Requirement 8684-3.1-21, 6824-3.6-01
   var carriesKeysOnData: Bool { isInitiator && multipath == .keyed && version == .v1 }
 
   /// MP_CAPABLE with the data fields in place of a DSS, on the initiator's first data (RFC 8684 §3.1).
@@ -64,6 +64,7 @@ extension Connection {
         dataLength: UInt16(clamping: mapping.count), checksum: mapping.checksum))
   }
 
+  /// Requirement 8684-7.3-01, 6824-3.1-07
   private func capableFlags(isAnswer: Bool) -> MPCapableFlags {
     // Requirement 8684-3.1-35, 8684-3.1-39, 8684-3.1-47
     var flags: MPCapableFlags = [.hmac]
@@ -113,12 +114,13 @@ extension Connection {
     emit(.established(isMultipath: isMultipath))
     emit(.subflowEstablished(subflow.description))
     // Version 0 has no data on the third ACK, so that goes before any (RFC 6824 §3.6).
+    // Requirement 6824-3.6-01
     if version == .v0, multipath == .keyed { subflow.emitAcknowledgment(now: now) }
     markDirty()
   }
 
   private func takeCapableAnswer(_ capable: MPCapable?, now: Instant) {
-    // Requirement 8684-3.1-04, 8684-3.1-50
+    // Requirement 8684-3.1-04, 8684-3.1-50, 8684-3.7-01, 8684-6-03, 6824-3.1-13
     guard let capable else {
       fallBack(.peerWithoutMultipath, now: now)
       return
@@ -126,7 +128,7 @@ extension Connection {
     // Flag B received as 1 means an extension that we do not know: ignore the option (in version 0 too: the SYN/ACK
     // itself cannot be ignored, as it opens). So it is where the responder has not chosen our only algorithm. Another
     // version than the one that was offered has no procedure. Our own key is what a box makes that copies options.
-    // Requirement 8684-3.1-36, 8684-3.1-40
+    // Requirement 8684-3.1-36, 8684-3.1-40, 6824-3.1-08
     guard capable.version == version.rawValue, let key = capable.senderKey, capable.receiverKey == nil,
       !capable.flags.contains(.extensibility), capable.algorithms == .hmac, key != localKey
     else {
@@ -170,7 +172,7 @@ extension Connection {
       return
     }
     join.remoteNonce = nonce
-    // Requirement 8684-3.2-24
+    // Requirement 8684-3.2-24, 8684-3.4.1-19, 8684-5-01, 8684-3.9.3-03
     guard joinHMAC(of: .remote, subflow, join).left64 == hmac else {
       endpoint.statistics.badJoinAuthentications += 1
       // Requirement 8684-3.2-25
@@ -183,7 +185,7 @@ extension Connection {
     subflow.isPeerBackup = backup
     if subflow.remoteAddressID == .initial, addressID != .initial { subflow.remoteAddressID = addressID }
     // No data before the fourth ACK; the third is sent again until then (RFC 8684 §3.2).
-    // Requirement 8684-3.2-17, 8684-3.2-18
+    // Requirement 8684-3.2-17, 8684-3.2-18, 6824-3.2-02
     subflow.retransmitDeadline = now + subflow.roundTrip.retransmissionTimeout
   }
 
@@ -241,7 +243,7 @@ extension Connection {
   /// Looks at the MP_CAPABLE of a SYN.
   func takeCapableOffer(_ capable: MPCapable?) {
     guard multipath == .offered else { return }
-    // Requirement 8684-3.1-48
+    // Requirement 8684-3.1-48, 8684-3.7-01, 8684-6-03
     guard let capable, let version = capable.answer(from: acceptedVersions), !refusesChecksum(of: capable) else {
       multipath = .fellBack(capable == nil ? .peerWithoutMultipath : .unacceptableCapability)
       return
@@ -276,7 +278,7 @@ extension Connection {
         resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
         return false
       }
-      // Requirement 8684-3.2-26
+      // Requirement 8684-3.2-26, 8684-3.4.1-19, 8684-5-01, 8684-3.9.3-03
       guard joinHMAC(of: .remote, subflow, join).left160 == hmac else {
         endpoint.statistics.badJoinAuthentications += 1
         resetSubflow(subflow, reason: .mptcpSpecific, isTransient: false, now: now, as: .refused)
@@ -302,7 +304,7 @@ extension Connection {
         if subflow.synRetransmissions < (isFirstData ? 1 : 2) { return false }
       }
       // RFC 8684 §3.1: the third ACK decides.
-      // Requirement 8684-3.1-52
+      // Requirement 8684-3.1-52, 6824-3.1-13
       fallBack(.optionMissingOnThirdAck, now: now)
       return true
     }

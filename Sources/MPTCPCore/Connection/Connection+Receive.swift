@@ -28,7 +28,7 @@ extension Connection {
       // Another window's worth is taken before anything is dropped; that bounds the memory. (As plain TCP the subflow
       // has acknowledged these bytes: its window is the only one.)
       let limit = receiveWindowEdge + receiveLimit
-      // Requirement 8684-3.3.2-04, 8684-3.3.2-06
+      // Requirement 8684-3.3.2-04, 8684-3.3.2-06, 8684-5-06
       if offset + slice.count > limit {
         slice = slice.prefix(limit - offset)
         // The subflow has these bytes acknowledged; they come again under other numbers.
@@ -104,7 +104,7 @@ extension Connection {
     takeRemoteFin(now: now)
   }
 
-  /// Requirement 9293-3.6-03
+  /// Requirement 9293-3.6-03, 8684-D-03
   func takeRemoteFin(now: Instant) {
     // Requirement 8684-3.3.3-06
     guard let fin = remoteFinOffset, receiveNext == fin, !isRemoteFinished else { return }
@@ -157,8 +157,9 @@ extension Connection {
   }
 
   /// What acknowledges the peer's data; nil while the connection is plain TCP.
-  /// Requirement 8684-3.3.2-01
+  /// Requirement 8684-3.3.2-01, 8684-C.1-03
   func dataAck() -> DataAck? {
+    // Requirement 8684-3.7-26
     guard isMultipath else { return nil }
     // Requirement 8684-3.3.1-14
     let number = receiveDataNumber(receiveNext)

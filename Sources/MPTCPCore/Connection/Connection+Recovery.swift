@@ -24,12 +24,14 @@ extension Connection {
   }
 
   /// A mapping is acknowledged by its subflow. For plain TCP that is all there is.
+  /// Requirement 8684-3.7-25
   func subflowAcknowledged(_ mapping: SentMapping, on subflow: Subflow) {
     guard isFallback else { return }
     dataAcknowledged(upTo: mapping.dataOffset + mapping.count, now: endpoint.now)
   }
 
   /// The same for a mapping of which the peer has only the front.
+  /// Requirement 8684-3.7-25
   func subflowAcknowledgedPart(of mapping: SentMapping, upTo acknowledgment: Int) {
     guard isFallback else { return }
     dataAcknowledged(upTo: mapping.dataOffset + (acknowledgment - mapping.subflowOffset), now: endpoint.now)
@@ -147,6 +149,7 @@ extension Connection {
   // MARK: Data-level retransmission
 
   /// Guards data that subflows acknowledged and the connection has not, and a DATA_FIN that travelled alone.
+  /// Requirement 8684-6-06
   func armDataRetransmission(now: Instant) {
     guard phase == .open, isMultipath, sendUnacknowledged < sendNext || (isDataFinSent && !isDataFinAcknowledged) else {
       dataRetransmitDeadline = .distantFuture
@@ -174,6 +177,7 @@ extension Connection {
     return sendUnacknowledged < sendNext ? longest * 2 : longest
   }
 
+  /// Requirement 8684-6-06
   func dataRetransmissionTimeout(now: Instant) {
     dataRetransmitDeadline = .distantFuture
     guard isMultipath else { return }

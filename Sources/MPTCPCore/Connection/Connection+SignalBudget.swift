@@ -5,6 +5,7 @@ import MPTCPWire
 // (RFC 8684 §3.9.2 and §5 ask for limits; §3.4.1 lets a host discard announcements at will: they are repeated).
 extension Connection {
   /// Whether one more such option of the peer is looked at in this second.
+  /// Requirement 8684-5-04
   func maySpendSignal(now: Instant) -> Bool {
     if signalBudget.isOver(at: now) { signalBudget.refill(Limits.signalsPerSecond, at: now) }
     guard signalBudget.spend() else {
@@ -15,6 +16,7 @@ extension Connection {
   }
 
   /// Whether the policy may open one more subflow in this second; if not, it is asked again when the next one begins.
+  /// Requirement 8684-3.9.2-03
   func maySpendJoin(now: Instant) -> Bool {
     if joinBudget.isOver(at: now) { joinBudget.refill(Limits.joinsPerSecond, at: now) }
     guard joinBudget.spend() else {

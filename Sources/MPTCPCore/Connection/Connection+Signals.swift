@@ -19,28 +19,36 @@ extension Connection {
       // Requirement 8684-3.2-16
       subflow.mustAcknowledge = true
     }
+    // Requirement 8684-3.7-05
     if signals.isEmpty {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
       let first = firstMappedOffset
-      guard !isMappingKnownToPeer, subflow.sendUnacknowledged > subflow.firstMappedOffset else { return }
+      guard subflow.sendUnacknowledged > subflow.firstMappedOffset else { return }
+      if subflow.join != nil, !subflow.isMappingAnswered, segment.options.sack == nil {
+        // Requirement 8684-6-08, 6824-3.6-02, 8684-3.7-06, 8684-3.7-07
+        resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
+        return
+      }
+      guard !isMappingKnownToPeer else { return }
       if canFallBack(on: subflow), sendUnacknowledged == first, sendNext > first {
         // One with SACK blocks proves nothing: they may have needed the room. Then the timer decides.
+        // Requirement 8684-6-08, 6824-3.6-02
         if segment.options.sack == nil { fallBack(.optionMissingOnData, now: now) }
       } else if subflow.isInitial, sendUnacknowledged == first, sendNext > first, segment.options.sack == nil {
         // It may have fallen back while a join of ours was on its way, after which the streams of both no longer run
         // side by side. Sent again here, our data would be new data to a peer that is plain TCP.
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
-      } else if subflow.join != nil, !subflow.hasReceivedDSS, segment.options.sack == nil {
-        resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
       }
       return
     }
     // A box that cuts segments may leave the options on the first part only: one without says nothing after this. The
     // keys prove as much as a DSS: a peer that has fallen back does not send them.
-    if !isMappingKnownToPeer, signals.dss != nil || signals.capable != nil, subflow.isInitial,
+    // Requirement 8684-6-12
+    if !subflow.isMappingAnswered, signals.dss != nil || signals.capable != nil,
       subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
     {
-      isMappingKnownToPeer = true
+      subflow.isMappingAnswered = true
+      if subflow.isInitial { isMappingKnownToPeer = true }
     }
     if let dss = signals.dss { take(dss, of: segment, on: subflow, now: now) }
     guard subflow.state != .closed else { return }
@@ -48,6 +56,7 @@ extension Connection {
     if signals.hasRepeats {
       takeEach(segment, on: subflow, now: now)
     } else {
+      // Requirement 8684-3.4.1-02
       if let option = signals.addAddress { take(option, on: subflow, now: now) }
       if let option = signals.removeAddress { take(option, now: now) }
       if let option = signals.priority { take(option, on: subflow) }
@@ -65,6 +74,7 @@ extension Connection {
     }
   }
 
+  /// Requirement 6824-3.4.1-07
   private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
     var found: [MultipathOption] = []
     TCPOption.forEachWellFormed(in: segment.optionBytes.bytes) { option in
@@ -121,9 +131,12 @@ extension Connection {
     // Requirement 8684-3.1-32
     if !couldJoin { consult(.established, now: now) }
     takeDataAck(dss, now: now)
+    // Requirement 8684-A-06
     guard var wire = dss.mapping else { return }
     // Present where not negotiated: version 0 ignores the field (RFC 6824 §3.3).
+    // Requirement 6824-3.3-01
     if version == .v0, !usesChecksum { wire.checksum = nil }
+    // Requirement 6824-3.3-02
     guard (wire.checksum != nil) == usesChecksum else {
       // RFC 8684 §3.3.1: missing where negotiated, or present where not. RFC 6824 §3.3: missing where negotiated.
       // Requirement 8684-3.3-07, 8684-3.3-08, 8684-3.3-09
@@ -193,7 +206,7 @@ extension Connection {
   }
 
   private func takeDataAck(_ dss: DSS, now: Instant) {
-    // Requirement 8684-3.3.2-11
+    // Requirement 8684-3.3.2-11, 8684-A-06
     guard let acknowledgment = dss.dataAck, let offset = sendDataOffset(acknowledgment) else { return }
     dataAcknowledged(upTo: offset, now: now)
   }
@@ -245,6 +258,7 @@ extension Connection {
     let expected = JoinAuthentication.addAddressHMAC(
       senderKey: remoteKey, receiverKey: localKey, addressID: option.addressID, address: option.address,
       port: option.port)
+    // Requirement 8684-3.4.1-13, 8684-5-05
     guard option.hmac == expected else {
       endpoint.statistics.badAddressAuthentications += 1
       return
@@ -252,18 +266,22 @@ extension Connection {
     // Only the third ACK can have told the peer our key. Linux announces right behind it, on acknowledgements without a
     // DSS, and may send no DSS before there is data.
     if multipath == .keyed { multipath = .confirmed }
+    // Requirement 8684-3.4.1-06, 8684-3.9.3-06
     guard option.address.isUnicast, !option.address.isUnspecified, option.port?.rawValue != 0 else { return }
     var echo = option
     echo.isEcho = true
     echo.hmac = nil
+    // Requirement 8684-3.4.1-16
     queue(.addAddress(echo), on: subflow)
+    // Requirement 8684-3.4.1-10
     let address = TransportAddress(option.address, option.port ?? subflow.tuple.remote.port)
     if let index = remoteAddresses.firstIndex(where: { $0.id == option.addressID }) {
       // An ID keeps its address; a new port, or a repetition, invites another attempt.
-      // Requirement 8684-3.4.1-21, 8684-3.4.1-23
+      // Requirement 8684-3.4.1-21, 8684-3.4.1-23, 8684-3.4.1-22
       guard remoteAddresses[index].address.address == address.address else { return }
       remoteAddresses[index].address = address
     } else {
+      // Requirement 8684-3.4.1-06, 8684-3.9.3-06, 8684-3.4.1-07
       guard remoteAddresses.count < Limits.remoteAddresses else { return }
       remoteAddresses.append(RemoteAddress(id: option.addressID, address: address))
     }
@@ -292,6 +310,7 @@ extension Connection {
     if let index = remoteAddresses.firstIndex(where: { $0.id == option.addressID }) {
       // An ID keeps its address, and what is said again on every subflow must not open more than one: a port that is in
       // use, or being tried, is nothing new. One that is not invites another attempt.
+      // Requirement 6824-3.4.1-05, 6824-3.4.1-06
       guard remoteAddresses[index].address.address == address.address,
         !subflows.contains(where: { $0.tuple.remote == address && $0.state != .closed })
       else { return }
@@ -309,12 +328,15 @@ extension Connection {
     for index in 0..<option.count {
       let id = option[index]
       let count = remoteAddresses.count
+      // Requirement 8684-3.4.1-24, 8684-3.4.2-07
       remoteAddresses.removeAll { $0.id == id }
       var isKnown = remoteAddresses.count < count
+      // Requirement 8684-6-07
       for subflow in subflows where subflow.remoteAddressID == id && subflow.isOpen {
         isKnown = true
         subflow.challengePath(now: now)
       }
+      // Requirement 8684-3.4.2-11, 8684-3.8-03
       if isKnown {
         emit(.addressRemoved(id))
         consult(.remoteAddressesChanged, now: now)
@@ -328,6 +350,7 @@ extension Connection {
     // Requirement 8684-3.3.8-03
     guard option.addressID == nil || version == .v0 else { return }
     let concerned = subflows.filter { other in
+      // Requirement 6824-3.3.8-02, 6824-3.3.8-03
       let isMeant = option.addressID.map { $0 == other.remoteAddressID } ?? (other === subflow)
       return isMeant && other.isPeerBackup != option.backup
     }

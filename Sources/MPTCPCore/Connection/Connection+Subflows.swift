@@ -63,7 +63,7 @@ extension Connection {
         of: self, tuple: tuple, path: local.path, isInitiator: true, isInitial: false, state: .synSent, now: now)
     else { throw .portInUse }
     takeBackRemoval(of: local.id)
-    // Requirement 8684-3.2-04
+    // Requirement 8684-3.2-04, 8684-5-03
     subflow.join = JoinState(localNonce: UInt32(truncatingIfNeeded: endpoint.random()), isBackup: isBackup)
     subflow.localAddressID = local.id
     subflow.remoteAddressID = remote.id
@@ -109,6 +109,7 @@ extension Connection {
 
   /// The same for all subflows that use one of our addresses: an option each, or, in version 0, one that names the
   /// address.
+  /// Requirement 6824-3.3.8-02
   func setBackup(_ id: AddressID, _ isBackup: Bool) {
     let affected = subflows.filter { $0.localAddressID == id }
     guard version == .v0, !affected.isEmpty, let carrier = carrierForControl() else {
@@ -124,12 +125,13 @@ extension Connection {
   /// The peer sent RST.
   func subflowReset(_ subflow: Subflow, by segment: Segment, now: Instant) {
     let signals = segment.options.multipath
+    // Requirement 8684-3.5-15
     if let fastClose = signals.fastClose, isMultipath, fastClose.receiverKey == localKey {
       takeFastClose(fastClose, resetting: subflow, now: now)
       return
     }
     // MP_FAIL on a RST says why this subflow ends, and nothing of the others (RFC 8684 §3.7).
-    // Requirement 8684-3.7-17
+    // Requirement 8684-3.7-17, 6824-8-01
     // Version 0 has no reasons (RFC 6824 §8), and believes none.
     let told = version == .v1 ? signals.reset : nil
     let reason = told.map { ResetReasonCode($0.reason.rawValue) }
@@ -164,6 +166,7 @@ extension Connection {
     // Its data is kept up to here, also what has been DATA_ACKed over others: until then its repetitions go on.
     // Requirement 8684-3.3.6-07, 8684-3.3.6-09, 8684-3.3.6-10
     if subflow.isSynchronized {
+      // Requirement 6824-3.3.3-01
       subflow.emitReset(reason: .unacceptablePerformance, isTransient: true, now: now)
     }
     drop(subflow, reason: reason, now: now)
@@ -189,6 +192,7 @@ extension Connection {
   }
 
   /// A local path is gone.
+  /// Requirement 8684-3.4.2-01
   func pathRemoved(_ path: PathID, now: Instant) {
     let gone = subflows.filter { $0.path == path }
     for subflow in gone { drop(subflow, reason: .pathRemoved, now: now) }
@@ -308,7 +312,7 @@ extension Connection {
         return
       }
       // Break before make: the peer keeps the state too (RFC 8684 §3.3.3). Attempts that fail do not buy more time.
-      // Requirement 8684-3.3.3-14, 8684-3.5-01
+      // Requirement 8684-3.3.3-14, 8684-3.5-01, 8684-3.7-23
       if orphanDeadline == .distantFuture { orphanDeadline = now + options.breakBeforeMakeTimeout }
       endpoint.reschedule(self)
     }

@@ -74,12 +74,14 @@ final class Connection {
   private(set) var version: MPTCPVersion
   /// Listener: the versions that it may answer with.
   var acceptedVersions: MultipathVersions = []
+  // Requirement 8684-C.1-01
   private(set) var localKey: Key
   private(set) var localToken = Token(0)
   var localInitialNumber = DataSequenceNumber(0)
   var remoteKey = Key(0)
   var remoteToken = Token(0)
   var remoteInitialNumber = DataSequenceNumber(0)
+  /// Requirement 8684-C.1-01
   var usesChecksum = false
   /// Initiator: version 0 may be tried where the peer ignores version 1, and has been.
   var mayTryVersion0 = false
@@ -132,6 +134,7 @@ final class Connection {
   var sendBuffer = SendBuffer()
   var sendUnacknowledged = 1
   var sendNext = 1
+  /// Requirement 8684-C.1-02
   var sendWindowEdge = 1
   var finishRequested = false
   /// The DATA_FIN has to go out again.
@@ -143,6 +146,7 @@ final class Connection {
   var writtenByteCount = 0
 
   // Receiving
+  // Requirement 8684-C.1-03
   var receiveNext = 1
   var receiveWindowEdge = 1
   var receiveLimit: Int
@@ -163,7 +167,7 @@ final class Connection {
   var policy: Policy
   var initialPath: PathID
   var initialTuple: FourTuple
-  /// Requirement 8684-3.2-08
+  /// Requirement 8684-3.2-08, 8684-3.4.1-05
   var remoteAddresses: [RemoteAddress] = []
   var announcements: [Announcement] = []
   /// What the peer may still have us do in this second.

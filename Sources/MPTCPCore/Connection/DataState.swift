@@ -39,6 +39,7 @@ enum DataState: CaseIterable {
   }
 
   /// The state that follows. A signal that has no place in a state leaves it as it is: it is a repetition.
+  /// Requirement 8684-D-01, 8684-D-03
   func after(_ signal: Signal) -> DataState {
     if signal == .aborted { return .closed }
     switch self {

@@ -13,7 +13,7 @@ extension MPCapable {
   /// the other way round. Of the algorithms that the initiator has, one must be ours.
   /// Requirement 8684-3.1-03
   func answer(from versions: MultipathVersions) -> MPTCPVersion? {
-    // Requirement 8684-3.1-36, 8684-3.1-40, 8684-3.1-48
+    // Requirement 8684-3.1-36, 8684-3.1-40, 8684-3.1-48, 6824-3.1-08
     guard !flags.contains(.extensibility), algorithms.contains(.hmac) else { return nil }
     if version == 0 {
       return versions.contains(.v0) && senderKey != nil && receiverKey == nil ? .v0 : nil

@@ -229,7 +229,7 @@ extension Endpoint {
       reset(answering: segment, now: now)
       return
     }
-    // Requirement 8684-3.1-16
+    // Requirement 8684-3.1-16, 6824-3.2-03
     guard let slot = tokens[token], let connection = connectionSlots[Int(slot)] else {
       statistics.unknownTokens += 1
       // Requirement 8684-3.2-25
@@ -264,11 +264,11 @@ extension Endpoint {
         state: .synReceived, initialSequenceNumber: following, now: now)
     else { return }
     let isOurBackup = pathIndex(segment.path).map { paths[$0].configuration.isBackup } ?? false
-    // Requirement 8684-3.2-04
+    // Requirement 8684-3.2-04, 8684-5-03
     subflow.join = JoinState(
       localNonce: UInt32(truncatingIfNeeded: random()), remoteNonce: nonce, isBackup: isOurBackup)
     subflow.isPeerBackup = isBackup
-    // Requirement 8684-3.2-05
+    // Requirement 8684-3.2-05, 8684-3.4.1-05, 8684-6-07
     subflow.remoteAddressID = addressID
     subflow.localAddressID = connection.localAddressID(of: segment.tuple.local.address)
     connection.takeBackRemoval(of: subflow.localAddressID)

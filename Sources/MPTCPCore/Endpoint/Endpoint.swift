@@ -51,6 +51,7 @@ public final class Endpoint {
   private var nextListenerNumber = 1
 
   // Demultiplexing
+  // Requirement 8684-3.9.1-04
   var tuples: SeededTable<FourTuple>
   var tokens: SeededTable<Token>
   var subflowSlots: [Subflow?] = []
@@ -131,7 +132,7 @@ public final class Endpoint {
 
   /// The next `count` numbers in a row that no path's addresses have; as they come where there are none (address IDs
   /// tell 255 addresses apart).
-  /// Requirement 8684-3.2-05, 8684-3.4.1-04
+  /// Requirement 8684-3.2-05, 8684-3.4.1-04, 8684-3.4.1-24
   private func freeAddressNumbers(_ count: Int) -> Int {
     var taken = Set<Int>()
     for path in paths {

@@ -119,6 +119,7 @@ public struct PeerMemory: Sendable, Hashable {
   }
 
   /// What a connection to `address` over `path` should offer that would like `mode`; nil for plain TCP.
+  /// Requirement 8684-3.9.3-02
   func advice(_ mode: MultipathMode, to address: IPAddress, over path: PathID, at now: Instant) -> Advice? {
     guard mode != .disabled else { return nil }
     let known = destinations.last { $0.address == address && $0.path == path }
@@ -141,6 +142,7 @@ public struct PeerMemory: Sendable, Hashable {
   // MARK: Lessons
 
   /// SYNs with MP_CAPABLE went unanswered, and one without was answered.
+  /// Requirement 8684-3.9.3-02
   mutating func noteLost(
     to address: IPAddress, over path: PathID, at now: Instant, limits: PeerMemoryLimits
   ) {

@@ -88,9 +88,10 @@ extension Subflow {
   /// Whether segments may go without a mapping of their own. The first ones have one each: a peer that sees none at the
   /// beginning takes it that something removes options, and falls back (RFC 8684 §3.7); nor before a DSS has come here.
   /// A checksum covers a mapping whole and holds its data back until then.
+  /// Requirement 8684-3.7-03, 8684-3.7-04
   var omitsMappings: Bool {
     connection.isConfirmed && connection.version == .v1 && !connection.usesChecksum && hasStatedDataAck
-      && acknowledgedByteCount > 0 && hasReceivedDSS
+      && acknowledgedByteCount > 0 && hasReceivedDSS && isMappingAnswered
   }
 
   /// Payload of a full segment without a mapping.
@@ -100,6 +101,7 @@ extension Subflow {
   /// has been declared by an earlier one and there is no DATA_ACK to say: neither news, nor an answer that somebody
   /// waits for.
   func payloadByteCount(at offset: Int, of mapping: SentMapping?) -> Int {
+    // Requirement 8684-3.7-03
     guard let mapping, offset > mapping.subflowOffset, omitsMappings, !owesDataAck, !mustAcknowledge else {
       return fullPayloadByteCount
     }

@@ -12,6 +12,7 @@ extension Connection {
   }
 
   /// The same for what it has promised to carry.
+  /// Requirement 8684-6-13
   func windowRoom(on subflow: Subflow, wanted: Int, now: Instant) -> Int {
     // Requirement 6675-5-02
     guard subflow.acceptsData, !subflow.isStalled, subflow.lostByteCount == 0,

@@ -165,7 +165,7 @@ extension Subflow {
       acknowledgeSoon()
       return
     }
-    // Requirement 8684-3-05, 9293-3.10.7-03
+    // Requirement 8684-3-05, 9293-3.10.7-03, 8684-3.4.1-01, 8684-3.4.2-09
     guard isAcceptable(start: start, length: length) else {
       // A window that is closed refuses what a RST carries, not the RST (RFC 9293 §3.10.7.4, MUST-66).
       // Requirement 9293-3.10.7-04, 9293-3.5.3-01
@@ -207,7 +207,7 @@ extension Subflow {
       if segment.congestionExperienced { echoesCongestion = true }
       if flags.contains(.cwr) { echoesCongestion = segment.congestionExperienced }
     }
-    // Requirement 8684-3-05
+    // Requirement 8684-3-05, 8684-3.4.1-01, 8684-3.4.2-09
     switch processAcknowledgment(segment, now: now) {
     case .unacceptable:
       endpoint.challenge(self, now: now)

@@ -41,6 +41,7 @@ extension Subflow {
       // peer that sends the same data behind a hole on every subflow cannot have us keep all of it.
       // Requirement 9293-3.10.7-06
       mustAcknowledge = true
+      // Requirement 8684-5-06
       guard connection.pendingByteCount < 2 * connection.receiveLimit, reassembly.pieceCount < connection.pieceLimit
       else { return }
       // Requirement 9293-3.10.7-05
@@ -91,6 +92,7 @@ extension Subflow {
     if unmappedByteCount > 0 {
       hold(slice, now: now)
       // In version 0 a mapping of the bytes that wait may still come behind one of later bytes (RFC 6824 §3.3.1).
+      // Requirement 6824-3.3.1-01
       let edge = connection.version == .v0 ? receiveNext - unmappedByteCount + 1 : receiveNext
       if state != .closed, let next = receivedMappings.first, next.subflowOffset < edge {
         deliverUnmapped(now: now)
@@ -105,11 +107,12 @@ extension Subflow {
         return
       }
       while let first = receivedMappings.first, first.end <= offset { receivedMappings.removeFirst() }
-      // Requirement 8684-3.3.1-26
+      // Requirement 8684-3.3.1-26, 8684-3.7-04, 8684-6-05
       guard let mapping = receivedMappings.first, mapping.subflowOffset <= offset else {
         switch connection.missingMapping(at: offset, on: self, now: now) {
         case .isTCP: continue
         case .isHeld:
+          // Requirement 6824-3.3.1-01
           guard let next = receivedMappings.first, next.subflowOffset < receiveNext, connection.version == .v1 else {
             hold(slice, now: now)
             return
@@ -150,6 +153,7 @@ extension Subflow {
     let isRight = sum.verifies(
       expected, dsn: connection.receiveDataNumber(mapping.dataOffset),
       subflowSequenceNumber: receivedMappingNumber(mapping.subflowOffset), length: mapping.wireLength)
+    // Requirement 8684-3.7-16
     guard isRight else {
       endpoint.statistics.badDataChecksums += 1
       connection.checksumFailed(mapping, on: self, now: now)
@@ -230,7 +234,7 @@ extension Subflow {
 
   /// Notes a mapping. One that says the same as a known one of a part, or says more behind it, agrees with it (without
   /// checksums, whose span is all or nothing).
-  /// Requirement 8684-3.1-30, 8684-3.3.1-02
+  /// Requirement 8684-3.1-30, 8684-3.3.1-02, 8684-6-12
   func note(_ mapping: ReceivedMapping) -> Noting {
     var mapping = mapping
     guard mapping.count > 0, mapping.end > dataReceiveNext - unmappedByteCount else { return .noted }

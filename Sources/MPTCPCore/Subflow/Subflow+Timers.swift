@@ -148,7 +148,7 @@ extension Subflow {
   }
 
   /// No fourth ACK: the third goes again (RFC 8684 §3.2), as often as a SYN would.
-  /// Requirement 8684-3.2-17
+  /// Requirement 8684-3.2-17, 6824-3.2-02
   func repeatJoinProof(now: Instant) {
     guard consecutiveTimeouts <= 5 else {
       connection.subflowFailed(self, reason: .connectTimedOut, now: now)

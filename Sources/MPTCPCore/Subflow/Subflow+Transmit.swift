@@ -15,7 +15,7 @@ extension Subflow {
   // MARK: Segments
 
   /// SYN or SYN/ACK (RFC 9293 §3.5, RFC 8684 §3.1 and §3.2).
-  /// Requirement 8684-3.1-01, 8684-3.2-02, 9293-3.7.1-01, 9293-3.7.1-03
+  /// Requirement 8684-3.1-01, 8684-3.2-02, 9293-3.7.1-01, 9293-3.7.1-03, 8684-A-01
   func emitSyn(now: Instant, fastOpen: FastOpenOffer? = nil) {
     var options = TCPOptionBlock()
     let isAnswer = state == .synReceived
@@ -152,6 +152,7 @@ extension Subflow {
   func emitReset(reason: ResetReason?, isTransient: Bool, with extra: MultipathOption? = nil, now: Instant) {
     var options = TCPOptionBlock()
     if let extra { _ = options.append(.multipath(extra)) }
+    // Requirement 6824-3.2-03, 6824-8-01
     if let reason, connection.version == .v1, connection.mayUseMultipathOptions || join != nil {
       _ = options.append(.multipath(.reset(MPTCPReset(transient: isTransient, reason: reason))))
     }
@@ -198,6 +199,7 @@ extension Subflow {
     return connection.infiniteMappingCarrier == nil || connection.infiniteMappingCarrier == mapping.subflowOffset
   }
 
+  /// Requirement 8684-A-02
   private func packMapping(_ mapping: SentMapping, withDataAck: Bool, _ options: inout TCPOptionBlock) {
     if let start = connection.infiniteMappingStart, declaresInfiniteMapping(mapping) {
       // RFC 8684 §3.7: length 0, checksum 0, to the end.
@@ -210,7 +212,7 @@ extension Subflow {
       connection.infiniteMappingCarrier = mapping.subflowOffset
       return
     }
-    // Requirement 8684-3.1-23
+    // Requirement 8684-3.1-23, 8684-A-03
     if mapping.isImplied && !connection.isConfirmed {
       _ = options.append(.multipath(connection.capableWithData(mapping)))
       noteWindowSent()
@@ -227,6 +229,7 @@ extension Subflow {
   }
 
   private func packAcknowledgment(_ options: inout TCPOptionBlock) {
+    // Requirement 8684-A-03
     if let option = connection.thirdAcknowledgmentOption(for: self) {
       _ = options.append(.multipath(option))
       noteWindowSent()
@@ -243,6 +246,7 @@ extension Subflow {
       _ = options.append(.multipath(.fail(failure)))
       return
     }
+    // Requirement 8684-A-05
     if let option = pendingOptions.first {
       // Each fits beside timestamps: ADD_ADDR for IPv6 with a port, the largest, takes all of the 30 octets.
       _ = options.append(.multipath(option))

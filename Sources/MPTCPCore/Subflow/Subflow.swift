@@ -37,7 +37,7 @@ final class Subflow {
   var sendUnacknowledged = 0
   var sendNext = 0
   /// The right edge of the peer's window, as an offset; Multipath TCP never moves it back.
-  /// Requirement 9293-3.1-02
+  /// Requirement 9293-3.1-02, 8684-6-13
   var sendWindowEdge = 0
   var sendWindowUpdateSequence = 0
   var sendWindowUpdateAcknowledgment = 0
@@ -129,6 +129,8 @@ final class Subflow {
   /// A mapping, or any DSS, came on it: options survive on this path.
   var hasReceivedMapping = false
   var hasReceivedDSS = false
+  /// Data of ours was acknowledged here with a DSS, or with the keys: options survive both ways.
+  var isMappingAnswered = false
   var isBackup = false
   var isPeerBackup = false
   /// No acknowledgement for a probe time-out: the data goes over other subflows, this one is only probed.

@@ -1,4 +1,5 @@
 /// The flags octet of MP_CAPABLE (RFC 8684 §3.1).
+/// Requirement 8684-7.3-01
 @frozen
 public struct MPCapableFlags: OptionSet, Hashable, Sendable {
   /// The octet.

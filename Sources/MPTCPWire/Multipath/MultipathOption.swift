@@ -47,6 +47,7 @@ public enum MultipathOption: Hashable, Sendable {
   /// A private option; `byteCount` includes kind and length.
   case experimental(byteCount: Int)
   /// An option of a subtype that no specification has; `byteCount` includes kind and length.
+  /// Requirement 8684-7.2-02
   case unknown(subtype: UInt8, byteCount: Int)
 
   /// The octets that the option takes, without padding; 0 for what cannot be written: private and unknown options,

@@ -15,6 +15,7 @@ public enum TCPOptionKind {
   /// Timestamps (RFC 7323 §3.2).
   public static let timestamps: UInt8 = 8
   /// Multipath TCP (RFC 8684 §3).
+  /// Requirement 8684-7.1-01
   public static let multipath: UInt8 = 30
   /// Fast open (RFC 7413 §4.1.1).
   public static let fastOpen: UInt8 = 34

@@ -33,6 +33,7 @@ public struct TCPOptionBlock: Sendable {
   public var isEmpty: Bool { usedByteCount == 0 }
 
   /// Adds an option; false, and no change, when it does not fit or cannot be written.
+  /// Requirement 8684-A-01
   public mutating func append(_ option: TCPOption) -> Bool {
     let byteCount = option.encodedByteCount
     guard byteCount > 0 else { return false }

@@ -387,6 +387,29 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
   }
 
+  /// What the initial subflow has shown says nothing of the path of another one.
+  // Requirement 8684-3.7-06, 8684-3.7-07, 8684-6-08
+  @Test(arguments: [false, true])
+  func dataAcknowledgedWithoutDSSOnAJoinedSubflowResetsItWhereOthersAreFine(hasBroughtDSS: Bool) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+    _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+    connection.initial.send(.ack, [connection.dataAck(11)])
+    let other = try #require(connection.join())
+    if hasBroughtDSS { other.send(.ack, [connection.dataAck(11)]) }
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = try #require(other.take { !$0.payload.isEmpty })
+    other.send(.ack)
+    #expect(script.take(where: \.isReset)?.resetReason == .middleboxInterference)
+    // The data was never DATA_ACKed.
+    script.pass(.seconds(3))
+    #expect(script.outgoing.contains { $0.payload == octets(100) })
+    #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
+  }
+
   // Requirement 8684-3.7-05, 8684-3.7-06, 8684-3.7-07
   @Test func firstDataAcknowledgedWithoutDSSOnAJoinedSubflowResetsItWithReason6() throws {
     let script = Script()
