@@ -316,11 +316,12 @@ package final class ScriptedConnection {
   /// The script joins from `path`; nil where the engine does not answer with a good MP_JOIN.
   package func join(
     path: Int = 1, port: Port = 4001, to remote: TransportAddress? = nil, addressID: AddressID = AddressID(2),
-    nonce: UInt32 = 0x0102_0304, backup: Bool = false
+    nonce: UInt32 = 0x0102_0304, backup: Bool = false, window: UInt16 = 60_000
   ) -> ScriptedSubflow? {
     let subflow = ScriptedSubflow(
       script, path: path, local: TransportAddress(Pair.address(path, 1, script.family), port),
       remote: remote ?? TransportAddress(Pair.address(path, 0, script.family), initial.remote.port))
+    subflow.window = window
     subflow.usesTimestamps = initial.usesTimestamps
     subflow.send(
       .syn, [.join(.syn(backup: backup, addressID: addressID, token: engineKey.token(version), nonce: nonce))],

@@ -1,4 +1,8 @@
+import MPTCPLink
+import MPTCPPolicy
 import MPTCPWire
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import MPTCPCore
@@ -24,8 +28,37 @@ private struct Frugal: CustomCongestionControl {
   ) -> Int { inFlight / 3 }
 }
 
+/// Grows each window up to a bound of its own, and notes what it is told.
+private struct Recorder: CustomCongestionControl {
+  struct Loss: Equatable {
+    var index: Int
+    var inFlight: Int
+    var windows: [Int]
+    var at: Instant
+  }
+
+  final class Notes: Sendable {
+    let losses = Mutex<[Loss]>([])
+  }
+
+  static let bounds = [60_000, 30_000]
+  var name: String { "recorder" }
+  let notes: Notes
+
+  mutating func congestionWindow(
+    after acknowledgment: CongestionAcknowledgment, of index: Int, windows: Span<CongestionWindow>
+  ) -> Int { min(windows[index].congestionWindowByteCount + acknowledgment.byteCount, Self.bounds[index]) }
+
+  mutating func slowStartThreshold(
+    afterCongestionOf index: Int, inFlight: Int, windows: Span<CongestionWindow>, at: Instant
+  ) -> Int {
+    let all = windows.indices.map { windows[$0].congestionWindowByteCount }
+    notes.losses.withLock { $0.append(Loss(index: index, inFlight: inFlight, windows: all, at: at)) }
+    return inFlight / 4
+  }
+}
+
 @Suite struct CustomCongestionControlTests {
-  // Requirement 8684-3.3.7-01, 8684-3.3.7-03
   @Test func `an algorithm of the application's sees all windows and sets its own`() {
     let controller = CongestionAlgorithm.custom(Frugal(limit: 25_000)).makeController()
     #expect(controller.name == "frugal")
@@ -86,5 +119,62 @@ private struct Frugal: CustomCongestionControl {
       }
       #expect(controller.windows[slot].congestionWindowByteCount == 11_000)
     }
+  }
+
+  /// Two paths that lose nothing by themselves, one of which loses three segments at a time that the test knows.
+  // Requirement 8684-3.3.7-01, 8684-3.3.7-03
+  @Test(arguments: [0, 1])
+  func `a loss is told of its subflow when it is found and shrinks that one's window alone`(lossy: Int) throws {
+    let line = LinkConfiguration(bitsPerSecond: 40_000_000, delay: .milliseconds(10), queueByteCount: 200_000)
+    let pair = Pair([line, line])
+    let notes = Recorder.Notes()
+    var options = ConnectionOptions()
+    options.policy = .passive
+    options.congestionControl = .custom(Recorder(notes: notes))
+    let exchange = try Exchange(pair, clientSends: 100_000_000, serverSends: 0, options: options)
+    let id = try #require(exchange.ids[0])
+    pair.run(for: .milliseconds(100))
+    _ = try pair.endpoints[0].openSubflow(id, on: PathID(1), at: pair.now)
+    pair.run(for: .milliseconds(500))
+    func subflows() throws -> [SubflowDescription] { try #require(pair.endpoints[0].description(of: id)).subflows }
+    // Each fills a window of its own, and none is told of a loss.
+    var most = [0, 0]
+    for _ in 0..<100 {
+      pair.run(for: .milliseconds(1))
+      for (index, subflow) in try subflows().enumerated() { most[index] = max(most[index], subflow.inFlightByteCount) }
+    }
+    #expect(try subflows().map(\.congestionWindowByteCount) == Recorder.bounds)
+    for index in 0..<2 {
+      #expect(most[index] <= Recorder.bounds[index] && most[index] > Recorder.bounds[index] * 3 / 4, "\(most)")
+    }
+    #expect(notes.losses.withLock { $0.isEmpty })
+    var lostAt: Instant?
+    var left = 3
+    pair.middlebox { side, packet in
+      guard side == 0, packet.path == lossy, !packet.payload.isEmpty, left > 0 else { return true }
+      left -= 1
+      lostAt = lostAt ?? pair.now
+      return false
+    }
+    let isTold = pair.run(for: .seconds(1)) { notes.losses.withLock { !$0.isEmpty } }
+    #expect(isTold && left == 0)
+    let loss = try #require(notes.losses.withLock { $0.first })
+    #expect(loss.index == lossy && loss.windows == Recorder.bounds && loss.at == pair.now)
+    // Reported by what arrives behind it: a round trip later, the queue's time included.
+    let span = loss.at - (try #require(lostAt))
+    #expect(span >= .milliseconds(20) && span < .milliseconds(60), "\(span.milliseconds) ms")
+    #expect(loss.inFlight > Recorder.bounds[lossy] / 2 && loss.inFlight <= Recorder.bounds[lossy])
+    var least = Recorder.bounds
+    for _ in 0..<100 {
+      pair.run(for: .milliseconds(1))
+      for (index, subflow) in try subflows().enumerated() {
+        least[index] = min(least[index], subflow.congestionWindowByteCount)
+      }
+    }
+    #expect(least[lossy] <= loss.inFlight / 4 + 1500)
+    #expect(least[1 - lossy] == Recorder.bounds[1 - lossy])
+    // One event, not one for each segment.
+    #expect(notes.losses.withLock { $0.count } == 1)
+    #expect(exchange.mismatch == nil)
   }
 }

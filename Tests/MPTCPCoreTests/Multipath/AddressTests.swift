@@ -120,7 +120,7 @@ import Testing
     }
   }
 
-  // Requirement 8684-3.4.1-04, 8684-3.4.1-05, 8684-3.4.1-22, 8684-3.4.1-24
+  // Requirement 8684-3.2-08, 8684-3.4.1-04, 8684-3.4.1-05, 8684-3.4.1-22, 8684-3.4.1-24
   @Test func anIDKeepsItsAddressUntilItIsRemoved() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -285,8 +285,7 @@ import Testing
     #expect(!script.connectionEvents.contains { if case .addressRemoved = $0 { true } else { false } })
   }
 
-  // Requirement 8684-3.2-09, 8684-3.4.2-05, 8684-3.4.2-06, 8684-3.4.2-10
-  // Requirement 8684-3.2-05
+  // Requirement 8684-3.2-08, 8684-3.2-09, 8684-3.4.2-05, 8684-3.4.2-06, 8684-3.4.2-10
   @Test(arguments: [true, false])
   func removalOfAnAddressInUseAsksThePathFirst(answers: Bool) throws {
     let script = Script()
@@ -303,6 +302,26 @@ import Testing
     let count = script.endpoint.description(of: connection.id)?.subflows.count
     #expect(count == (answers ? 2 : 1))
     #expect((second.take(where: \.isReset) != nil) == !answers)
+  }
+
+  /// No option ever said the ID of the peer's first address: it is 0.
+  // Requirement 8684-3.2-07
+  @Test(arguments: [true, false])
+  func theRemovalOfThePeersID0AsksTheFirstSubflow(answers: Bool) throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let second = try #require(connection.join(addressID: AddressID(9)))
+    second.send(.ack)
+    _ = script.takeAll()
+    second.send(.ack, [.removeAddress(RemoveAddress(.initial))])
+    let questions = script.takeAll().filter { !$0.isReset && $0.removeAddress == nil }
+    #expect(questions.map(\.path) == [0])
+    #expect(connection.initial.offset(of: try #require(questions.first)) == connection.initial.expected - 1)
+    if answers { connection.initial.send(.ack) }
+    script.pass(.seconds(3))
+    let remaining = script.endpoint.description(of: connection.id)?.subflows.map(\.isInitial)
+    #expect(remaining == (answers ? [true, false] : [false]))
+    #expect((connection.initial.take(where: \.isReset) != nil) == !answers)
   }
 
   // Requirement 8684-3.4.2-07

@@ -1,8 +1,9 @@
-import MPTCPCore
 import MPTCPPolicy
 import MPTCPWire
 import TestSupport
 import Testing
+
+@testable import MPTCPCore
 
 /// Which segments are believed, and what is made of data that comes in odd ways (RFC 8684 §3, §3.2, §3.3.1).
 @Suite struct BeliefTests {
@@ -10,6 +11,12 @@ import Testing
     case farAhead
     case longAgo
     case acknowledgesWhatWasNeverSent
+    // The nearest ones that are out.
+    case beyondTheWindow
+    case beforeTheLastOctet
+    case acknowledgesTheNextOctet
+    case acknowledgesOlderThanTheWindow
+    case repeated
   }
 
   // Requirement 8684-3-05
@@ -23,16 +30,26 @@ import Testing
     script.pass(.milliseconds(1))
     _ = script.takeAll()
     script.events.removeAll()
-    let signals: [MultipathOption] = [
+    var signals: [MultipathOption] = [
       connection.announcement(Pair.address(3, 1, .v4), id: AddressID(7)), .removeAddress(RemoveAddress(AddressID(9))),
       .priority(MPPriority(backup: true)), .fastClose(MPFastClose(receiverKey: connection.engineKey)),
-      .fail(MPFail(dsn: connection.engineNumber(1).rawValue)), connection.dataAck(101), connection.dataFin(at: 11),
+      .fail(MPFail(dsn: connection.engineNumber(1).rawValue)),
     ]
+    // A repetition may bring the only copy of these.
+    if flaw != .repeated { signals += [connection.dataAck(101), connection.dataFin(at: 11)] }
+    let engine = try #require(script.endpoint.connection(connection.id)?.subflows.last)
+    #expect(engine.receiveNext == second.sent && engine.largestSendWindow == Int(second.window))
     for signal in signals {
       switch flaw {
       case .farAhead: second.send(.ack, at: 500_000_000, [signal])
       case .longAgo: second.send(.ack, at: -500_000_000, [signal])
       case .acknowledgesWhatWasNeverSent: second.send(.ack, ack: 500_000_000, [signal])
+      case .beyondTheWindow: second.send(.ack, at: engine.acceptanceEdge + 1, [signal])
+      case .beforeTheLastOctet: second.send(.ack, at: engine.receiveNext - 2, [signal])
+      case .acknowledgesTheNextOctet: second.send(.ack, ack: engine.sendNext + 1, [signal])
+      case .acknowledgesOlderThanTheWindow:
+        second.send(.ack, ack: engine.sendUnacknowledged - engine.largestSendWindow - 1, [signal])
+      case .repeated: second.send(.ack, at: engine.receiveNext - 5, [signal], payload: octets(5))
       }
       script.pass(.milliseconds(10))
       for answer in script.takeAll() {
@@ -44,6 +61,30 @@ import Testing
     #expect(description.acknowledgedByteCount == 0 && description.isMultipath && description.subflows.count == 2)
     #expect(description.subflows.allSatisfy { !$0.isBackup })
     #expect(script.closeReason == nil && script.fallback == nil)
+  }
+
+  /// The nearest segments that are in, so that those above are out by one; of those far away, what is next in order.
+  @Test(arguments: Flaw.allCases)
+  func aSignalInTheFirstOrLastAcceptableSegmentIsBelieved(near: Flaw) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join(addressID: AddressID(9)))
+    second.send(.ack)
+    let engine = try #require(script.endpoint.connection(connection.id)?.subflows.last)
+    let signal = MultipathOption.priority(MPPriority(backup: true))
+    switch near {
+    case .farAhead, .longAgo, .acknowledgesWhatWasNeverSent: second.send(.ack, [signal])
+    case .beyondTheWindow: second.send(.ack, at: engine.acceptanceEdge, [signal])
+    case .beforeTheLastOctet: second.send(.ack, at: engine.receiveNext - 1, [signal])
+    case .acknowledgesTheNextOctet: second.send(.ack, ack: engine.sendNext, [signal])
+    case .acknowledgesOlderThanTheWindow:
+      second.send(.ack, ack: engine.sendUnacknowledged - engine.largestSendWindow, [signal])
+    case .repeated:
+      second.send(
+        .ack, at: engine.receiveNext - 5, [signal, connection.mapping(at: 11, subflowOffset: 1, octets(1))],
+        payload: octets(6))
+    }
+    #expect(script.endpoint.description(of: connection.id)?.subflows.map(\.isBackup) == [false, true])
   }
 
   // Requirement 8684-3.2-25, 8684-3.2-28
@@ -98,17 +139,72 @@ import Testing
     #expect(try connection.readAll() == octets(10, from: 10))
   }
 
+  /// MP_PRIO asks of its receiver alone: what we asked for and what the peer asked for are two things.
   // Requirement 8684-3.3.8-06
-  @Test func whoAsksForABackupMaySendThereItself() throws {
+  @Test func theWishesOfBothSidesAreApart() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
-    try script.endpoint.setBackup(connection.id, SubflowID(0), true, at: script.now)
-    #expect(script.take { $0.priority != nil }?.priority == MPPriority(backup: true))
-    let second = try #require(connection.join(backup: true))
-    second.send(.ack)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
     _ = script.takeAll()
-    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
-    // The peer asked to spare the second subflow and said nothing of the first.
-    #expect(script.take { $0.payload == octets(100) }?.path == 0)
+    func wishes() -> [[Bool]]? {
+      script.endpoint.connection(connection.id)?.subflows.map { [$0.isBackup, $0.isPeerBackup] }
+    }
+    var data = 1
+    /// Where new data goes; everything is acknowledged.
+    func carriers() throws -> Set<Int> {
+      var paths: Set<Int> = []
+      _ = try script.endpoint.write(ByteSlice(octets(20_000)), to: connection.id, at: script.now)
+      for _ in 0..<40 {
+        for packet in script.takeAll() {
+          (packet.path == 0 ? connection.initial : second).note(packet)
+          if !packet.payload.isEmpty { paths.insert(packet.path) }
+          if let at = connection.mapped(by: packet) { data = max(data, at + packet.payload.count) }
+        }
+        for subflow in [connection.initial, second] { subflow.send(.ack, [connection.dataAck(data)]) }
+        script.pass(.milliseconds(5))
+      }
+      return paths
+    }
+    // The peer asks us to spare the second.
+    second.send(.ack, [.priority(MPPriority(backup: true))])
+    #expect(wishes() == [[false, false], [false, true]])
+    #expect(try carriers() == [0])
+    // That we have no such wish takes nothing back, be it said or not.
+    for wish in [false, true, false] {
+      try script.endpoint.setBackup(connection.id, SubflowID(1), wish, at: script.now)
+      #expect(wishes() == [[false, false], [wish, true]])
+      #expect(try carriers() == [0])
+    }
+    // Ours for the first is none of the peer's, and goes no further when the peer says that it has none.
+    try script.endpoint.setBackup(connection.id, SubflowID(0), true, at: script.now)
+    #expect(wishes() == [[true, false], [false, true]])
+    connection.initial.send(.ack, [.priority(MPPriority(backup: false))])
+    second.send(.ack, [.priority(MPPriority(backup: false))])
+    #expect(wishes() == [[true, false], [false, false]])
+  }
+
+  /// Where every subflow is somebody's backup, one that we asked to be spared on is as good as any: the peer asked
+  /// nothing of the kind of us. So data goes there, be it the first or the second, and all of it when it is alone.
+  // Requirement 8684-3.3.8-06
+  @Test(arguments: [0, 1])
+  func whoAsksForABackupMaySendThereItself(asked: Int) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    let subflows = [connection.initial, second]
+    try script.endpoint.setBackup(connection.id, SubflowID(Int32(asked)), true, at: script.now)
+    let wish = try #require(script.take { $0.priority != nil })
+    #expect(wish.path == asked && wish.priority == MPPriority(backup: true))
+    subflows[1 - asked].send(.ack, [.priority(MPPriority(backup: true))])
+    _ = try script.endpoint.write(ByteSlice(octets(28_000)), to: connection.id, at: script.now)
+    script.pass(.milliseconds(1))
+    #expect(script.takeAll().contains { !$0.payload.isEmpty && $0.path == asked })
+    // And alone it carries everything.
+    subflows[1 - asked].send([.rst, .ack])
+    script.pass(.milliseconds(1))
+    #expect(script.takeAll().contains { !$0.payload.isEmpty && $0.path == asked })
   }
 }

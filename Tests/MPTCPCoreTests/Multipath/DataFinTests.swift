@@ -96,7 +96,7 @@ import Testing
 
   /// RFC 8684 §3.3.3: no FIN while data is outstanding, on this subflow or another; the peer that has everything but
   /// the DATA_FIN gets that again, and only then are all subflows closed.
-  // Requirement 8684-3.3.3-07, 8684-3.3.3-08
+  // Requirement 8684-3.3.3-08
   @Test func noFinLeavesBeforeEverythingIsDataAcknowledged() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
@@ -108,6 +108,40 @@ import Testing
     #expect(!script.takeAll().contains { $0.isFin })
     for subflow in [connection.initial, second] { subflow.send(.ack, ack: 1, [connection.dataAck(2)]) }
     #expect(!script.takeAll().contains { $0.isFin })
+  }
+
+  /// A subflow closes whose last data, with the DATA_FIN, was lost: what it repeats brings the FIN along only while no
+  /// other subflow has data outstanding (RFC 8684 §3.3.3).
+  // Requirement 8684-3.3.3-07
+  @Test(arguments: [true, false])
+  func theFinGoesWithADataFinOnlyWhileNothingIsOutstandingElsewhere(isOutstanding: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    // The end goes over the first subflow.
+    second.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    script.endpoint.finish(connection.id, at: script.now)
+    let end = try #require(script.take { $0.dss?.dataFin == true })
+    #expect(end.path == 0 && end.payload == octets(100) && !end.isFin)
+    try script.endpoint.closeSubflow(connection.id, SubflowID(0), at: script.now)
+    var repeated: [WirePacket] = []
+    for _ in 0..<60 {
+      for packet in script.takeAll() {
+        if packet.path == 1 {
+          second.note(packet)
+        } else if !packet.payload.isEmpty {
+          repeated.append(packet)
+        }
+      }
+      // The copy that goes here is acknowledged by the subflow, though the peer's connection drops it; or it is lost.
+      if !isOutstanding { second.send(.ack, [connection.dataAck(1)]) }
+      script.pass(.milliseconds(50))
+    }
+    #expect(repeated.contains { $0.dss?.dataFin == true && $0.payload == octets(100) })
+    #expect(repeated.contains { $0.dss?.dataFin == true && $0.isFin } == !isOutstanding)
   }
 
   /// TIME-WAIT at both levels (RFC 8684 §3.3.3): the subflow's answers the FIN that comes again, the connection's the

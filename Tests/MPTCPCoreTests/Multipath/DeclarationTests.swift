@@ -29,6 +29,7 @@ import Testing
       let tuple = FourTuple(
         local: TransportAddress(packet.source, packet.tcp.sourcePort),
         remote: TransportAddress(packet.destination, packet.tcp.destinationPort))
+      check(packet.join != nil && packet.capable != nil, "MP_CAPABLE beside MP_JOIN")
       if packet.isSyn || packet.isSynAck {
         let isNew = flows[side].updateValue(
           Flow(start: packet.tcp.sequenceNumber, isJoined: packet.join != nil), forKey: tuple)

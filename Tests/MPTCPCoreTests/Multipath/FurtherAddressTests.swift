@@ -45,7 +45,7 @@ import Testing
 
   /// The peer joins from the address whose ID it announces: before that, after it, and from behind a NAT, where only
   /// the ID says so.
-  // Requirement 8684-3.2-06
+  // Requirement 8684-3.2-05, 8684-3.2-06
   @Test(arguments: [(false, false), (true, false), (false, true)])
   func aJoinAndAnAnnouncementOfOneAddressGiveOneSubflow(announcesFirst: Bool, hasNAT: Bool) throws {
     let script = Script(paths: 1)
@@ -84,6 +84,37 @@ import Testing
   }
 
   struct Missing: Error {}
+
+  /// However many addresses have come and gone, those that are here have one ID each, and each has its own. IDs have 8
+  /// bits, and paths that stay keep theirs while the numbers of others go round.
+  // Requirement 8684-3.2-05, 8684-3.4.1-04
+  @Test(arguments: [1, 2, 3])
+  func anAddressIDStandsForOneAddressAfterHundredsHaveComeAndGone(addressesOfAPath: Int) throws {
+    for churn in [0, 1] + Array(120...130) + Array(248...260) + [509, 510, 511, 765] {
+      let script = Script()
+      func prefixes(_ net: Int) -> [IPPrefix] {
+        (0..<addressesOfAPath).map { IPPrefix(IPAddress(v4: 0x0a01_0001 + UInt32(net * 256 + $0)), length: 24) }
+      }
+      for _ in 0..<churn {
+        let path = script.endpoint.addPath(PathConfiguration(name: "brief", addresses: prefixes(1)), at: script.now)
+        script.endpoint.removePath(path, at: script.now)
+      }
+      for net in 2...3 {
+        _ = script.endpoint.addPath(PathConfiguration(name: "late", addresses: prefixes(net)), at: script.now)
+      }
+      let connection = try opened(script)
+      // A join from each address, to the peer's first one and to another.
+      connection.initial.send(.ack, [connection.announcement(Pair.address(0, 7, .v4), id: AddressID(7))])
+      script.pass(.seconds(1))
+      var ids: [IPAddress: Set<AddressID>] = [connection.initial.remote.address: [.initial]]
+      for packet in script.takeAll() {
+        if case .syn(_, let id, _, _)? = packet.join { ids[packet.source, default: []].insert(id) }
+      }
+      #expect(ids.count >= 4, "\(ids)")
+      #expect(ids.values.allSatisfy { $0.count == 1 }, "\(churn): \(ids)")
+      #expect(Set(ids.values).count == ids.count, "\(churn): \(ids)")
+    }
+  }
 
   // Requirement 8684-3.4.1-21
   @Test func aRepeatedAnnouncementAllowsOneMoreAttempt() throws {

@@ -211,8 +211,99 @@ import Testing
     #expect(reset.resetReason == .mptcpSpecific)
   }
 
-  // Requirement 8684-3.2-30, 8684-3.2-31
+  /// Two connections of the same two hosts; a join's port is the other connection's first one, so that no part of a
+  /// tuple alone tells them apart.
+  private func twins(_ script: Script) throws -> [ScriptedConnection] {
+    try [(0x1112_1314_1516_1718, 4000), (0x2122_2324_2526_2728, 4010)].map { (key: UInt64, port: UInt16) in
+      let connection = try #require(
+        try ScriptedConnection.accepted(by: script, options: lonely, key: Key(key), port: Port(port)))
+      connection.send(octets(10), at: 1)
+      #expect(try connection.readAll() == octets(10))
+      return connection
+    }
+  }
+
   // Requirement 8684-3.1-16
+  @Test func theTokenLeadsToItsConnectionAndThatOnesKeysProveTheJoin() throws {
+    let script = Script()
+    let both = try twins(script)
+    func counts() -> [Int?] { both.map { script.endpoint.description(of: $0.id)?.subflows.count } }
+    // Each checks the engine's HMAC with the keys of its own connection.
+    _ = try #require(both[0].join(port: 4001))
+    #expect(counts() == [2, 1])
+    _ = try #require(both[1].join(port: 4002))
+    #expect(counts() == [2, 2])
+    // The token of one and the proof of the other.
+    let mixed = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 4003),
+      remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+    mixed.send(
+      .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: both[1].engineKey.token(), nonce: 1))])
+    guard case .synAck(_, _, _, let theirs)? = mixed.take(where: \.isSynAck)?.join else {
+      Issue.record("no answer to the join")
+      return
+    }
+    mixed.send(.ack, [both[0].joinProof(nonce: 1, theirs: theirs)])
+    #expect(mixed.take(where: \.isReset)?.resetReason == .mptcpSpecific)
+    #expect(counts() == [2, 2])
+  }
+
+  // Requirement 8684-3.2-32
+  @Test(arguments: [TCPFlags.fin, .rst])
+  func addressesAndPortsAloneTellToWhichConnectionAPacketBelongs(end: TCPFlags) throws {
+    let script = Script()
+    let both = try twins(script)
+    let joined = [try #require(both[0].join(port: 4010)), try #require(both[1].join(port: 4000))]
+    for subflow in joined { subflow.send(.ack) }
+    func starts(_ index: Int) -> [UInt8] { octets(80, from: 100 + index * 100) }
+    // Twenty octets on each of the four, ten of them without any option: the mapping of the first covers them.
+    for (index, connection) in both.enumerated() {
+      for (place, subflow) in [connection.initial, joined[index]].enumerated() {
+        let bytes = Array(starts(index)[(place * 20)..<(place * 20 + 20)])
+        let mapping = connection.mapping(at: 11 + place * 20, subflowOffset: subflow.sent, bytes)
+        subflow.send([.ack, .psh], [mapping], payload: Array(bytes[..<10]))
+      }
+    }
+    for (index, connection) in both.enumerated() {
+      for (place, subflow) in [connection.initial, joined[index]].enumerated() {
+        subflow.send([.ack, .psh], payload: Array(starts(index)[(place * 20 + 10)..<(place * 20 + 20)]))
+      }
+    }
+    for (index, connection) in both.enumerated() {
+      #expect(try connection.readAll() == Array(starts(index)[..<40]))
+    }
+    // And an end is that subflow's alone.
+    func open() -> [[TransportAddress]] {
+      both.map { connection in
+        let subflows = script.endpoint.description(of: connection.id)?.subflows ?? []
+        return subflows.filter { $0.state == .established }.map(\.tuple.remote)
+      }
+    }
+    #expect(open() == [[both[0].initial.local, joined[0].local], [both[1].initial.local, joined[1].local]])
+    joined[0].send([.ack, end])
+    #expect(open() == [[both[0].initial.local], [both[1].initial.local, joined[1].local]])
+    both[1].initial.send([.ack, end])
+    #expect(open() == [[both[0].initial.local], [joined[1].local]])
+    #expect(script.closeReason == nil)
+  }
+
+  /// With the right keys and the shape of a third ACK that carries data.
+  // Requirement 8684-3.1-49
+  @Test func keysOnAJoinedSubflowMapNoData() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let subflow = try #require(connection.join())
+    subflow.send([.ack, .psh], [connection.thirdAcknowledgment(data: octets(10))], payload: octets(10))
+    script.pass(.seconds(1))
+    #expect(try connection.readAll().isEmpty)
+    #expect(script.takeAll().allSatisfy { connection.acknowledged(by: $0).map { $0 == 11 } ?? true })
+    let description = try #require(script.endpoint.description(of: connection.id))
+    #expect(description.isMultipath && description.subflows.map(\.isInitial) == [true])
+    connection.send(octets(5), at: 11)
+    #expect(try connection.readAll() == octets(5))
+  }
+
+  // Requirement 8684-3.2-30, 8684-3.2-31
   @Test func aJoinMayComeToAnyPort() throws {
     let script = Script()
     let connection = try accepted(script)

@@ -226,7 +226,6 @@ import Testing
   }
 
   // Requirement 8684-3.3.2-01, 8684-3.3.4-06, 8684-4-02
-  // Requirement 8684-3.3.4-07
   @Test func subflowsMayDeliverOutOfOrder() throws {
     let script = Script()
     let connection = try accepted(script)
@@ -243,8 +242,76 @@ import Testing
     #expect(try connection.readAll() == octets(201))
   }
 
-  // Requirement 8684-3.3.4-04, 8684-3.8-02
+  /// What the connection drops, beyond its window or because another subflow brought it, the subflow has all the same.
+  // Requirement 8684-3.3.4-07
+  @Test func aSubflowReportsWhatItHasThoughTheConnectionDropsIt() throws {
+    let script = Script()
+    var options = lonely
+    options.receiveBufferByteCount = 20_000
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: options, sack: true))
+    connection.send(octets(101), at: 1)
+    _ = script.takeAll()
+    let subflow = connection.initial
+    func blocks() throws -> [Range<Int>] {
+      let answer = try #require(script.takeAll().last)
+      #expect(subflow.acknowledged(by: answer) == 102)
+      for case .sack(let blocks) in answer.options {
+        return (0..<blocks.count).map {
+          (blocks[$0].left - subflow.initialNumber)..<(blocks[$0].right - subflow.initialNumber)
+        }
+      }
+      return []
+    }
+    // A hole, and behind it data far beyond the window, and then data that is here already.
+    subflow.send(
+      .ack, at: 202, [connection.mapping(at: 1_000_000, subflowOffset: 202, octets(100))], payload: octets(100))
+    #expect(try blocks() == [202..<302])
+    subflow.send(.ack, at: 302, [connection.mapping(at: 1, subflowOffset: 302, octets(100))], payload: octets(100))
+    #expect(try blocks() == [202..<402])
+    subflow.send(
+      .ack, at: 502, [connection.mapping(at: 2_000_000, subflowOffset: 502, octets(100))], payload: octets(100))
+    #expect(try blocks() == [502..<602, 202..<402])
+    // The hole fills: the subflow is at the next one, the connection has no more than the hundred octets.
+    subflow.send(.ack, at: 102, [connection.mapping(at: 102, subflowOffset: 102, octets(100))], payload: octets(100))
+    var answer = try #require(script.takeAll().last)
+    #expect(subflow.acknowledged(by: answer) == 402)
+    #expect(connection.acknowledged(by: answer) == 202)
+    subflow.send(.ack, at: 402, [connection.mapping(at: 202, subflowOffset: 402, octets(100))], payload: octets(100))
+    answer = try #require(script.takeAll().last)
+    #expect(subflow.acknowledged(by: answer) == 602)
+    #expect(connection.acknowledged(by: answer) == 302)
+    #expect(try connection.readAll() == octets(101) + octets(100) + octets(100))
+  }
+
+  /// It is acknowledged on its subflow, so it never comes again there, and delivered as it is when it comes under
+  /// numbers that the window has reached.
   // Requirement 8684-3.3.2-04, 8684-3.3.2-06
+  @Test func dataOutsideTheWindowIsDroppedAndTakenWhenItComesAgain() throws {
+    let script = Script()
+    var options = lonely
+    options.receiveBufferByteCount = 20_000
+    let connection = try accepted(script, options: options)
+    connection.send(octets(1), at: 1)
+    _ = script.takeAll()
+    connection.send([UInt8](repeating: 7, count: 1000), at: 50_000)
+    connection.send([UInt8](repeating: 7, count: 1000), at: 60_000)
+    let answer = try #require(script.takeAll().last)
+    #expect(connection.initial.acknowledged(by: answer) == 2002)
+    #expect(connection.acknowledged(by: answer) == 2)
+    _ = try connection.readAll()
+    var next = 2
+    while next < 61_000 {
+      let piece = octets(min(1000, 61_000 - next), from: next)
+      connection.send(piece, at: next)
+      next += piece.count
+      script.pass(.milliseconds(50))
+      #expect(connection.acknowledged(by: try #require(script.takeAll().last { $0.dss?.dataAck != nil })) == next)
+      #expect(try connection.readAll() == piece)
+    }
+    #expect(script.endpoint.description(of: connection.id)?.duplicateByteCount == 0)
+  }
+
+  // Requirement 8684-3.3.4-04, 8684-3.8-02
   @Test func dataOutsideTheWindowIsNeverDataAcknowledged() throws {
     let script = Script()
     var options = lonely

@@ -88,6 +88,52 @@ import Testing
     #expect(end == 1 + 65_535)
   }
 
+  /// However far the connection's window reaches, each subflow's counts from that subflow's own ACK (§3.3.5).
+  // Requirement 8684-3.3.5-03
+  @Test func nothingIsSentBeyondTheWindowOfItsSubflow() throws {
+    let script = Script()
+    var options = lonely
+    // Each is used wherever it has room, be the other one faster or not.
+    options.scheduler = .roundRobin()
+    let connection = try #require(
+      try ScriptedConnection.accepted(by: script, options: options, roundTrip: .milliseconds(10)))
+    connection.send(octets(1), at: 1, ack: 1)
+    let narrow = try #require(connection.join(window: 10_000))
+    narrow.send(.ack, [connection.dataAck(1)])
+    let wide = connection.initial
+    wide.window = 60_000
+    wide.send(.ack, [connection.dataAck(1)])
+    _ = script.takeAll()
+    var highest = 0
+    var data = 1
+    // The wide one acknowledges all, and everything counts as arrived: the connection's window stays 60,000 ahead.
+    func run(_ rounds: Int) throws {
+      for _ in 0..<rounds {
+        _ = try script.endpoint.write(ByteSlice(octets(100_000)), to: connection.id, at: script.now)
+        for packet in script.takeAll() {
+          if let at = connection.mapped(by: packet) { data = max(data, at + packet.payload.count) }
+          if packet.path == 1 {
+            highest = max(highest, narrow.offset(of: packet) + packet.payload.count)
+          } else {
+            wide.note(packet)
+          }
+        }
+        wide.send(.ack, [connection.dataAck(data)])
+        script.pass(.milliseconds(1))
+      }
+    }
+    try run(30)
+    #expect(highest > 10_001 - 1460 && highest <= 10_001, "\(highest)")
+    #expect(data > 60_000)
+    for acknowledged in [3001, 9001] {
+      let before = data
+      narrow.send(.ack, ack: acknowledged, [connection.dataAck(data)])
+      try run(30)
+      #expect(highest > acknowledged + 10_000 - 1460 && highest <= acknowledged + 10_000, "\(highest)")
+      #expect(data > before + 60_000)
+    }
+  }
+
   /// A mapping never changes: a retransmission of a part is declared as the whole was (RFC 8684 §3.3.1).
   // Requirement 8684-3.3.1-03
   @Test func aRetransmissionOfAPartDeclaresTheMappingAsBefore() throws {

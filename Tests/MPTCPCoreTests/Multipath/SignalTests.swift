@@ -156,7 +156,6 @@ import Testing
 
   // MARK: Windows
 
-  // Requirement 8684-3.3.5-03
   @Test func whatWaitsToBeSentAgainProbesTheWindowOfItsSubflow() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)

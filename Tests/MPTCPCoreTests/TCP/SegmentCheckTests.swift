@@ -335,7 +335,6 @@ import Testing
     #expect(puppet.endpoint.statistics.badChecksums == 1)
   }
 
-  // Requirement 8684-3.2-32
   @Test func aResetFromAnotherPortHarmsNothing() throws {
     let puppet = try opened()
     var stranger = puppet.theirs
