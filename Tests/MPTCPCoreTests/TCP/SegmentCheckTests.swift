@@ -232,6 +232,32 @@ import Testing
     #expect(puppet.read().count == 20_000)
   }
 
+  // Requirement 9293-3.10.7-11
+  @Test func aSegmentThatCrossesTheEdgeOfTheWindowIsTakenUpToItAndItsFinIsNot() throws {
+    var options = Puppet.plain
+    options.receiveBufferByteCount = 20_000
+    let puppet = try Puppet(options: options)
+    #expect(puppet.open())
+    for _ in 0..<19 { puppet.sendNext([UInt8](repeating: 1, count: 1000), [.ack]) }
+    _ = puppet.take()
+    puppet.send([.ack, .fin], payload: [UInt8](repeating: 1, count: 1000) + [UInt8](repeating: 2, count: 460))
+    puppet.sequence = puppet.sequence + 1000
+    let answer = try #require(puppet.take().last)
+    #expect(answer.tcp.acknowledgmentNumber == puppet.sequence)
+    #expect(answer.tcp.window == 0)
+    // Nor is it kept for later.
+    #expect(answer.options.sack == nil)
+    #expect(puppet.state == .established)
+    #expect(puppet.read() == [UInt8](repeating: 1, count: 20_000))
+    _ = puppet.take()
+    puppet.sendNext([UInt8](repeating: 2, count: 460), [.ack])
+    #expect(puppet.state == .established)
+    puppet.sendNext([], [.ack, .fin])
+    #expect(puppet.take().last?.tcp.acknowledgmentNumber == puppet.sequence)
+    #expect(puppet.state == .closeWait)
+    #expect(puppet.read() == [UInt8](repeating: 2, count: 460))
+  }
+
   // Requirement 9293-3.10.7-05, 9293-3.10.7-11
   // Requirement 9293-3.10.7-07
   @Test func overlappingAndRepeatedSegmentsGiveEachByteOnce() throws {
