@@ -303,7 +303,8 @@ extension Subflow {
 
   /// Requirement 3168-6.1-03
   private func respondToCongestionEcho(now: Instant) {
-    guard recovery.phase == .open, sendUnacknowledged >= recovery.congestionEchoEnd else { return }
+    // CWR rides on what is sent next: before that is acknowledged the peer echoes the same mark.
+    guard recovery.phase == .open, sendUnacknowledged > recovery.congestionEchoEnd else { return }
     connection.congestion.congestionMarked(windowSlot, inFlight: flightByteCount, at: now)
     recovery.congestionEchoEnd = sendNext
     announcesWindowReduction = true

@@ -217,10 +217,12 @@ extension Subflow {
     connection.arrived(segment, on: self, start: start, now: now)
     // What the options said may have ended the subflow, or the connection.
     guard state != .closed else { return }
+    // What lies beyond the window is cut off, and the FIN behind it (RFC 9293 §3.10.7.4): both come again.
+    let isFinInside = start + segment.payload.count <= acceptanceEdge
     if !segment.payload.isEmpty { takePayloadBeforeFin(segment, start: start, now: now) }
     guard state != .closed else { return }
     if flags.contains(.fin) {
-      noteFin(at: start + segment.payload.count)
+      if isFinInside { noteFin(at: start + segment.payload.count) }
       // Ahead of a gap it is acknowledged at once like any segment (RFC 5681 §4.2).
       acknowledgeSoon()
     }

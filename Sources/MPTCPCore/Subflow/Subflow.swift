@@ -358,7 +358,7 @@ struct Recovery {
   var firstRetransmissionTimestamp: UInt32?
   /// Nothing has been retransmitted since recovery began.
   var awaitsFirstRetransmission = false
-  /// After an ECN echo no further reduction until this offset is acknowledged (RFC 3168 §6.1.2).
+  /// After an ECN echo no further reduction until more than this offset is acknowledged (RFC 3168 §6.1.2).
   var congestionEchoEnd = 0
   /// The acknowledgement in hand reports a segment that came twice (RFC 2883).
   var hasDuplicateReport = false

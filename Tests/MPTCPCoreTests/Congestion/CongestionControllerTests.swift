@@ -70,7 +70,7 @@ private struct OneWindow {
     #expect(one.congestionWindow == 11_000)
   }
 
-  // Requirement 5681-3.1-03, 5681-3.1-04, 9293-3.8.2-01
+  // Requirement 5681-3.1-03, 9293-3.8.2-01
   @Test func `NewReno halves at a loss and then grows by a segment a window`() {
     // RFC 5681 §3.1, §3.2
     var one = OneWindow(.newReno)
@@ -94,6 +94,7 @@ private struct OneWindow {
     #expect(whole.congestionWindow == 6_000)
   }
 
+  // Requirement 5681-3.1-04
   @Test func `of a window that was not used, only what was in flight counts at a loss`() {
     // RFC 5681 §3.1, RFC 9438 §4.6
     for (algorithm, kept) in [(CongestionAlgorithm.newReno, 3_000), (.cubic, 4_200)] {

@@ -115,6 +115,21 @@ import Testing
     #expect(puppet.read() == [UInt8](repeating: 1, count: 20_000))
   }
 
+  // Requirement 9293-3.10.7-04
+  @Test(arguments: [[], [1, 2, 3]] as [[UInt8]])
+  func whileOurWindowIsClosedAResetCountsWithOrWithoutData(payload: [UInt8]) throws {
+    var options = Puppet.plain
+    options.receiveBufferByteCount = 20_000
+    let puppet = try opened(options)
+    for _ in 0..<20 { puppet.sendNext([UInt8](repeating: 1, count: 1000), [.ack]) }
+    #expect(puppet.take().last?.tcp.window == 0)
+    // Only with the exact number, as ever (RFC 5961 §3.2).
+    for offset in [-1, 1, 1000] { puppet.send([.rst], offset: offset, payload: payload) }
+    #expect(puppet.closed == nil)
+    puppet.send([.rst], payload: payload)
+    #expect(puppet.closed == .resetByPeer)
+  }
+
   /// What was sent before the window shrank is repeated as far as the window goes (SHLD-16).
   // Requirement 9293-3.8.6-04
   @Test func oldDataWithinAWindowThatShrankIsRepeated() throws {

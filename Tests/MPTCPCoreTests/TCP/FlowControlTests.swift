@@ -87,7 +87,38 @@ import Testing
     #expect(update.tcp.acknowledgmentNumber + Int(update.tcp.window) - before >= 2 * 1460)
   }
 
-  // Requirement 9293-3.8.6-01, 7323-2-06
+  // Requirement 7323-2-06
+  @Test func whatAnEarlierWindowHeldIsTakenThoughRoundingHasMovedTheEdgeBack() throws {
+    var options = Puppet.plain
+    options.receiveBufferByteCount = 1 << 20
+    let puppet = try opened(options: options) { $0.windowScale = 4 }
+    /// From what is acknowledged to the right edge; the shift is that of a 1 MiB buffer.
+    func window() throws -> Int {
+      puppet.wait(.milliseconds(100))
+      let last = try #require(puppet.take().last)
+      #expect(last.tcp.acknowledgmentNumber == puppet.sequence)
+      return Int(last.tcp.window) << 5
+    }
+    puppet.sendNext([UInt8](repeating: 1, count: 32))
+    var left = try window()
+    let edge = puppet.sequence + left
+    // Up to twenty octets before the edge: they are less than the field can say.
+    while left > 20 {
+      puppet.sendNext([UInt8](repeating: 1, count: min(left - 20, 1024)))
+      left -= min(left - 20, 1024)
+    }
+    #expect(try window() == 0)
+    puppet.sendNext([UInt8](repeating: 2, count: 20))
+    #expect(try window() == 0)
+    #expect(puppet.sequence == edge)
+    // And no octet more.
+    puppet.send(payload: [3])
+    #expect(try window() == 0)
+    let read = puppet.read()
+    #expect(read.count > 200_000 && read.last == 2)
+  }
+
+  // Requirement 9293-3.8.6-01
   // Requirement 7323-2-05
   @Test func theWindowNeverMovesBack() throws {
     var options = Puppet.plain

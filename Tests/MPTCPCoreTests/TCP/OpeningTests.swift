@@ -34,17 +34,67 @@ import Testing
   }
 
   // Requirement 9293-3.7.1-04
-  @Test func withoutAMaximumSegmentSizeThePeerGets536Octets() throws {
-    let puppet = try Puppet()
+  @Test(arguments: [(IPAddress.Family.v4, 536), (.v6, 1220)], [false, true])
+  func withoutAMaximumSegmentSizeTheOneOfTheFamilyHolds(expected: (IPAddress.Family, Int), isCookie: Bool) throws {
+    var configuration = EndpointConfiguration()
+    if isCookie { configuration.maximumHalfOpenCount = 0 }
+    let puppet = try Puppet(family: expected.0, configuration: configuration)
     puppet.send([.syn])
+    #expect(puppet.endpoint.statistics.cookiesSent == (isCookie ? 1 : 0))
     puppet.expected = try #require(puppet.take().last).tcp.sequenceNumber + 1
     puppet.sequence = puppet.sequence + 1
     puppet.send()
     puppet.write(5000)
-    #expect(puppet.takeData().map(\.payload.count).max() == 536)
+    #expect(puppet.takeData().map(\.payload.count).max() == expected.1)
   }
 
-  // Requirement 5681-3.1-01, 9293-3.7.1-05, 9293-3.9.1-05
+  // Requirement 9293-3.7.1-05
+  @Test(arguments: [(1460, 1000, 960), (700, 1000, 700), (700, 1500, 700), (40, 1500, 88)], [false, true])
+  func segmentsAreNoLargerThanThePeerOrThePathTakesWithTheirOptions(
+    sizes: (peer: Int, path: Int, most: Int), timestamps: Bool
+  ) throws {
+    let puppet = try Puppet(mtu: sizes.path)
+    puppet.maximumSegmentSize = UInt16(sizes.peer)
+    puppet.usesTimestamps = timestamps
+    #expect(puppet.open(roundTrip: .milliseconds(10)))
+    _ = puppet.take()
+    puppet.write(2000)
+    #expect(puppet.takeData().map(\.payload.count).max() == sizes.most - (timestamps ? 12 : 0))
+  }
+
+  // Requirement 9293-3.7.1-05
+  @Test(arguments: [false, true])
+  func aMappingTakesItsRoomFromTheSegment(timestamps: Bool) throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, timestamps: timestamps))
+    connection.send([1, 2, 3], at: 1)
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice([UInt8](repeating: 1, count: 8000)), to: connection.id, at: script.now)
+    let data = script.takeAll().filter { !$0.payload.isEmpty }
+    #expect(data.count > 4 && data.allSatisfy { $0.dss?.mapping != nil && $0.hasTimestamps == timestamps })
+    // Full to the last octet, options and all.
+    #expect(data.map { $0.tcp.headerByteCount - 20 + $0.payload.count }.max() == 1460)
+    #expect(data.dropLast().allSatisfy { $0.tcp.headerByteCount - 20 + $0.payload.count == 1460 })
+  }
+
+  // Requirement 7323-2-04
+  @Test(arguments: [14, 15, 200, 255] as [UInt8], [false, true])
+  func aWindowScaleAbove14IsTakenFor14(scale: UInt8, isPassive: Bool) throws {
+    let puppet = try Puppet()
+    puppet.windowScale = scale
+    #expect(isPassive ? puppet.open() : try puppet.accept())
+    _ = puppet.take()
+    puppet.write(200_000)
+    puppet.wait(.milliseconds(5))
+    #expect(puppet.takeData().count == 10)
+    // The congestion window takes twenty segments now, 2¹⁴ octets eleven.
+    puppet.send(window: 1)
+    puppet.wait(.milliseconds(5))
+    let sent = puppet.takeData().reduce(0) { $0 + $1.payload.count }
+    #expect((11 * 1460...1 << 14).contains(sent), "\(sent)")
+  }
+
+  // Requirement 5681-3.1-01, 9293-3.9.1-05
   @Test(arguments: [(1000, 10), (536, 10), (1460, 10), (8960, 2)])
   func theInitialWindowCountsThePeersSegments(size: Int, count: Int) throws {
     let puppet = try Puppet(mtu: size > 1460 ? 9000 : 1500)
@@ -169,6 +219,16 @@ import Testing
     #expect(puppet.closed == .connectTimedOut)
   }
 
+  // Requirement 9293-3.8.3-05
+  @Test func unlessItSaysOtherwiseAnApplicationWaitsThreeMinutes() throws {
+    let puppet = try Puppet()
+    puppet.id = try puppet.endpoint.connect(to: puppet.theirs, at: puppet.now)
+    puppet.wait(.seconds(179))
+    #expect(puppet.closed == nil)
+    puppet.wait(.seconds(2))
+    #expect(puppet.closed == .connectTimedOut)
+  }
+
   // Requirement 5681-3.1-07, 6298-5-04
   @Test(arguments: [false, true])
   func afterLostSynsOneSegmentLeavesAndItsTimerIsLong(timestamps: Bool) throws {
@@ -211,6 +271,24 @@ import Testing
     puppet.expected = syn.tcp.sequenceNumber + 1
     puppet.send([.rst, .ack])
     #expect(puppet.closed == .refused)
+  }
+
+  // Requirement 9293-3.5.2-03
+  @Test(arguments: [-1, 1, 77, 1_000_000])
+  func anAcknowledgementOfAnotherNumberDoesNotOpenAndIsReset(distance: Int) throws {
+    let puppet = try Puppet()
+    puppet.send([.syn], options: puppet.synOptions)
+    let answer = try #require(puppet.take().last)
+    puppet.sequence = puppet.sequence + 1
+    puppet.expected = answer.tcp.sequenceNumber + 1
+    puppet.send(acknowledging: distance)
+    let reset = try #require(puppet.take().last)
+    #expect(reset.flags == [.rst])
+    #expect(reset.tcp.sequenceNumber == puppet.expected + distance)
+    #expect(puppet.events.isEmpty)
+    // Whoever sent it, the half-open connection stays.
+    puppet.send()
+    #expect(puppet.state == .established)
   }
 
   // Requirement 9293-3.9.1-01

@@ -120,6 +120,73 @@ import Testing
     #expect(puppet.endpoint.statistics.tailLossProbes == 0)
   }
 
+  /// Sends five small segments; the peer reports the last four, and the first is repeated: how long after RACK's time,
+  /// which is when the first should have been answered, that is. At the end all is acknowledged.
+  private func waitForRepair(_ puppet: Puppet, _ subflow: Subflow, isNeedless: Bool) throws -> Nanoseconds {
+    // As far apart as the pace of a small window has them.
+    for _ in 0..<5 {
+      puppet.write(50)
+      puppet.wait(.milliseconds(3))
+    }
+    puppet.wait(.milliseconds(97))
+    let sent = puppet.takeData()
+    try #require(sent.map(\.payload.count) == [50, 50, 50, 50, 50])
+    try #require(subflow.sentSegments.count == 5)
+    let (first, last) = (subflow.sentSegments[0].sentAt, subflow.sentSegments[4].sentAt)
+    let due = first + (puppet.now - last)
+    let end = puppet.expected
+    puppet.expected = sent[0].tcp.sequenceNumber
+    var blocks = SACKBlocks()
+    _ = blocks.append(SACKBlock(left: sent[1].tcp.sequenceNumber, right: end))
+    puppet.send(options: [.sack(blocks)])
+    puppet.expected = end
+    var again = puppet.take()
+    for _ in 0..<200_000 where again.isEmpty {
+      puppet.wait(.microseconds(100))
+      again = puppet.take()
+    }
+    let found = puppet.now
+    #expect(again.map(\.tcp.sequenceNumber) == [sent[0].tcp.sequenceNumber])
+    #expect(puppet.endpoint.statistics.retransmissionTimeouts + puppet.endpoint.statistics.tailLossProbes == 0)
+    puppet.wait(.milliseconds(1))
+    puppet.send(options: isNeedless ? [block(sent[0])] : [])
+    return found - due
+  }
+
+  // Requirement 8985-6-02, 8985-6-04
+  @Test func whereReorderingWasSeenALateSegmentHasAQuarterOfARoundTripMoreWithEachDuplicate() throws {
+    let (puppet, subflow) = try opened()
+    // Before, three segments that came are enough (RFC 8985 §6.2 step 4): the report has it repeated at once, which is
+    // the 12 ms between the first and the last after RACK's time.
+    #expect(try waitForRepair(puppet, subflow, isNeedless: false) == .milliseconds(12))
+    // One overtakes the other.
+    puppet.write(100)
+    puppet.write(100)
+    puppet.wait(.milliseconds(100))
+    let sent = puppet.takeData()
+    puppet.expected = sent[0].tcp.sequenceNumber
+    puppet.send(options: [block(sent[1])])
+    puppet.wait(.milliseconds(5))
+    puppet.expected = sent[1].tcp.sequenceNumber + 100
+    puppet.send()
+    #expect(puppet.take().isEmpty)
+
+    func waits(_ quarters: Int64, isNeedless: Bool) throws {
+      let wait = try waitForRepair(puppet, subflow, isNeedless: isNeedless)
+      let (least, smoothed) = (try #require(subflow.roundTrip.minimum), try #require(subflow.roundTrip.smoothed))
+      let window = min(least * quarters / 4, smoothed)
+      #expect(wait >= window && wait <= window + .microseconds(200), "\(quarters): \(wait), not \(window)")
+    }
+    // Without a duplicate it stays a quarter of the least round trip.
+    try waits(1, isNeedless: false)
+    try waits(1, isNeedless: true)
+    // Each report of one adds a quarter, up to the smoothed round trip.
+    for quarters in [2, 3, 4, 5, 6] as [Int64] { try waits(quarters, isNeedless: true) }
+    // What sixteen recoveries did not need is given up.
+    for _ in 0..<16 { try waits(7, isNeedless: false) }
+    try waits(1, isNeedless: false)
+  }
+
   /// Neither of what was never sent, nor of what was acknowledged long ago.
   // Requirement 2018-5-02
   @Test func aBlockOutsideOfWhatIsOutstandingReportsNothing() throws {

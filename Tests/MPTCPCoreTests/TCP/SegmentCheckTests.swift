@@ -211,6 +211,27 @@ import Testing
     #expect(count == .max ? resets.count == 10 : resets.count <= 10)
   }
 
+  // Requirement 9293-3.10.7-03
+  @Test(arguments: [30_000_000, -2, -30_000_000])
+  func aSegmentWithoutDataOutsideOfTheWindowIsAnsweredAndNotBelieved(offset: Int) throws {
+    let puppet = try opened()
+    puppet.write(100)
+    let data = puppet.takeData()
+    #expect(data.count == 1)
+    let id = try #require(puppet.id)
+    func inFlight() -> Int? { puppet.endpoint.description(of: id)?.subflows.first?.inFlightByteCount }
+    puppet.send(offset: offset, window: 0)
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == [.ack])
+    #expect(answer.tcp.acknowledgmentNumber == puppet.sequence && answer.tcp.sequenceNumber == puppet.expected)
+    #expect(inFlight() == 100)
+    // Neither its acknowledgement nor its window.
+    puppet.write(200)
+    #expect(puppet.takeData().map(\.payload.count) == [200])
+    puppet.send()
+    #expect(inFlight() == 0)
+  }
+
   // Requirement 9293-3.4-02, 9293-3.10.7-03
   @Test func dataBeyondTheWindowIsNotTaken() throws {
     let puppet = try opened()
@@ -232,8 +253,46 @@ import Testing
     #expect(puppet.read().count == 20_000)
   }
 
-  // Requirement 9293-3.10.7-05, 9293-3.10.7-11
+  // Requirement 9293-3.10.7-11
+  @Test func aSegmentThatCrossesTheEdgeOfTheWindowIsTakenUpToItAndItsFinIsNot() throws {
+    var options = Puppet.plain
+    options.receiveBufferByteCount = 20_000
+    let puppet = try Puppet(options: options)
+    #expect(puppet.open())
+    for _ in 0..<19 { puppet.sendNext([UInt8](repeating: 1, count: 1000), [.ack]) }
+    _ = puppet.take()
+    puppet.send([.ack, .fin], payload: [UInt8](repeating: 1, count: 1000) + [UInt8](repeating: 2, count: 460))
+    puppet.sequence = puppet.sequence + 1000
+    let answer = try #require(puppet.take().last)
+    #expect(answer.tcp.acknowledgmentNumber == puppet.sequence)
+    #expect(answer.tcp.window == 0)
+    // Nor is it kept for later.
+    #expect(answer.options.sack == nil)
+    #expect(puppet.state == .established)
+    #expect(puppet.read() == [UInt8](repeating: 1, count: 20_000))
+    _ = puppet.take()
+    puppet.sendNext([UInt8](repeating: 2, count: 460), [.ack])
+    #expect(puppet.state == .established)
+    puppet.sendNext([], [.ack, .fin])
+    #expect(puppet.take().last?.tcp.acknowledgmentNumber == puppet.sequence)
+    #expect(puppet.state == .closeWait)
+    #expect(puppet.read() == [UInt8](repeating: 2, count: 460))
+  }
+
   // Requirement 9293-3.10.7-07
+  @Test func segmentsThatCameTogetherAreAcknowledgedTogether() throws {
+    let puppet = try opened()
+    for offset in [0, 3, 6] {
+      let bytes = madeSegment(
+        from: puppet.theirs, to: puppet.ours, sequence: puppet.sequence + offset, acknowledgment: puppet.expected,
+        flags: [.ack, .psh], payload: [1, 2, 3])
+      puppet.endpoint.receive(ByteSlice(bytes), on: PathID(0), at: puppet.now)
+    }
+    puppet.drain()
+    #expect(puppet.take().map(\.tcp.acknowledgmentNumber) == [puppet.sequence + 9])
+  }
+
+  // Requirement 9293-3.10.7-05, 9293-3.10.7-11
   @Test func overlappingAndRepeatedSegmentsGiveEachByteOnce() throws {
     let puppet = try opened()
     puppet.send(offset: 4, payload: [4, 5, 6])
@@ -245,7 +304,6 @@ import Testing
   }
 
   // Requirement 2018-3-02, 2018-4-01, 2018-4-02, 2883-4-01
-  // Requirement 2018-4-03
   @Test func holesAreReportedByTheMostRecentBlockFirst() throws {
     let puppet = try opened()
     puppet.send(offset: 10, payload: [1, 1])
@@ -261,13 +319,45 @@ import Testing
     #expect(duplicate[0].right == puppet.sequence)
   }
 
+  /// The blocks of the last segment that was sent, as distances from what is expected.
+  private func lastBlocks(_ puppet: Puppet) throws -> [ClosedRange<Int>] {
+    let found = try #require(puppet.take().last?.options.sack)
+    return (0..<found.count).map { (found[$0].left - puppet.sequence)...(found[$0].right - puppet.sequence) }
+  }
+
+  // Requirement 2018-4-03
+  @Test func theOtherBlocksAreThoseThatWereToldLast() throws {
+    let puppet = try opened()
+    // No order that the places give: neither forwards nor backwards.
+    for offset in [30, 10, 50, 20] { puppet.send(offset: offset, payload: [1]) }
+    #expect(try lastBlocks(puppet) == [20...21, 50...51, 10...11, 30...31])
+    // Of five the one that was told the longest ago goes.
+    puppet.send(offset: 40, payload: [1])
+    #expect(try lastBlocks(puppet) == [40...41, 20...21, 50...51, 10...11])
+    // One that grows comes first again.
+    puppet.send(offset: 51, payload: [1])
+    #expect(try lastBlocks(puppet) == [50...52, 40...41, 20...21, 10...11])
+    // Where what came belongs to none they stay as they were.
+    puppet.sendNext([1])
+    #expect(try lastBlocks(puppet) == [49...51, 39...40, 19...20, 9...10])
+  }
+
+  // Requirement 2018-4-02
+  @Test func theBlockOfTheLastSegmentIsFirstAlsoBesideAFinAheadOfTheGap() throws {
+    let puppet = try opened()
+    puppet.send(offset: 30, payload: [3])
+    puppet.send([.ack, .fin], offset: 50)
+    #expect(try lastBlocks(puppet) == [50...51, 30...31])
+    puppet.send(offset: 15, payload: [UInt8](repeating: 2, count: 5))
+    #expect(try lastBlocks(puppet) == [15...20, 50...51, 30...31])
+    puppet.send([.ack, .fin], offset: 50)
+    #expect(try lastBlocks(puppet).first == 50...51)
+  }
+
   // Requirement 2883-4-01, 2883-4-02
   @Test func aRepetitionBehindAHoleIsReportedOnceWithTheBlockAroundIt() throws {
     let puppet = try opened()
-    func blocks() throws -> [ClosedRange<Int>] {
-      let found = try #require(puppet.take().last?.options.sack)
-      return (0..<found.count).map { (found[$0].left - puppet.sequence)...(found[$0].right - puppet.sequence) }
-    }
+    func blocks() throws -> [ClosedRange<Int>] { try lastBlocks(puppet) }
     puppet.send(offset: 10, payload: [UInt8](repeating: 1, count: 5))
     puppet.send(offset: 30, payload: [3])
     puppet.send([.ack, .fin], offset: 50)

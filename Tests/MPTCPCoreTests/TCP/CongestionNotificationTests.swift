@@ -1,0 +1,128 @@
+import MPTCPPolicy
+import MPTCPWire
+import TestSupport
+import Testing
+
+@testable import MPTCPCore
+
+/// What the two ends say to each other of congestion marks: RFC 3168 §6.1.
+@Suite struct CongestionNotificationTests {
+  private static let isCapable: UInt8 = 2
+  private static let isMarked: UInt8 = 3
+
+  private static var options: ConnectionOptions {
+    var options = Puppet.plain
+    options.explicitCongestionNotification = true
+    return options
+  }
+
+  /// A connection that the peer opened with `flags`, and a round trip of 20 ms.
+  private func opened(_ flags: TCPFlags = [.syn, .ece, .cwr]) throws -> Puppet {
+    let puppet = try Puppet(options: Self.options)
+    puppet.send(flags, options: puppet.synOptions)
+    puppet.wait(.milliseconds(20))
+    puppet.expected = try #require(puppet.take().last).tcp.sequenceNumber + 1
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
+    return puppet
+  }
+
+  // Requirement 3168-6.1-01
+  @Test(
+    arguments: [
+      ([.syn, .ack, .ece], true, true), ([.syn, .ack, .ece, .cwr], true, false), ([.syn, .ack], true, false),
+      ([.syn, .ack, .cwr], true, false), ([.syn, .ack, .ece], false, false),
+    ] as [(TCPFlags, Bool, Bool)])
+  func onlyEchoAloneOnTheAnswerAgrees(answer: TCPFlags, isOffered: Bool, isAgreed: Bool) throws {
+    let puppet = try Puppet()
+    puppet.id = try puppet.endpoint.connect(
+      to: puppet.theirs, options: isOffered ? Self.options : Puppet.plain, at: puppet.now)
+    puppet.drain()
+    let syn = try #require(puppet.take().last)
+    puppet.ours.port = syn.tcp.sourcePort
+    puppet.expected = syn.tcp.sequenceNumber + 1
+    puppet.send(answer, options: puppet.synOptions)
+    puppet.sequence = puppet.sequence + 1
+    puppet.write(100)
+    #expect(puppet.takeData().map { $0.ip.trafficClass & 3 } == [isAgreed ? Self.isCapable : 0])
+    puppet.send(payload: [1], trafficClass: Self.isMarked)
+    #expect(puppet.take().map { $0.flags.contains(.ece) } == [isAgreed])
+  }
+
+  // Requirement 3168-6.1-01
+  @Test(
+    arguments: [([.syn, .ece, .cwr], true), ([.syn, .ece], false), ([.syn, .cwr], false)] as [(TCPFlags, Bool)])
+  func onlyASynWithBothFlagsAsks(flags: TCPFlags, isAgreed: Bool) throws {
+    let puppet = try opened(flags)
+    puppet.write(100)
+    #expect(puppet.takeData().map { $0.ip.trafficClass & 3 } == [isAgreed ? Self.isCapable : 0])
+  }
+
+  // Requirement 3168-6.1-02
+  @Test func behindAMarkEverySegmentEchoesItUntilTheSenderHasSlowedDown() throws {
+    let puppet = try opened()
+    func echoes() -> [Bool] { puppet.take().map { $0.flags.contains(.ece) } }
+    func receive(_ flags: TCPFlags, marked: Bool = false) {
+      puppet.send(flags, payload: [1, 2, 3], trafficClass: marked ? Self.isMarked : Self.isCapable)
+      puppet.sequence = puppet.sequence + 3
+    }
+    receive([.ack])
+    #expect(echoes() == [false])
+    receive([.ack], marked: true)
+    #expect(echoes() == [true])
+    receive([.ack])
+    #expect(echoes() == [true])
+    // On data, on its repetitions, and where a hole is reported.
+    puppet.write(100)
+    puppet.wait(.seconds(1))
+    let data = puppet.take()
+    #expect(data.count > 1 && data.allSatisfy { $0.payload.count == 100 && $0.flags.contains(.ece) })
+    puppet.send(offset: 10, payload: [1])
+    #expect(echoes() == [true])
+    // A sender that has slowed down and meets the next mark: it goes on.
+    receive([.ack, .cwr], marked: true)
+    #expect(echoes() == [true])
+    receive([.ack])
+    #expect(echoes() == [true])
+    receive([.ack, .cwr])
+    #expect(echoes() == [false])
+    receive([.ack])
+    #expect(echoes() == [false])
+  }
+
+  // Requirement 3168-6.1-03
+  @Test func theEchoesOfOneFlightReduceTheWindowOnceAndByAsMuchAsALoss() throws {
+    let puppet = try opened()
+    let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)
+    func threshold() -> Int { subflow.connection.congestion.windows[0].slowStartThresholdByteCount }
+    /// A flight of segments, each acknowledged with an echo; what the window and its threshold are after each.
+    func flight(_ count: Int, tellsReduction: Bool) throws -> [(window: Int, threshold: Int)] {
+      puppet.write(count * 1460)
+      puppet.wait(.milliseconds(20))
+      let sent = puppet.takeData()
+      try #require(sent.count == count)
+      // Each reduction is told once (RFC 3168 §6.1.2).
+      #expect(sent.map { $0.flags.contains(.cwr) } == (0..<count).map { $0 == 0 && tellsReduction })
+      var seen: [(window: Int, threshold: Int)] = []
+      for segment in sent {
+        puppet.expected = segment.tcp.sequenceNumber + segment.payload.count
+        puppet.send([.ack, .ece])
+        seen.append((subflow.congestionWindow, threshold()))
+      }
+      #expect(puppet.take().isEmpty)
+      return seen
+    }
+    let first = try flight(10, tellsReduction: false)
+    // CUBIC: seven tenths (RFC 9438 §4.6), of ten segments and the one that the first acknowledgement brought.
+    #expect(first[0].threshold == 11 * 1460 * 7 / 10)
+    #expect(first[0].window == first[0].threshold)
+    #expect(first.allSatisfy { $0.threshold == first[0].threshold && $0.window >= first[0].window })
+    // What left before the window was reduced is acknowledged: the next echo speaks of what left after it.
+    let before = subflow.congestionWindow
+    let second = try flight(7, tellsReduction: true)
+    #expect(second[0].threshold < first[0].threshold)
+    #expect((before * 7 / 10 - 1...before * 7 / 10 + 1461).contains(second[0].threshold))
+    #expect(second.allSatisfy { $0.threshold == second[0].threshold })
+    _ = try flight(3, tellsReduction: true)
+  }
+}
