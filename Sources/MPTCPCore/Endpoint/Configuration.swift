@@ -185,6 +185,7 @@ public struct ConnectionOptions: Sendable {
   /// Requirement 9293-3.8.3-05
   public var connectTimeout: Nanoseconds = .seconds(180)
   /// The most bytes that the application may have written and the peer not yet acknowledged.
+  /// Requirement 8684-3.3.5-05
   public var sendBufferByteCount = 16 << 20
   /// The largest receive window. It starts at 256 KiB and grows with what the application reads in a round trip. Twice
   /// as many bytes are the most that a peer can make the connection keep.

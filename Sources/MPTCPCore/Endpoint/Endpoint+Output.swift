@@ -148,6 +148,7 @@ extension Endpoint {
     }
     // Requirement 9293-3.9.2.2-03
     guard subflow.state == .synSent, case .destinationUnreachable(let code, _, _) = message else { return }
+    // Requirement 9293-3.9.2.2-05
     let isHard = quotation.header.source.family == .v4 ? (code == 2 || code == 3) : (code == 1 || code == 4)
     if isHard || subflow.synRetransmissions > 0 {
       // A join may get through later: what a router says of a path is no refusal by the peer.
@@ -164,6 +165,7 @@ extension Subflow {
   func lowerPathMTU(to byteCount: Int, now: Instant) {
     let isV4 = tuple.remote.address.family == .v4
     // RFC 8201 §4: never below what every link carries. RFC 1191 §7.1 allows 68 octets; nothing real is below 552.
+    // Requirement 8201-4-02
     let lowered = max(byteCount, isV4 ? 552 : 1280)
     if let probe = mtuProbe, let range = probe.range, lowered >= pathMTU, lowered < probe.byteCount {
       // The segment that tried a larger size was too large; this is what fits.

@@ -218,6 +218,7 @@ extension Subflow {
       noteWindowSent()
       return
     }
+    // Requirement 8684-3.3.1-21
     let wire = DSSMapping(
       dsn: .eight(connection.sendDataNumber(mapping.dataOffset).rawValue),
       subflowSequenceNumber: mappingNumber(mapping.subflowOffset),
