@@ -86,7 +86,7 @@ public actor MultipathConnection {
   }
 
   /// Opens a connection to a host, given by name or as an address, and writes `data` to it. Of several addresses the
-  /// first that answers is taken.
+  /// first that answers is taken; one that does not is given up after a minute, the last one as `options` say.
   ///
   /// - Throws: as ``connect(to:sending:options:on:)``, for the last address tried.
   public static func connect(
@@ -95,8 +95,11 @@ public actor MultipathConnection {
   ) async throws -> MultipathConnection {
     var failure: any Error = MultipathError(
       .unknownHost, attempt: "connect to \(name)", reason: "the name has no address")
-    for address in try await HostName.addresses(of: name) {
+    let addresses = try await HostName.addresses(of: name)
+    for (index, address) in addresses.enumerated() {
       let opened: (connection: MultipathConnection, taken: Int)
+      var options = options
+      if index < addresses.count - 1 { options.connectTimeout = min(options.connectTimeout, .seconds(60)) }
       do {
         opened = try await open(to: TransportAddress(address, port), sending: data, options: options, on: stack)
       } catch let error as MultipathError {

@@ -24,7 +24,10 @@ extension Connection {
       // Our first data is acknowledged without a DSS: the peer, or something between, does not speak it (§3.7).
       let first = firstMappedOffset
       guard subflow.sendUnacknowledged > subflow.firstMappedOffset else { return }
-      if subflow.join != nil, !subflow.isMappingAnswered, segment.options.sack == nil {
+      // (Data may come without a DSS where an earlier one has declared it, and a FIN is no data of ours.)
+      if subflow.join != nil, !subflow.isMappingAnswered, segment.options.sack == nil,
+        subflow.acknowledgedByteCount > 0, segment.isBare || !subflow.hasReceivedDSS
+      {
         // Requirement 8684-6-08, 6824-3.6-02, 8684-3.7-06, 8684-3.7-07
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
         return
@@ -44,12 +47,7 @@ extension Connection {
     // A box that cuts segments may leave the options on the first part only: one without says nothing after this. The
     // keys prove as much as a DSS: a peer that has fallen back does not send them.
     // Requirement 8684-6-12
-    if !subflow.isMappingAnswered, signals.dss != nil || signals.capable != nil,
-      subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
-    {
-      subflow.isMappingAnswered = true
-      if subflow.isInitial { isMappingKnownToPeer = true }
-    }
+    noteAnswer(segment, on: subflow)
     if let dss = signals.dss { take(dss, of: segment, on: subflow, now: now) }
     guard subflow.state != .closed else { return }
     if let capable = signals.capable { takeCapableAgain(capable, of: segment, on: subflow, start: start, now: now) }
@@ -68,6 +66,7 @@ extension Connection {
   /// A segment of which every octet came before may still carry a third ACK or a DATA_ACK that we need.
   func arrivedDuplicate(_ segment: Segment, on subflow: Subflow, start: Int, now: Instant) {
     guard isMultipath, let dss = segment.options.multipath.dss, subflow.isSynchronized else { return }
+    noteAnswer(segment, on: subflow)
     takeDataAck(dss, now: now)
     if let wire = dss.mapping, !usesChecksum || (wire.subflowSequenceNumber == 0 && isIntactDataFin(wire)) {
       takeDataFin(dss, now: now)
@@ -75,6 +74,16 @@ extension Connection {
   }
 
   /// Requirement 6824-3.4.1-07
+  /// Notes that data of ours on `subflow` is acknowledged with a DSS, or with the keys.
+  private func noteAnswer(_ segment: Segment, on subflow: Subflow) {
+    let signals = segment.options.multipath
+    guard !subflow.isMappingAnswered, signals.dss != nil || signals.capable != nil,
+      subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
+    else { return }
+    subflow.isMappingAnswered = true
+    if subflow.isInitial { isMappingKnownToPeer = true }
+  }
+
   private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
     var found: [MultipathOption] = []
     TCPOption.forEachWellFormed(in: segment.optionBytes.bytes) { option in

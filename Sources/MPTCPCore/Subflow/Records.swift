@@ -123,6 +123,9 @@ struct Segment {
 
   var flags: TCPFlags { header.flags }
 
+  /// Whether it is an acknowledgement and nothing else.
+  var isBare: Bool { payload.isEmpty && !header.flags.contains(.fin) }
+
   /// The largest segment of a sender that does not say it (RFC 9293 §3.7.1).
   /// Requirement 9293-3.7.1-04
   var defaultMaximumSegmentSize: UInt16 { tuple.remote.address.family == .v4 ? 536 : 1220 }

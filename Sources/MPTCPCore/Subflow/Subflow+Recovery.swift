@@ -374,6 +374,8 @@ extension Subflow {
 
   func recoverFromStall(now: Instant) {
     isStalled = false
+    // It was asked far more often than a time-out that doubles would have: that count says nothing of the path now.
+    roundTrip.resetBackOff()
     stalledAt = .distantFuture
     connection.subflowRecovered(self, now: now)
   }

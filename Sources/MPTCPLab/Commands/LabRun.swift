@@ -70,10 +70,10 @@ package struct LabRun {
       showProgress?(lab.measured)
     }
     let seconds = Double(MonotonicClock.now - begin) / 1e9
-    end(background, &processes)
     var status = ended ?? 0
     // A command that was asked to end and did so in peace has not done what it was run for.
     if status == 0, let signal = processes.signal { status = 128 + signal }
+    end(background, &processes)
     var report = LabReport(paths: lab.finish(), seconds: seconds, exitStatus: status)
     report.uncapturedPacketCount = try lab.finishCaptures()
     return report

@@ -132,7 +132,9 @@ struct Plan {
       guard (576...65_535).contains(interface.maximumTransmissionUnit) else {
         throw ScenarioError("\(place).interfaces[\(index)].mtu", "expected 576 to 65535 bytes")
       }
-      guard interface.family == .v4 || interface.maximumTransmissionUnit >= 1280 else {
+      let hasIPv6 =
+        interface.addresses.isEmpty ? interface.family == .v6 : interface.addresses.contains { $0.contains(":") }
+      guard !hasIPv6 || interface.maximumTransmissionUnit >= 1280 else {
         throw ScenarioError("\(place).interfaces[\(index)].mtu", "expected 1280 bytes at least for IPv6")
       }
       var added = Interface(
@@ -207,7 +209,9 @@ struct Plan {
       guard !there.isEmpty else {
         throw ScenarioError(place, "a path needs a link, its own (link) or a shared one (shared)")
       }
-      guard there.count <= 255 else { throw ScenarioError("\(place).shared", "expected 254 links at most") }
+      guard there.count <= 255 else {
+        throw ScenarioError("\(place).shared", "expected 255 links at most, the path's own included")
+      }
       let (first, second) = (ends[2 * index], ends[2 * index + 1])
       guard first.host != second.host else {
         throw ScenarioError("\(place).between", "the two ends are on one host; a path leads to another one")

@@ -98,6 +98,8 @@ struct SimulationCommand: AsyncParsableCommand {
       )
     }
     if results.failure != nil { throw ExitCode(ExitStatus.unproven.rawValue) }
+    // (It stopped there.)
+    if isChance { return }
     if !results.isFinished {
       StandardError.say("\(file): not everything was over after the scenario's duration; give it a longer one")
       throw ExitCode(ExitStatus.idle.rawValue)

@@ -501,6 +501,34 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
   }
 
+  /// A mapping of several segments has its DSS on the first, and the peer's data may acknowledge ours without one.
+  @Test func dataOfThePeerThatAnEarlierMappingCoversProvesNothingOfThePath() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let other = try #require(connection.join())
+    other.send(.ack, [connection.mapping(at: 2, subflowOffset: 1, octets(30))], payload: octets(10))
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = try #require(other.take { !$0.payload.isEmpty })
+    other.send([.ack, .psh], payload: octets(10))
+    #expect(script.take(where: \.isReset) == nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+  }
+
+  /// Its FIN is no data: a subflow that carried none of ours says nothing when that is acknowledged.
+  @Test func aFinAcknowledgedWithoutDSSEndsAJoinedSubflowInPeace() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let other = try #require(connection.join())
+    _ = script.takeAll()
+    other.send([.ack, .fin])
+    _ = try #require(other.take(where: \.isFin))
+    other.send(.ack)
+    #expect(script.take(where: \.isReset) == nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+  }
+
   // Requirement 8684-3.7-05, 8684-3.7-06, 8684-3.7-07
   @Test func firstDataAcknowledgedWithoutDSSOnAJoinedSubflowResetsItWithReason6() throws {
     let script = Script()
