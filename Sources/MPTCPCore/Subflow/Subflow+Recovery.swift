@@ -374,8 +374,8 @@ extension Subflow {
 
   func recoverFromStall(now: Instant) {
     isStalled = false
-    // It was asked far more often than a time-out that doubles would have: that count says nothing of the path now.
-    roundTrip.resetBackOff()
+    // Beside others it was asked far more often than by a time-out that doubles: the count says nothing of the path now.
+    if connection.hasOtherUsableSubflow(than: self) { roundTrip.resetBackOff() }
     stalledAt = .distantFuture
     connection.subflowRecovered(self, now: now)
   }
