@@ -45,8 +45,10 @@ extension InteropSuite {
       if kind == .checksummed { try await arena.kernel.run("sysctl", "-q", "net.mptcp.checksum_enabled=1") }
       let before = try arena.kernel.counters()
       let arguments = ["--fast-open", "--each", "--connections", "4"] + (kind == .plain ? ["--tcp"] : [])
+      // A server of ours waits for all of the request, and so for the third ACK: see the next test.
+      let patience = place.role == .server && kind != .plain ? ["--send-after-eof"] : []
       let pair = try await arena.pair(
-        as: place.role, server: arguments + ["--send", "40000", "--receive", "3000"],
+        as: place.role, server: arguments + patience + ["--send", "40000", "--receive", "3000"],
         client: arguments + ["--send", "3000", "--receive", "40000"])
       let (ours, kernel) = try await pair.finish()
       let counted = try arena.kernel.counters().since(before)
@@ -57,6 +59,35 @@ extension InteropSuite {
         #expect(
           connection.succeeded == true && connection.multipath == (kind != .plain)
             && (connection.checksum ?? false) == (kind == .checksummed), "\(ours.summary)\n\(kernel.summary)")
+      }
+    }
+
+    /// Before the third ACK a listener does not know the peer's key, and maps its data without a DATA_ACK (RFC 8684
+    /// §B.3, erratum 6609). This kernel as client wants one on the first data and goes back to TCP: nothing may be lost
+    /// by that, and both ends must see it the same way.
+    @Test(
+      "An answer to a Fast Open before the third ACK: Multipath TCP or TCP, and both ends agree",
+      .enabled(if: Machine.hasTUN), .timeLimit(.minutes(5)), arguments: Arena.Family.allCases, [false, true])
+    func earlyAnswer(family: Arena.Family, checksum: Bool) async throws {
+      let arena = try await Arena(.tun, family, links: ["20ms"])
+      try await arena.kernel.run("sysctl", "-q", "net.ipv4.tcp_fastopen=3")
+      if checksum { try await arena.kernel.run("sysctl", "-q", "net.mptcp.checksum_enabled=1") }
+      let before = try arena.kernel.counters()
+      let arguments = ["--fast-open", "--each", "--connections", "4"]
+      // More than is buffered: what a connection is, is asked when the last of it is written.
+      let pair = try await arena.pair(
+        as: .server, server: arguments + ["--send", "4m", "--receive", "3000"],
+        client: arguments + ["--send", "3000", "--receive", "4m"])
+      let (ours, kernel) = try await pair.finish()
+      let counted = try arena.kernel.counters().since(before)
+      #expect(counted["TcpExtTCPFastOpenActive"] == 3, "\(counted.summary)")
+      let fallbacks = counted["MPTcpExtMPCapableDataFallback"]
+      let expected = fallbacks == 0 ? [:] : ["MPTcpExtMPCapableDataFallback": fallbacks]
+      #expect(counted.troubles == expected && fallbacks <= 3)
+      for side in [ours, kernel] {
+        let connections = side.reports("connection")
+        #expect(connections.count == 4 && connections.allSatisfy { $0.succeeded == true }, "\(side.summary)")
+        #expect(connections.count { $0.multipath != true } == fallbacks, "\(side.summary)")
       }
     }
 

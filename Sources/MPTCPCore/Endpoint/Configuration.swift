@@ -223,6 +223,10 @@ public struct ListenerOptions: Sendable {
   /// 0 gives out no cookies and takes no data. Whoever sets another number says that the application bears it when a
   /// connection, with the data of its SYN, comes twice. It has such connections before their third ACK, and with
   /// Multipath TCP before it is certain that they will be: `.fellBack` may follow `.established`.
+  ///
+  /// What the application answers before the third ACK has a mapping and no DATA_ACK (RFC 8684 §B.3, erratum 6609).
+  /// Linux as client goes back to TCP at that. An application that prefers a second path to a round trip waits with its
+  /// answer until `.subflowEstablished`.
   public var fastOpenBacklog = 0
 
   /// The defaults.
