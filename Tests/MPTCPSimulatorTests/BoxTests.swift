@@ -36,6 +36,18 @@ struct BoxTests {
     #expect(simulation.paths[0].boxes.boxes[0].counters[.optionRemoved] > 0)
   }
 
+  // Requirement 8684-3.3.1-06, 8684-6-10
+  @Test("Where sequence numbers are rewritten, on one path or both, it is Multipath TCP", arguments: [1, 2])
+  func rewritten(pathCount: Int) throws {
+    let box = MiddleboxConfiguration.rewriteSequence(SequenceRewriting())
+    let simulation = try run([box], pathCount > 1 ? [box] : [], checksum: pathCount > 1)
+    #expect(isWhole(simulation))
+    #expect(simulation.talkers.allSatisfy { $0.isMultipath && $0.fallback == nil && $0.subflowCount == 2 })
+    for path in simulation.paths.prefix(pathCount) {
+      #expect(path.boxes.boxes[0].counters[.sequenceTranslated] > 50)
+    }
+  }
+
   @Test("Behind a NAT the server knows other ports, and both subflows work")
   func translated() throws {
     let simulation = try run([.nat(AddressTranslation())], [.nat(AddressTranslation())])

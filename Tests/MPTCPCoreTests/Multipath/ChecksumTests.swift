@@ -83,6 +83,12 @@ import Testing
     // Nothing is known to have arrived intact: it acts back to the first octet.
     #expect(next.dss?.mapping?.subflowSequenceNumber == 1)
     #expect(connection.mapped(by: next) == 1)
+    // A DATA_ACK says nothing any more, the subflow's own acknowledgment everything.
+    let start = connection.initial.expected - 200
+    connection.initial.send(.ack, ack: start + 100, [connection.dataAck(201)])
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 100)
+    connection.initial.send(.ack, ack: start + 150)
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 150)
     connection.initial.send(.ack)
     #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 200)
     // The peer's own data may still be mapped until it, too, sends an infinite mapping.

@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  // Requirement 8684-3.7-08
+  // Requirement 8684-3.1-50, 8684-3.7-08, 8684-3.7-28
   @Test(arguments: Place.allCases, [(60_000, 0), (0, 60_000), (60_000, 60_000), (10, 10), (0, 0)])
   func wherePacketsLoseTheirOptionsTheDataIsWhole(place: Place, sizes: (Int, Int)) throws {
     let pair = Pair([quick])
@@ -218,7 +218,41 @@ import Testing
     #expect(script.closeReason == .finished)
   }
 
+  /// Joins that are under way have nothing to join any more.
   // Requirement 8684-3.7-27
+  @Test(arguments: [false, true])
+  func anInfiniteMappingEndsTheJoinsUnderWay(isOurs: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script, options: isOurs ? ConnectionOptions() : lonely)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    let joining = ScriptedSubflow(
+      script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 4001),
+      remote: TransportAddress(Pair.address(1, 0, .v4), connection.initial.remote.port))
+    if !isOurs {
+      joining.send(
+        .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: connection.engineKey.token(), nonce: 1))])
+    }
+    let first = try #require(script.take { $0.path == 1 })
+    #expect(first.join != nil && first.isSyn == isOurs && first.isSynAck == !isOurs)
+    connection.initial.send(
+      [.ack, .psh],
+      [
+        .dss(
+          DSS(mapping: DSSMapping(dsn: .eight(connection.number(1).rawValue), subflowSequenceNumber: 1, length: 0)))
+      ], payload: octets(50))
+    #expect(script.fallback == .infiniteMapping)
+    #expect(try connection.readAll() == octets(50))
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+    let last = script.takeAll().filter { $0.path == 1 }
+    #expect(last.count == 1 && last.allSatisfy(\.isReset))
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    #expect(try #require(connection.initial.take { !$0.payload.isEmpty }).payload == octets(100))
+    connection.initial.send(.ack)
+    script.pass(.seconds(60))
+    #expect(script.takeAll().allSatisfy { $0.path == 0 && $0.multipath.isEmpty })
+    #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 100)
+  }
+
   @Test func anInfiniteMappingBesideOtherSubflowsResetsItsOwn() throws {
     let script = Script()
     let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))

@@ -87,7 +87,7 @@ import Testing
 
   /// However many addresses have come and gone, those that are here have one ID each, and each has its own. IDs have 8
   /// bits, and paths that stay keep theirs while the numbers of others go round.
-  // Requirement 8684-3.2-05, 8684-3.4.1-04
+  // Requirement 8684-3.2-05, 8684-3.4.1-04, 8684-3.4.1-22, 8684-3.4.1-24
   @Test(arguments: [1, 2, 3])
   func anAddressIDStandsForOneAddressAfterHundredsHaveComeAndGone(addressesOfAPath: Int) throws {
     for churn in [0, 1] + Array(120...130) + Array(248...260) + [509, 510, 511, 765] {

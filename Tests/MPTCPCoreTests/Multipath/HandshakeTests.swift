@@ -59,7 +59,8 @@ import Testing
     #expect(script.connectionEvents.contains(.established(isMultipath: false)))
   }
 
-  // Requirement 8684-3.1-01, 8684-3.1-08, 8684-3.1-10, 8684-3.1-24, 8684-3.1-33, 8684-3.1-35, 8684-3.1-39
+  // Requirement 8684-3.1-01, 8684-3.1-08, 8684-3.1-10, 8684-3.1-24, 8684-3.1-33, 8684-3.1-35
+  // Requirement 8684-3.1-39
   @Test func withoutDataTheThirdAckCarriesBothKeys() throws {
     let script = Script()
     _ = try script.endpoint.connect(to: TransportAddress(Pair.address(0, 1, .v4), 80), at: script.now)
@@ -236,7 +237,7 @@ import Testing
     #expect(answer.multipath.isEmpty)
   }
 
-  // Requirement 8684-3.1-31, 8684-3.1-36, 8684-3.1-40, 8684-3.1-48
+  // Requirement 8684-3.1-31, 8684-3.1-36, 8684-3.1-39, 8684-3.1-40, 8684-3.1-48
   @Test(arguments: [[.hmac, .extensibility], []] as [MPCapableFlags])
   func anOptionWithFlagBOrWithoutFlagHIsIgnored(flags: MPCapableFlags) throws {
     let listening = Script()
@@ -248,7 +249,7 @@ import Testing
     #expect(script.takeAll().allSatisfy { $0.multipath.isEmpty })
   }
 
-  // Requirement 8684-3.1-44, 8684-3.3.1-07
+  // Requirement 8684-3.1-39, 8684-3.1-44, 8684-3.3.1-07
   @Test(arguments: [(true, false), (false, true), (true, true), (false, false)])
   func checksumsAreUsedWhereEitherSideAsks(client: Bool, server: Bool) throws {
     let pair = Pair([quick, quick])
@@ -274,7 +275,7 @@ import Testing
     #expect(pair.endpoints.allSatisfy { $0.statistics.badDataChecksums == 0 })
   }
 
-  // Requirement 8684-3.1-37
+  // Requirement 8684-3.1-37, 8684-3.1-39
   @Test func theListenersFlagCKeepsTheInitiatorFromJoiningThere() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script, flags: [.hmac, .noMoreSubflows])

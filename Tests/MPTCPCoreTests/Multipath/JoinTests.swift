@@ -76,6 +76,38 @@ import Testing
     #expect(subflow.take()?.isPureAck == true)
   }
 
+  /// Somebody has recorded a join of the peer's, and sends it again when the subflow has ended: the engine's random
+  /// number is another one, so the recorded HMAC proves nothing.
+  // Requirement 8684-3.2-04, 8684-5-03
+  @Test func aJoinThatIsReplayedIsRefused() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    func send(_ third: MultipathOption?) throws -> (MultipathOption, ScriptedSubflow) {
+      let subflow = ScriptedSubflow(
+        script, path: 1, local: TransportAddress(Pair.address(1, 1, .v4), 4001),
+        remote: TransportAddress(Pair.address(1, 0, .v4), 80))
+      let token = connection.engineKey.token()
+      subflow.send(
+        .syn, [.join(.syn(backup: false, addressID: AddressID(3), token: token, nonce: 0x0102_0304))],
+        plain: [.maximumSegmentSize(1460)])
+      guard case .synAck(_, _, _, let theirs)? = try #require(subflow.take(where: \.isSynAck)).join else {
+        throw EndpointError.noRoute
+      }
+      let proof = third ?? connection.joinProof(nonce: 0x0102_0304, theirs: theirs)
+      subflow.send(.ack, [proof])
+      return (proof, subflow)
+    }
+    let (proof, subflow) = try send(nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+    subflow.send(.rst)
+    _ = script.takeAll()
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+    let (_, replayed) = try send(proof)
+    #expect(replayed.take(where: \.isReset)?.resetReason == .mptcpSpecific)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+    #expect(script.endpoint.statistics.badJoinAuthentications == 1)
+  }
+
   // Requirement 8684-3.2-24, 8684-3.2-25, 8684-3.2-29, 8684-3.4.1-20
   @Test func aWrongHMACOnTheSynAckResetsOnlyTheJoin() throws {
     let script = Script()

@@ -127,8 +127,36 @@ import Testing
     #expect(DataSequenceNumber(low32: 5, near: DataSequenceNumber(.max)).rawValue == 5)
   }
 
-  // Requirement 8684-3.3.1-01, 8684-3.3.1-26
   // Requirement 8684-3.3.2-11
+  @Test func numbersOfBothSizesMayComeInOneConnection() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    for step in 0..<8 {
+      _ = try script.endpoint.write(ByteSlice(octets(10)), to: connection.id, at: script.now)
+      let data = octets(10, from: step * 10)
+      let at = connection.initial.sent
+      var options: [MultipathOption] = []
+      if step % 3 > 0 {
+        options = [
+          connection.mapping(
+            at: 1 + step * 10, subflowOffset: at, data, ack: step % 3 == 1 ? 11 + step * 10 : nil, four: step % 2 == 0)
+        ]
+      } else {
+        // Without a DATA_ACK; that comes alone.
+        options = [connection.mapping(at: 1 + step * 10, subflowOffset: at, data, four: step % 2 == 0)]
+      }
+      _ = script.takeAll()
+      connection.initial.send([.ack, .psh], options, payload: data)
+      if step % 3 != 1 {
+        connection.initial.send(.ack, [connection.dataAck(11 + step * 10, four: step % 2 == 1)])
+      }
+      #expect(script.endpoint.description(of: connection.id)?.acknowledgedByteCount == 10 + step * 10)
+    }
+    #expect(try connection.readAll() == octets(80))
+    #expect(script.endpoint.description(of: connection.id)?.isMultipath == true)
+  }
+
+  // Requirement 8684-3.3.1-01, 8684-3.3.1-26, 8684-3.3.2-11
   @Test func aMappingMayBeLongerThanItsSegment() throws {
     let script = Script()
     let connection = try accepted(script)

@@ -41,7 +41,7 @@ import Testing
     if copies != .last { #expect(exchange.isMultipath == [true, true]) }
   }
 
-  // Requirement 8684-3.3.1-26, 8684-6-06
+  // Requirement 8684-3.3.1-26
   @Test(arguments: [1, 2], [1, 2, 3])
   func segmentsMayLoseTheirOptionsNowAndThen(paths: Int, seed: UInt64) throws {
     let pair = Pair(Array(repeating: quick, count: paths), seed: seed, offload: false)
@@ -54,6 +54,30 @@ import Testing
       return true
     }
     exchange.expectWhole(within: .seconds(60))
+  }
+
+  /// Nine of ten acknowledgments lose their DATA_ACK once the connection is under way, and on one of two paths all do.
+  // Requirement 8684-6-06
+  @Test(arguments: [(1, 10), (2, 10), (2, 1)], [1, 2])
+  func acknowledgmentsMayLoseTheirDataAcks(of place: (paths: Int, kept: UInt64), seed: UInt64) throws {
+    let (paths, kept) = place
+    let pair = Pair(Array(repeating: quick, count: paths), seed: seed, offload: false)
+    let exchange = try Exchange(pair, clientSends: 300_000, serverSends: 0)
+    var entropy = SeededEntropy(seed: seed)
+    var seen = 0
+    var stripped = 0
+    pair.middlebox { side, packet in
+      guard side == 1, packet.path == paths - 1, packet.isPureAck, packet.dss?.dataAck != nil, packet.capable == nil
+      else { return true }
+      seen += 1
+      if seen > 16, kept > 1 ? entropy.next() % kept != 0 : true {
+        packet.strip()
+        stripped += 1
+      }
+      return true
+    }
+    exchange.expectWhole(within: .seconds(60), isMultipath: true)
+    #expect(stripped > 10)
   }
 
   // Requirement 8684-3.3.1-02

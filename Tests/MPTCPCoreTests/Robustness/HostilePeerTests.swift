@@ -133,6 +133,7 @@ import Testing
     return options
   }
 
+  // Requirement 8684-3.4.1-06, 8684-3.4.1-07, 8684-3.9.2-03, 8684-5-04
   @Test func aFloodOfAnnouncementsCausesFewJoinsAndAnswers() throws {
     let script = Script()
     let bystander = try Bystander(script)
