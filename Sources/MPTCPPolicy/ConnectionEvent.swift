@@ -76,8 +76,8 @@ public enum SubflowCloseReason: Sendable, Hashable {
   /// The peer sent RST, with this reason where MP_TCPRST said one (RFC 8684 §3.6). `isTransient` is its flag T, true
   /// where there was none: a new subflow over the path may work later.
   case resetByPeer(ResetReasonCode?, isTransient: Bool)
-  /// We sent RST, for this reason.
-  case reset(ResetReasonCode)
+  /// We sent RST, for this reason, with flag T where a new subflow over the path may work later.
+  case reset(ResetReasonCode, isTransient: Bool)
   /// Retransmissions went unanswered.
   case timedOut
   /// Nobody answered the SYN.

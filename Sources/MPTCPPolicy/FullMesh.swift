@@ -3,9 +3,9 @@ import MPTCPWire
 /// One subflow from each of our addresses to each of the peer's, opened by the initiator, and by the listener towards
 /// addresses that the peer announced. The listener announces its further addresses (RFC 8684 §3.4.1).
 ///
-/// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``; one that the
-/// peer refused for good (MP_TCPRST without flag T, RFC 8684 §3.6), or that either application closed, only when the
-/// path or the peer's addresses change. Where no subflow is left, everything is tried again, after
+/// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``, also where each
+/// new one is established and reset soon after; one that either host reset for good (MP_TCPRST without flag T, RFC 8684
+/// §3.6), or that either application closed, only when the path or the peer's addresses change. Where no subflow is left, everything is tried again, after
 /// ``maximumRetryDelay``. A listener cannot try again, so it takes the address of a subflow that failed back and
 /// announces it anew, after the same waits, until somebody joins there: the peer ends what it still has, and may join
 /// again (RFC 8684 §3.4.1, §3.4.2).
@@ -25,6 +25,8 @@ public struct FullMesh: PathPolicy, Hashable {
     var notBefore: Instant
     /// A subflow has been there: it is known to lead somewhere.
     var hasWorked: Bool
+    /// When the subflow that is there now was established.
+    var establishedAt: Instant?
   }
   /// Pairs that have been tried, at most `maximumSubflowCount` × 4 of them: the peer's announcements cannot grow it.
   private var attempts: [Attempt] = []
@@ -61,7 +63,9 @@ public struct FullMesh: PathPolicy, Hashable {
     switch event {
     case .established: isEstablished = true
     case .subflowEstablished(let id):
-      if let subflow = view.subflows.first(where: { $0.id == id }) { forget(subflow.path, subflow.tuple) }
+      if let subflow = view.subflows.first(where: { $0.id == id }) {
+        noteSuccess(subflow.path, subflow.tuple, at: view.now)
+      }
     case .subflowClosed(let tuple, let path, let reason):
       noteFailure(tuple, path, reason, view)
       if !view.isInitiator { noteLapse(tuple, path, reason, view, &commands) }
@@ -179,14 +183,14 @@ public struct FullMesh: PathPolicy, Hashable {
     let index = attempts.firstIndex {
       $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote
     }
-    let failures = index.map { attempts[$0].failures } ?? 0
+    let failures = index.map { failureCount(attempts[$0], reason, now: view.now) } ?? 0
     let hasWorked = index.map { attempts[$0].hasWorked } ?? false || reason != .connectTimedOut
     let notBefore: Instant
     // Requirement 8684-3.4.1-20, 8684-3.9.3-05
     switch reason {
     case .connectTimedOut where !hasWorked && failures + 1 >= Self.maximumAttemptCount && isAnnounced(tuple, view):
       notBefore = .distantFuture
-    case .refused, .resetByPeer(_, isTransient: false), .closedByPolicy, .finished:
+    case .refused, .resetByPeer(_, isTransient: false), .reset(_, isTransient: false), .closedByPolicy, .finished:
       // RFC 8684 §3.6: without flag T, not again over this path, until something changes.
       notBefore = .distantFuture
     default: notBefore = view.now + wait(after: failures)
@@ -212,7 +216,23 @@ public struct FullMesh: PathPolicy, Hashable {
     view.remoteAddresses.contains { $0.address == tuple.remote && $0.id != .initial }
   }
 
-  private mutating func forget(_ path: PathID, _ tuple: FourTuple) {
-    attempts.removeAll { $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote }
+  private mutating func noteSuccess(_ path: PathID, _ tuple: FourTuple, at now: Instant) {
+    for index in attempts.indices
+    where attempts[index].path == path && attempts[index].local == tuple.local.address
+      && attempts[index].remote == tuple.remote
+    {
+      attempts[index].establishedAt = now
+      attempts[index].hasWorked = true
+    }
+  }
+
+  /// How many attempts have failed in a row. One that was established ends the row, but for those that somebody resets
+  /// as soon as they are used: a path that a middlebox spoils is not joined twice a second for ever.
+  private func failureCount(_ attempt: Attempt, _ reason: SubflowCloseReason, now: Instant) -> Int {
+    guard let start = attempt.establishedAt else { return attempt.failures }
+    switch reason {
+    case .reset, .resetByPeer: return now - start < maximumRetryDelay ? attempt.failures : 0
+    default: return 0
+    }
   }
 }

@@ -86,9 +86,10 @@ public actor MultipathConnection {
   }
 
   /// Opens a connection to a host, given by name or as an address, and writes `data` to it. Of several addresses the
-  /// first that answers is taken; one that does not is given up after a minute, the last one as `options` say.
+  /// first that answers is taken; one that does not is given up after a minute where `options` say nothing else, the last
+  /// one as they say.
   ///
-  /// - Throws: as ``connect(to:sending:options:on:)``, for the last address tried.
+  /// - Throws: as ``connect(to:sending:options:on:)``, for the last address tried to which a path leads.
   public static func connect(
     to name: String, port: Port, sending data: ByteSlice = ByteSlice([]),
     options: ConnectionOptions = ConnectionOptions(), on stack: MultipathStack
@@ -99,11 +100,13 @@ public actor MultipathConnection {
     for (index, address) in addresses.enumerated() {
       let opened: (connection: MultipathConnection, taken: Int)
       var options = options
-      if index < addresses.count - 1 { options.connectTimeout = min(options.connectTimeout, .seconds(60)) }
+      if index < addresses.count - 1, options.connectTimeout == ConnectionOptions().connectTimeout {
+        options.connectTimeout = .seconds(60)
+      }
       do {
         opened = try await open(to: TransportAddress(address, port), sending: data, options: options, on: stack)
       } catch let error as MultipathError {
-        failure = error
+        if error.kind != .noPath || (failure as? MultipathError)?.kind == .unknownHost { failure = error }
         continue
       }
       // It has answered, and may have read: what fails from here on is not tried elsewhere.

@@ -15,7 +15,7 @@
       ] as [(UInt8, String)])
     func resets(code: UInt8, words: String) {
       #expect(SubflowCloseReason.resetByPeer(ResetReasonCode(code), isTransient: false).words == words)
-      let ours = SubflowCloseReason.reset(ResetReasonCode(code)).words
+      let ours = SubflowCloseReason.reset(ResetReasonCode(code), isTransient: false).words
       #expect(ours == words.replacing("the peer", with: "us"))
     }
 

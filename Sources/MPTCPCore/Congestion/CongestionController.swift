@@ -89,6 +89,14 @@ class CongestionController {
     windowsChanged()
   }
 
+  /// A loss in a window that a mark has reduced already: recovery begins, and the window is what it is.
+  func recoveryBegan(_ slot: Int, at: Instant) {
+    guard windows[slot].phase == .open else { return }
+    windows[slot].savePrior()
+    windows[slot].phase = .recovery
+    windowsChanged()
+  }
+
   /// The retransmission timer has expired: a window of one segment, then slow start (RFC 5681 §3.1).
   ///
   /// The threshold is reduced by the first expiry only: those after it concern segments sent again. Nor is it reduced

@@ -236,7 +236,7 @@ extension Connection {
       if isOnlySubflow(subflow) { reassembly = ReassemblyQueue() }
       resetSubflow(
         subflow, reason: .middleboxInterference, isTransient: true, now: now,
-        as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue)), with: .fail(fail))
+        as: .reset(ResetReasonCode(ResetReason.middleboxInterference.rawValue), isTransient: true), with: .fail(fail))
       return
     }
     // The only subflow: signal it, and take what follows as it comes. The sender answers with an infinite mapping.

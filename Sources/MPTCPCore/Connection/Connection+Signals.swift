@@ -25,8 +25,11 @@ extension Connection {
       let first = firstMappedOffset
       guard subflow.sendUnacknowledged > subflow.firstMappedOffset else { return }
       // (Data may come without a DSS where an earlier one has declared it, and a FIN is no data of ours.)
+      // The fourth ACK is bare and may be late, and one that answers our FIN may come from a peer in TIME-WAIT, which
+      // has forgotten what it would acknowledge with a DSS.
       if subflow.join != nil, !subflow.isMappingAnswered, segment.options.sack == nil,
-        subflow.acknowledgedByteCount > 0, segment.isBare || !subflow.hasReceivedDSS
+        subflow.acknowledgedByteCount > 0, !subflow.isFinAcknowledged, segment.isBare || !subflow.hasReceivedDSS,
+        subflow.sendOffset(segment.header.acknowledgmentNumber) > subflow.firstMappedOffset
       {
         // Requirement 8684-6-08, 6824-3.6-02, 8684-3.7-06, 8684-3.7-07
         resetSubflow(subflow, reason: .middleboxInterference, isTransient: false, now: now)
@@ -73,7 +76,6 @@ extension Connection {
     }
   }
 
-  /// Requirement 6824-3.4.1-07
   /// Notes that data of ours on `subflow` is acknowledged with a DSS, or with the keys.
   private func noteAnswer(_ segment: Segment, on subflow: Subflow) {
     let signals = segment.options.multipath
@@ -84,6 +86,7 @@ extension Connection {
     if subflow.isInitial { isMappingKnownToPeer = true }
   }
 
+  /// Requirement 6824-3.4.1-07
   private func takeEach(_ segment: Segment, on subflow: Subflow, now: Instant) {
     var found: [MultipathOption] = []
     TCPOption.forEachWellFormed(in: segment.optionBytes.bytes) { option in

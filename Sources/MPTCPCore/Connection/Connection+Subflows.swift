@@ -187,7 +187,7 @@ extension Connection {
   ) {
     guard subflow.state != .closed else { return }
     subflow.emitReset(reason: reason, isTransient: isTransient, with: extra, now: now)
-    drop(subflow, reason: closeReason ?? .reset(ResetReasonCode(reason.rawValue)), now: now)
+    drop(subflow, reason: closeReason ?? .reset(ResetReasonCode(reason.rawValue), isTransient: isTransient), now: now)
     if subflows.isEmpty { lastSubflowGone(.protocolError, now: now) }
   }
 

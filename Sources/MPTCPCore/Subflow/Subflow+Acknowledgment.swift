@@ -46,10 +46,12 @@ extension Subflow {
     let foundLoss = detectLoss(
       isDuplicate: isDuplicate, advanced: advancedByteCount > 0,
       delivered: delivery.byteCount + delivery.presumedByteCount, now: now)
+    let isMarked = usesECN && segment.flags.contains(.ece) && !segment.flags.contains(.syn)
     adjustWindow(
       delivered: delivery.byteCount, priorInFlight: priorInFlight, advancedByteCount: advancedByteCount,
-      presumed: delivery.presumedByteCount, foundLoss: foundLoss, echo: echo, sample: sample, now: now)
-    if usesECN, segment.flags.contains(.ece), !segment.flags.contains(.syn) { respondToCongestionEcho(now: now) }
+      presumed: delivery.presumedByteCount, foundLoss: foundLoss, isMarked: isMarked, echo: echo, sample: sample,
+      now: now)
+    if isMarked { respondToCongestionEcho(now: now) }
     endProbeEpisode(acknowledgment, isDuplicate: isRepetition && segment.options.sack == nil, now: now)
     if samplesDelivery { completeSample(roundTrip: sample, now: now) }
 
@@ -262,15 +264,17 @@ extension Subflow {
   // MARK: Congestion window
 
   private func adjustWindow(
-    delivered: Int, priorInFlight: Int, advancedByteCount: Int, presumed: Int, foundLoss: Bool, echo: UInt32?,
-    sample: Nanoseconds?, now: Instant
+    delivered: Int, priorInFlight: Int, advancedByteCount: Int, presumed: Int, foundLoss: Bool, isMarked: Bool,
+    echo: UInt32?, sample: Nanoseconds?, now: Instant
   ) {
     if recovery.phase != .open, advancedByteCount > 0, isSpurious(echo) { undoRecovery(now: now) }
     switch recovery.phase {
     case .open:
       // What is acknowledged behind a hole lets new data out, and the window grow only when the hole is filled
-      // (RFC 5681 §3.2 step 1, RFC 3042 §2).
-      if advancedByteCount > 0 {
+      // (RFC 5681 §3.2 step 1, RFC 3042 §2). Nor does it grow by an acknowledgement that tells of congestion; a model
+      // of the path hears of every one.
+      // Requirement 3168-6.1-07
+      if advancedByteCount > 0, !isMarked || connection.congestion.governsRecovery {
         growWindow(advancedByteCount, priorInFlight: priorInFlight, sample: sample, now: now)
       }
     case .fast: break
@@ -329,6 +333,7 @@ extension Subflow {
     }
     connection.congestion.undo(windowSlot, at: now)
     recovery.phase = .open
+    recovery.congestionEchoEnd = 0
     recovery.presumedByteCount = 0
     recovery.hasLaterLoss = false
   }

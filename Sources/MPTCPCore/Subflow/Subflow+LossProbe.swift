@@ -43,7 +43,11 @@ extension Subflow {
   /// The last segment's worth of the last entry, with the FIN behind it.
   private func resendTail(now: Instant) {
     var index = sentSegments.count - 1
-    if sentSegments[index].isFin, index > 0, !sentSegments[index - 1].isSacked { index -= 1 }
+    if sentSegments[index].isFin, index > 0, !sentSegments[index - 1].isSacked,
+      let mapping = mapping(covering: sentSegments[index - 1].start), connection.mayFinish(with: mapping, on: self)
+    {
+      index -= 1
+    }
     let mss = repeatedPayloadByteCount(of: sentSegments[index])
     if sentSegments[index].count > mss {
       var tail = sentSegments[index]

@@ -139,8 +139,7 @@ extension Subflow {
     // RFC 8985 §7.1.
     rack.probeEnd = nil
     let pipe = pipeByteCount
-    // Requirement 8684-3.3.7-03
-    connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
+    reduceForLoss(now: now)
     recovery.reduction = ProportionalRateReduction(
       inFlightAtRecovery: pipe + lostByteCount + delivered,
       slowStartThreshold: connection.congestion.windows[windowSlot].slowStartThresholdByteCount)
@@ -149,6 +148,18 @@ extension Subflow {
       rack.windowPersistence -= 1
       if rack.windowPersistence <= 0 { rack.windowMultiplier = 1 }
     }
+  }
+
+  /// The losses and the marks of one window reduce it once (RFC 3168 §6.1.2).
+  /// Requirement 3168-6.1-03
+  private func reduceForLoss(now: Instant) {
+    if usesECN, sendUnacknowledged < recovery.congestionEchoEnd {
+      connection.congestion.recoveryBegan(windowSlot, at: now)
+    } else {
+      // Requirement 8684-3.3.7-03
+      connection.congestion.congestionEvent(windowSlot, inFlight: flightByteCount, at: now)
+    }
+    recovery.congestionEchoEnd = sendNext
   }
 
   /// RFC 6298 §5.4 to §5.7.
@@ -181,7 +192,11 @@ extension Subflow {
       recovery.firstRetransmissionTimestamp = nil
       recovery.awaitsFirstRetransmission = usesTimestamps
     }
+    if usesECN, recovery.phase == .open, sendUnacknowledged < recovery.congestionEchoEnd {
+      connection.congestion.recoveryBegan(windowSlot, at: now)
+    }
     connection.congestion.retransmissionTimeout(windowSlot, inFlight: flightByteCount, at: now)
+    recovery.congestionEchoEnd = sendNext
     announcesWindowReduction = usesECN
     recovery.phase = .timeout
     recovery.end = sendNext

@@ -45,7 +45,7 @@ extension LabFile {
         guard let end = rest.firstIndex(of: "}") else { continue }
         var name = String(rest[..<end])
         if name.hasSuffix("/6") { name.removeLast(2) }
-        if isPath(name, of: host.name) { continue }
+        if isPath(name, of: host.name) || !Self.isPlain(name) { continue }
         let known = paths.filter { path in path.ends.contains { $0.host == host.name } }.map(\.name)
         return "'{\(host.name).\(rest[..<end])}': \(host.name) has no path '\(name)'; its paths are "
           + known.joined(separator: ", ")
@@ -64,8 +64,9 @@ extension LabFile {
   }
 
   /// Names become devices, variables and files.
-  private func checkName(_ name: String, limit: Int, at place: String) throws(LabFileError) {
-    let isPlain = name.utf8.allSatisfy { octet in
+  /// Whether a text has only what a name may have.
+  private static func isPlain(_ name: String) -> Bool {
+    name.utf8.allSatisfy { octet in
       switch octet {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
         UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
@@ -73,7 +74,10 @@ extension LabFile {
       default: false
       }
     }
-    guard isPlain, (1...limit).contains(name.utf8.count) else {
+  }
+
+  private func checkName(_ name: String, limit: Int, at place: String) throws(LabFileError) {
+    guard Self.isPlain(name), (1...limit).contains(name.utf8.count) else {
       throw LabFileError(place, "'\(name)': 1 to \(limit) letters, digits, '-' and '_'")
     }
   }

@@ -29,12 +29,13 @@ public struct ScenarioRun: Sendable {
   }
 
   private static func run(
-    _ simulation: Simulation, _ prepare: (Simulation) -> Void, atEnd: (Simulation) -> Void = { _ in }
+    _ simulation: Simulation, _ prepare: (Simulation) -> Void, mustFinish: Bool = true,
+    atEnd: (Simulation) -> Void = { _ in }
   ) {
     simulation.checkInvariants()
     prepare(simulation)
     simulation.run()
-    if !simulation.isFinished { simulation.fail(unfinished(simulation)) }
+    if mustFinish, !simulation.isFinished { simulation.fail(unfinished(simulation)) }
     atEnd(simulation)
     simulation.settle()
     simulation.checkRest()
@@ -42,12 +43,14 @@ public struct ScenarioRun: Sendable {
 
   /// A checksum of 16 bits misses one change of data in 65,536. Where a box changes data, a scenario is run again with
   /// other data, at the same times: what is wrong with the engine is wrong again, and what was chance is not.
+  ///
+  /// - Parameter mustFinish: whether a run that is not over in time is a failure.
   static func isChance(
-    _ scenario: Scenario, _ prepare: (Simulation) -> Void = { _ in }
+    _ scenario: Scenario, _ prepare: (Simulation) -> Void = { _ in }, mustFinish: Bool = true
   ) throws(ScenarioError) -> Bool {
     for change: UInt64 in 1...2 {
       let simulation = try Simulation(scenario, dataSeed: scenario.seed ^ change << 32)
-      run(simulation, prepare)
+      run(simulation, prepare, mustFinish: mustFinish)
       guard simulation.failure == nil else { return false }
     }
     return true

@@ -164,7 +164,7 @@ public final class Simulation {
   /// - Throws: what is wrong with the scenario.
   public func failedByChance(in scenario: Scenario) throws(ScenarioError) -> Bool {
     guard failure != nil, isAboutData else { return false }
-    return try ScenarioRun.isChance(scenario)
+    return try ScenarioRun.isChance(scenario, mustFinish: false)
   }
 
   @discardableResult

@@ -9,7 +9,7 @@
       case .finished: "finished"
       case .resetByPeer(let code?, _): "reset by the peer" + code.remark
       case .resetByPeer(nil, _): "reset by the peer"
-      case .reset(let code): "reset by us" + code.remark
+      case .reset(let code, _): "reset by us" + code.remark
       case .timedOut: "nothing was acknowledged any more"
       case .connectTimedOut: "nobody answered"
       case .refused: "the peer refused it"

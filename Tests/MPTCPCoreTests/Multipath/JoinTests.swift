@@ -170,6 +170,46 @@ import Testing
     #expect(script.closeReason == nil)
   }
 
+  /// A middlebox lets each join through and ends the subflow as soon as it is used: by the peer's RST, which may be
+  /// tried again, later and later; or by what made us reset it, with our word that it would not do better.
+  // Requirement 8684-3.6-05, 8684-3.9.2-03
+  @Test(arguments: [false, true])
+  func aPathThatSpoilsEachSubflowIsJoinedLaterAndLaterOrNotAgain(isOurReset: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1), .priority(MPPriority(backup: true))])
+    var times: [Instant] = []
+    var written = 0
+    for _ in 0..<900 {
+      while let syn = script.take(where: { $0.isSyn && $0.path == 1 }) {
+        times.append(script.now)
+        let other = try #require(connection.answerJoin(syn))
+        other.send(.ack, [connection.dataAck(1 + written)])
+        #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+        if isOurReset {
+          _ = script.takeAll()
+          _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+          written += 100
+          _ = try #require(other.take { !$0.payload.isEmpty })
+          other.send(.ack)
+          #expect(script.take(where: \.isReset)?.resetReason == .middleboxInterference)
+          connection.initial.send(.ack, ack: connection.initial.expected + 100, [connection.dataAck(1 + written)])
+        } else {
+          other.send([.rst, .ack], [.reset(MPTCPReset(transient: true, reason: .middleboxInterference))])
+        }
+        #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
+      }
+      script.pass(.milliseconds(100))
+    }
+    let waits = zip(times.dropFirst(), times).map { $0 - $1 }
+    if isOurReset {
+      #expect(times.count == 1)
+    } else {
+      #expect((7...11).contains(waits.count), "\(waits)")
+      #expect(zip(waits, [0.5, 1, 2, 4, 8, 15, 15]).allSatisfy { abs($0.seconds - $1) < 0.2 }, "\(waits)")
+    }
+  }
+
   /// RFC 8684 §3.6: the reason speaks of the subflow; only a peer that has forgotten the token ends the connection.
   /// Requirement 8684-3.3.3-14, 8684-3.6-02
   @Test func aRefusedJoinLeavesAConnectionWithoutSubflowsItsTime() throws {
@@ -546,6 +586,45 @@ import Testing
     other.send([.ack, .psh], payload: octets(10))
     #expect(script.take(where: \.isReset) == nil)
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+  }
+
+  /// The fourth ACK is bare (RFC 8684 §3.2), and the network may bring it behind what was sent after it.
+  @Test func aLateFourthAckProvesNothingOfThePath() throws {
+    let script = Script()
+    let (connection, syn) = try joining(script)
+    let other = try #require(connection.answerJoin(syn))
+    other.send(.ack, [.priority(MPPriority(backup: false))])
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    let start = other.expected
+    _ = try #require(other.take { !$0.payload.isEmpty })
+    // An option took the place of the DSS.
+    other.send(.ack, [.priority(MPPriority(backup: false))])
+    other.send(.ack, ack: start)
+    #expect(script.take(where: \.isReset) == nil)
+    #expect(script.endpoint.description(of: connection.id)?.subflows.count == 2)
+    // At the place of the data the same says all.
+    other.send(.ack)
+    #expect(script.take(where: \.isReset)?.resetReason == .middleboxInterference)
+  }
+
+  /// A peer in TIME-WAIT has forgotten the connection, and acknowledges the last data and our FIN without a DSS.
+  @Test func dataAndFinAcknowledgedWithoutDSSEndTheSubflowInPeace() throws {
+    let script = Script()
+    let connection = try accepted(script)
+    let other = try #require(connection.join())
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = try #require(other.take { !$0.payload.isEmpty })
+    // The DATA_ACK comes by the other subflow; this one ends.
+    connection.initial.send(.ack, [connection.dataAck(101)])
+    let id = try #require(script.endpoint.description(of: connection.id)?.subflows.last?.id)
+    try script.endpoint.closeSubflow(connection.id, id, at: script.now)
+    _ = try #require(other.take(where: \.isFin))
+    other.send(.ack)
+    #expect(script.take(where: \.isReset) == nil)
   }
 
   /// Its FIN is no data: a subflow that carried none of ours says nothing when that is acknowledged.

@@ -17,8 +17,9 @@ import Testing
   }
 
   /// A connection that the peer opened with `flags`, and a round trip of 20 ms.
-  private func opened(_ flags: TCPFlags = [.syn, .ece, .cwr]) throws -> Puppet {
+  private func opened(_ flags: TCPFlags = [.syn, .ece, .cwr], usesSACK: Bool = true) throws -> Puppet {
     let puppet = try Puppet(options: Self.options)
+    puppet.usesSACK = usesSACK
     puppet.send(flags, options: puppet.synOptions)
     puppet.wait(.milliseconds(20))
     puppet.expected = try #require(puppet.take().last).tcp.sequenceNumber + 1
@@ -90,7 +91,48 @@ import Testing
     #expect(echoes() == [false])
   }
 
+  /// What the peer tells of a flight of ten segments, and how often the window is reduced for it.
+  enum Tale: CaseIterable, Sendable {
+    case lossThenMark, markThenLoss, timeoutThenMark, markThenTimeout
+  }
+
+  /// Losses and marks of one window are one sign of congestion.
   // Requirement 3168-6.1-03
+  @Test(arguments: Tale.allCases)
+  func lossesAndMarksOfOneFlightReduceTheWindowOnce(tale: Tale) throws {
+    let puppet = try opened(usesSACK: false)
+    let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)
+    func threshold() -> Int { subflow.connection.congestion.windows[0].slowStartThresholdByteCount }
+    puppet.write(14_600)
+    puppet.wait(.milliseconds(20))
+    let sent = puppet.takeData()
+    try #require(sent.count == 10)
+    func acknowledge(_ count: Int, _ flags: TCPFlags = .ack) {
+      puppet.expected = sent[count - 1].tcp.sequenceNumber + 1460
+      puppet.send(flags)
+    }
+    let isMarkFirst = tale == .markThenLoss || tale == .markThenTimeout
+    acknowledge(1, isMarkFirst ? [.ack, .ece] : .ack)
+    switch tale {
+    case .lossThenMark, .markThenLoss: for _ in 0..<3 { puppet.send() }
+    case .timeoutThenMark, .markThenTimeout: puppet.wait(.seconds(1))
+    }
+    // The second segment again, and what it repairs brings everything.
+    #expect(puppet.take().contains { $0.tcp.sequenceNumber == sent[1].tcp.sequenceNumber })
+    let once = threshold()
+    #expect(once < 11 * 1460 && once >= 9 * 1460 * 7 / 10)
+    acknowledge(10, isMarkFirst ? .ack : [.ack, .ece])
+    #expect(threshold() == once && subflow.congestionWindow >= once)
+    #expect(subflow.recovery.phase == .open)
+    // A mark of the next window is another one.
+    puppet.write(5 * 1460)
+    puppet.wait(.milliseconds(20))
+    _ = puppet.takeData()
+    puppet.send([.ack, .ece])
+    #expect(threshold() < once)
+  }
+
+  // Requirement 3168-6.1-03, 3168-6.1-07
   @Test func theEchoesOfOneFlightReduceTheWindowOnceAndByAsMuchAsALoss() throws {
     let puppet = try opened()
     let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)
@@ -113,10 +155,9 @@ import Testing
       return seen
     }
     let first = try flight(10, tellsReduction: false)
-    // CUBIC: seven tenths (RFC 9438 §4.6), of ten segments and the one that the first acknowledgement brought.
-    #expect(first[0].threshold == 11 * 1460 * 7 / 10)
-    #expect(first[0].window == first[0].threshold)
-    #expect(first.allSatisfy { $0.threshold == first[0].threshold && $0.window >= first[0].window })
+    // CUBIC: seven tenths (RFC 9438 §4.6), of ten segments; no acknowledgement that tells of congestion brings more.
+    #expect(first[0].threshold == 10 * 1460 * 7 / 10)
+    #expect(first.allSatisfy { $0.threshold == first[0].threshold && $0.window == first[0].threshold })
     // What left before the window was reduced is acknowledged: the next echo speaks of what left after it.
     let before = subflow.congestionWindow
     let second = try flight(7, tellsReduction: true)

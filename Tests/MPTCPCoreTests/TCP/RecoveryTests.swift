@@ -123,6 +123,40 @@ import Testing
     #expect(try #require(subflow.roundTrip.smoothed) > .milliseconds(200))
   }
 
+  /// Beside other subflows a path that is silent is asked far more often than by a time-out that doubles; when it
+  /// answers, how often that was says nothing of its round trip. Alone it is Karn's rule again.
+  // Requirement 6298-5-03
+  @Test(arguments: [false, true])
+  func theBackOffOfASilentPathEndsWithTheSilenceWhereOthersWork(isAlone: Bool) throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely))
+    connection.send(octets(1), at: 1)
+    let second = try #require(connection.join())
+    second.send(.ack, [connection.dataAck(1)])
+    connection.initial.send(.ack, [.priority(MPPriority(backup: true))])
+    let subflow = try #require(script.endpoint.connection(connection.id)?.subflows.first { !$0.isInitial })
+    func write() throws -> WirePacket {
+      _ = script.takeAll()
+      _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+      return try #require(second.take { !$0.payload.isEmpty })
+    }
+    _ = try write()
+    script.pass(.milliseconds(20))
+    second.send(.ack, [connection.dataAck(101)])
+    if isAlone { connection.initial.send(.rst) }
+    _ = try write()
+    for _ in 0..<50 {
+      script.pass(.milliseconds(100))
+      // What the silent one held goes over the other one, which answers.
+      if !isAlone, connection.initial.take(where: { !$0.payload.isEmpty }) != nil {
+        connection.initial.send(.ack, [connection.dataAck(201)])
+      }
+    }
+    #expect(subflow.isStalled && subflow.roundTrip.backOffCount > 0)
+    second.send(.ack, [connection.dataAck(201)])
+    #expect(!subflow.isStalled && (subflow.roundTrip.backOffCount > 0) == isAlone)
+  }
+
   // Requirement 8985-7-01
   @Test func aLostTailIsRepairedByAProbeAndNotByATimeout() throws {
     // The last data, with the FIN.

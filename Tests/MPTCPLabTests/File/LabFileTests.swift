@@ -157,6 +157,14 @@ struct LabFileTests {
     ),
   ]
 
+  @Test("Braces that name no path mean something to somebody else")
+  func otherBraces() throws {
+    let program = "setTimeout(() => {b.close()}, 9)"
+    let text =
+      #"{"paths":[{"name":"p","between":["a","b"]}],"run":[{"in":"a","command":["node","-e",""# + program + #""]}]}"#
+    #expect(try LabFile(json: Array(text.utf8)).commands[0].arguments.last == program)
+  }
+
   @Test("What is wrong with a file is named with its place", arguments: wrong)
   func errors(text: String, place: String, words: String) throws {
     let error = #expect(throws: LabFileError.self) { try LabFile(json: Array(text.utf8)) }

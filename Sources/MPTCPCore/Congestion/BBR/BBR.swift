@@ -75,6 +75,8 @@ final class BBR: CongestionController {
     windows[slot].phase = .recovery
   }
 
+  override func recoveryBegan(_ slot: Int, at: Instant) { congestionEvent(slot, inFlight: 0, at: at) }
+
   override func congestionMarked(_ slot: Int, inFlight: Int, at: Instant) {
     guard windows[slot].phase != .vacant else { return }
     models[slot].marked(inFlight: inFlight, at: at)
