@@ -1,7 +1,7 @@
 // What two unlike paths give together, in virtual time, by scheduler: the measurement of docs/schedulers.md.
 //
 //   aggregation-bench aggregation [SCHEDULER,…] [BUFFERS] [PER-ENVIRONMENT] [PACKETS] [FIRST] [LAST]
-//   aggregation-bench failover [SCHEDULER,…] [PER-ENVIRONMENT] [FIRST] [LAST]
+//   aggregation-bench failover [SCHEDULER,…] [PER-ENVIRONMENT] [FIRST] [LAST] [RUN]
 //   aggregation-bench table < LINES
 //   aggregation-bench setting INDEX SCHEDULER BUFFERS
 //
@@ -9,6 +9,8 @@
 // below the better path's own, that difference ÷ the better one's: 1 is the sum of both, 0 the better path alone.
 // Goodput is what the application reads in the last two thirds of a bulk transfer; the paths' own are plain TCP's, with
 // the same congestion control, seed and buffer.
+//
+// RUN, 0 by default, is a number that chance comes from: the same settings with other losses.
 //
 // Each result is a line of its own, so that the grid may be measured in pieces; `table` makes the tables of
 // docs/schedulers.md from such lines, be they one run's or several runs'.
@@ -84,11 +86,11 @@ func aggregation(_ arguments: [String]) throws {
 }
 
 /// From the moment one path goes silent to the next in-order byte: in seconds, with the bound that it is to keep.
-func failover(_ setting: Setting, dead: Int, scheduler: Scheduler) throws -> (
+func failover(_ setting: Setting, dead: Int, scheduler: Scheduler, run: UInt64) throws -> (
   first: Double, longest: Double, bound: Double
 ) {
   let simulation = try Simulation(
-    setting, scheduler: scheduler, bufferByteCount: setting.largeBuffer, seed: UInt64(setting.index) + 1)
+    setting, scheduler: scheduler, bufferByteCount: setting.largeBuffer, seed: UInt64(setting.index) + 1 + run << 16)
   let warmUp = min(max(10, 30 * (setting.paths.map(\.longestRoundTrip).max() ?? 0)), 60)
   simulation.run(until: simulation.now + Nanoseconds(Int64(warmUp * 1e9)))
   let survivor = 1 - dead
@@ -115,10 +117,11 @@ func failover(_ setting: Setting, dead: Int, scheduler: Scheduler) throws -> (
 }
 
 func failovers(_ arguments: [String]) throws {
+  let run = arguments.count > 4 ? UInt64(arguments[4]) ?? 0 : 0
   for setting in settings(arguments, count: 1, first: 2) {
     for scheduler in schedulers(arguments.first) {
       for dead in 0..<2 {
-        let result = try failover(setting, dead: dead, scheduler: scheduler)
+        let result = try failover(setting, dead: dead, scheduler: scheduler, run: run)
         say(
           FailoverResult(
             scheduler: scheduler.name, setting: setting.index, dead: dead, first: result.first / result.bound,
