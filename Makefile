@@ -1,5 +1,6 @@
 # make demo     the demonstration: two paths, one dies, every byte arrives
-# make test     everything: style, the fast suite, the interop suite against this machine's kernel
+# make test     everything: style, the fast suite, long transfers, the interop suite against this machine's kernel
+# make test-fast  what a change is tried with: below two minutes once it is built
 # make fuzz     libFuzzer on the parsers, on one endpoint and on a pair, FUZZ_SECONDS each (an hour), FUZZ=packet for one
 # make mutants  breaks one rule of the engine at a time, MUTANTS=name for one, and sees that the suite notices
 # make sanitize the fast suite with the address sanitizer and with the thread sanitizer
@@ -14,7 +15,7 @@ SOURCES := Package.swift Sources Tests FuzzTesting/Package.swift FuzzTesting/Sou
 export SWIFT
 export SWIFT_BACKTRACE ?= enable=no
 
-.PHONY: demo test test-fast test-conformance test-fuzz test-interop fuzz mutants sanitize tools tools-mptcp \
+.PHONY: demo test test-fast test-long test-conformance test-fuzz test-interop fuzz mutants sanitize tools tools-mptcp \
 	tools-mptcp-peer tools-stack-peer bench conformance setup setup-tests setup-bench format lint
 
 # The output is the demonstration's alone: make demo DEMO=--json | jq .
@@ -22,18 +23,25 @@ demo:
 	@$(MAKE) --no-print-directory setup tools-mptcp >&2
 	@.build/release/mptcp demo $(DEMO)
 
-test: setup-tests lint tools test-fast test-conformance test-fuzz test-interop
+test: setup-tests lint tools test-fast test-long test-conformance test-fuzz test-interop
 
 # The tests that live in real time: beside hundreds that only compute they would wait for a thread for a minute.
 TIMED := ^(MPTCPStack|Multipath|Tool)Tests[.]
+
+# Transfers of many megabytes in virtual time, which take as long as all the others together.
+LONG := ^MPTCP(Core|Simulator)Tests[.](Coupled|Aggregation|[A-Za-z0-9]*Transfer)Tests/
 
 # Debug, so that assertions, overflow checks and exclusivity checks are on. What a connection costs in memory is measured
 # in a process of its own.
 test-fast:
 	$(SWIFT) build --build-tests
-	scripts/suite --skip-build --skip 'InteropTests|$(TIMED)'
+	scripts/suite --skip-build --skip 'InteropTests|$(TIMED)|$(LONG)'
 	scripts/suite --skip-build --filter '$(TIMED)'
 	MEMORY_TESTS=1 scripts/suite --skip-build --filter MemoryTests
+
+test-long:
+	$(SWIFT) build --build-tests
+	scripts/suite --skip-build --filter '$(LONG)'
 
 # Short, and the same each time: a suite that looks elsewhere every day fails on days when nothing has changed.
 test-fuzz:
