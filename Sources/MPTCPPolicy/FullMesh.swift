@@ -4,7 +4,7 @@ import MPTCPWire
 /// addresses that the peer announced. The listener announces its further addresses (RFC 8684 §3.4.1).
 ///
 /// A subflow that failed is tried again after ``retryDelay``, which doubles up to ``maximumRetryDelay``, also where each
-/// new one is established and reset soon after; one that either host reset for good (MP_TCPRST without flag T, RFC 8684
+/// new one is established and reset soon after, beside others; one that either host reset for good (MP_TCPRST without flag T, RFC 8684
 /// §3.6), or that either application closed, only when the path or the peer's addresses change. Where no subflow is left, everything is tried again, after
 /// ``maximumRetryDelay``. A listener cannot try again, so it takes the address of a subflow that failed back and
 /// announces it anew, after the same waits, until somebody joins there: the peer ends what it still has, and may join
@@ -183,7 +183,7 @@ public struct FullMesh: PathPolicy, Hashable {
     let index = attempts.firstIndex {
       $0.path == path && $0.local == tuple.local.address && $0.remote == tuple.remote
     }
-    let failures = index.map { failureCount(attempts[$0], reason, now: view.now) } ?? 0
+    let failures = index.map { failureCount(attempts[$0], reason, view) } ?? 0
     let hasWorked = index.map { attempts[$0].hasWorked } ?? false || reason != .connectTimedOut
     let notBefore: Instant
     // Requirement 8684-3.4.1-20, 8684-3.9.3-05
@@ -227,11 +227,13 @@ public struct FullMesh: PathPolicy, Hashable {
   }
 
   /// How many attempts have failed in a row. One that was established ends the row, but for those that somebody resets
-  /// as soon as they are used: a path that a middlebox spoils is not joined twice a second for ever.
-  private func failureCount(_ attempt: Attempt, _ reason: SubflowCloseReason, now: Instant) -> Int {
+  /// as soon as they are used: beside others a path that a middlebox spoils is not joined twice a second for ever. Where
+  /// nothing is left it is all that there is, and what little each subflow brings counts.
+  private func failureCount(_ attempt: Attempt, _ reason: SubflowCloseReason, _ view: PolicyView) -> Int {
     guard let start = attempt.establishedAt else { return attempt.failures }
     switch reason {
-    case .reset, .resetByPeer: return now - start < maximumRetryDelay ? attempt.failures : 0
+    case .reset, .resetByPeer:
+      return view.now - start < maximumRetryDelay && !view.subflows.isEmpty ? attempt.failures : 0
     default: return 0
     }
   }

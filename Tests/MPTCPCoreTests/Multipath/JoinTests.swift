@@ -210,6 +210,25 @@ import Testing
     }
   }
 
+  /// Where there is no other path, waiting longer each time would only make what is slow slower.
+  @Test func theOnlyPathIsJoinedAsSoonAgainHoweverOftenItsSubflowsAreReset() throws {
+    let script = Script(paths: 1)
+    let connection = try ScriptedConnection.opened(by: script)
+    connection.initial.send(.ack, [connection.dataAck(1)])
+    connection.initial.send([.rst, .ack])
+    var times: [Instant] = []
+    for _ in 0..<60 {
+      script.pass(.milliseconds(100))
+      while let syn = script.take(where: { $0.isSyn }) {
+        times.append(script.now)
+        let other = try #require(connection.answerJoin(syn))
+        other.send(.ack, [connection.dataAck(1)])
+        other.send([.rst, .ack], [.reset(MPTCPReset(transient: true, reason: .middleboxInterference))])
+      }
+    }
+    #expect((10...12).contains(times.count), "\(times)")
+  }
+
   /// RFC 8684 §3.6: the reason speaks of the subflow; only a peer that has forgotten the token ends the connection.
   /// Requirement 8684-3.3.3-14, 8684-3.6-02
   @Test func aRefusedJoinLeavesAConnectionWithoutSubflowsItsTime() throws {
