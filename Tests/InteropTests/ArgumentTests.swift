@@ -115,6 +115,14 @@ extension InteropSuite {
       let file = scratch.file("only")
       try "precious".write(toFile: file, atomically: true, encoding: .utf8)
       try await expect(64, Case("sim \(file)", "line 1, column 1", "no JSON"))
+      try await expect(74, Case("sim /nonexistent", "'/nonexistent': No such file", "give a scenario"))
+      try await expect(74, Case("sim /tmp", "'/tmp': Is a directory", "give a scenario"))
+      try await expect(74, Case("lab run /nonexistent -- true", "'/nonexistent': No such file", "give a lab file"))
+      // A pipe is as good as a file.
+      let scenario = Machine.root.appending(path: "Scenarios/path-death.json").path
+      let piped = try await run("bash", "-c", "\(Machine.mptcp) sim <(cat \(scenario))")
+      let direct = try await run(Machine.mptcp, "sim", scenario)
+      #expect(piped.contains("complete") && piped == direct)
       for option in ["--pcap", "--picture"] {
         try await expect(64, Case("demo --file \(file) \(option) \(file)", option, "--file"))
       }

@@ -24,6 +24,13 @@ struct RenderingTests {
     arguments: [(0.0005, "500 µs"), (0.0241, "24.1 ms"), (3.5161, "3.52 s")])
   func times(seconds: Double, expected: String) { #expect(text(seconds: seconds) == expected) }
 
+  @Test("A text in a drawing is text, whatever is in it")
+  func drawnText() {
+    var drawing = Drawing(width: 10)
+    drawing.text("a]]><b>&\u{1B}[1m\u{0}\u{FFFE}\t.", x: 0, y: 0)
+    #expect(drawing.svg(height: 10).contains(">a]]&gt;&lt;b&gt;&amp;\u{FFFD}[1m\u{FFFD}\u{FFFD}\t.</text>"))
+  }
+
   @Test("A bar is as wide as asked, whatever the share", arguments: [-1, 0, 0.03, 0.5, 0.999, 1, 7, .nan])
   func bars(share: Double) { #expect(bar(share, width: 10).count == (share.isNaN ? 0 : 10)) }
 

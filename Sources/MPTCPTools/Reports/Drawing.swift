@@ -30,11 +30,14 @@ public struct Drawing: Sendable {
     _ content: String, x: Double, y: Double, size: Int = 12, bold: Bool = false, anchor: String = "start"
   ) {
     var escaped = ""
-    for character in content {
-      switch character {
+    for scalar in content.unicodeScalars {
+      switch scalar {
       case "<": escaped += "&lt;"
+      case ">": escaped += "&gt;"
       case "&": escaped += "&amp;"
-      case _: escaped.append(character)
+      // No XML document has these (XML 1.0 §2.2).
+      case "\0"..."\u{8}", "\u{B}", "\u{C}", "\u{E}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}": escaped += "\u{FFFD}"
+      case _: escaped.unicodeScalars.append(scalar)
       }
     }
     body += "<text x='\(number(x))' y='\(number(y))' font-size='\(size)' fill='#e2e8f0' text-anchor='\(anchor)'"

@@ -145,14 +145,14 @@ struct LabRunCommand: ParsableCommand {
   }
 
   private func read() throws -> LabFile {
-    let bytes: Data
+    let bytes: [UInt8]
     do {
-      bytes = try Data(contentsOf: URL(filePath: file))
+      bytes = try InputText.read(file)
     } catch {
-      try refuse("'\(file)': cannot be read; give a lab file (docs/lab.md)", .inputOutput)
+      try refuse("\(error); give a lab file (docs/lab.md)", .inputOutput)
     }
     do throws(LabFileError) {
-      return try LabFile(json: [UInt8](bytes))
+      return try LabFile(json: bytes)
     } catch {
       try refuse("\(file): \(error)", .wrongData)
     }

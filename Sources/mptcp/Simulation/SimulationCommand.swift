@@ -107,35 +107,21 @@ struct SimulationCommand: AsyncParsableCommand {
   }
 
   private func read(_ file: String) throws -> Scenario {
-    let text: Data
+    let text: [UInt8]
     do {
-      text = try file == "-" ? Self.standardInput() : Data(contentsOf: URL(filePath: file))
+      text = try InputText.read(file)
     } catch {
-      StandardError.say("'\(file)': cannot be read; give a scenario, such as Scenarios/wifi-lte.json")
+      StandardError.say("\(error); give a scenario, such as Scenarios/wifi-lte.json")
       throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
-    if let fault = JSONSyntax.fault(in: [UInt8](text)) { throw ArgumentProblem("\(file): no JSON: \(fault)") }
+    if let fault = JSONSyntax.fault(in: text) { throw ArgumentProblem("\(file): no JSON: \(fault)") }
     do {
-      return try JSONDecoder().decode(Scenario.self, from: text)
+      return try JSONDecoder().decode(Scenario.self, from: Data(text))
     } catch let error as DecodingError {
       throw ArgumentProblem("\(file): \(ScenarioError(error))")
     } catch let error as ScenarioError {
       throw ArgumentProblem("\(file): \(error)")
     }
-  }
-
-  /// More than any scenario has.
-  private static let inputLimit = 64 << 20
-
-  private static func standardInput() throws -> Data {
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    while bytes.count < inputLimit {
-      let count = Glibc.read(STDIN_FILENO, &buffer, buffer.count)
-      guard count > 0 else { break }
-      bytes += buffer.prefix(count)
-    }
-    return Data(bytes)
   }
 
   /// On a terminal, says how far it is.
