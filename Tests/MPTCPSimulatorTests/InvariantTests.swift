@@ -89,6 +89,26 @@ struct InvariantTests {
     #expect(simulation.failure?.contains("Multipath TCP after the fallback") == true)
   }
 
+  /// With SYN cookies any third ACK that comes again opens a connection, which the client knows nothing of: it is not
+  /// the one that lost its initial subflow, and has a join under way.
+  @Test("A connection that nobody opened is nobody's")
+  func ghosts() throws {
+    let scenario = try SmallScenarios.parse(
+      """
+      {"seed": 6082234324694176951,
+       "hosts": [{"name": "s", "maximumHalfOpen": 0, "interfaces": [{"name": "e", "mtu": 1280}]}],
+       "paths": [{"between": ["c.w", "s.e"], "link": "1mbit,100ms,queue=20p", "back": "1bit"},
+                 {"between": ["c.l", "s.e"], "link": "dup=100%,jitter=1s:reorder",
+                  "boxes": [{"cut": {"byteCount": 1}}, {"reset": {"afterByteCount": 0}}]}],
+       "transfers": [{"client": "c.l", "server": "s", "upload": "100KB", "download": "1KB"}]}
+      """)
+    let simulation = try Simulation(scenario)
+    simulation.checkInvariants()
+    simulation.run(until: .milliseconds(1900))
+    #expect(simulation.failure == nil)
+    #expect(simulation.hosts[0].name == "s" && simulation.hosts[0].endpoint.statistics.cookiesAccepted > 1)
+  }
+
   @Test("Transitions are counted")
   func transitions() throws {
     let simulation = try simulation()

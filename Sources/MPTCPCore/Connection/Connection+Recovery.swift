@@ -225,10 +225,11 @@ extension Connection {
       fallBack(.optionMissingOnData, now: now)
       return true
     }
-    // The peer's FIN is here, with nothing of ours outstanding: it has closed, and speaks TCP only.
+    // The peer's FIN is here, with nothing of ours outstanding: it has closed, and speaks TCP only. Ours tells it the
+    // end, and what it acknowledges is that.
     guard isRemoteFinished, only.state == .closeWait else { return false }
-    noteEndAcknowledged()
-    checkFinished(now: now)
+    isEndLeftToFin = true
+    only.requestFin(now: now)
     return true
   }
 }

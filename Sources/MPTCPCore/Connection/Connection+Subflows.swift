@@ -382,7 +382,7 @@ extension Connection {
 
   /// Both FINs are through.
   func subflowDone(_ subflow: Subflow, now: Instant) {
-    if isFallback {
+    if isFallback || isEndLeftToFin {
       noteEndAcknowledged()
       checkFinished(now: now)
     }

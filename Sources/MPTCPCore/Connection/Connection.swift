@@ -139,6 +139,8 @@ final class Connection {
   var finishRequested = false
   /// The DATA_FIN has to go out again.
   var resendsDataFin = false
+  /// No DATA_ACK came for it: the FIN of the last subflow tells the end.
+  var isEndLeftToFin = false
   /// Which subflow carries the DATA_FIN alone in its next acknowledgement.
   var dataFinCarrier: SubflowID?
   var reinjections = Deque<Reinjection>()

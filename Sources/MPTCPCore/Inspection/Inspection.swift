@@ -138,7 +138,8 @@ extension Endpoint {
       isMultipath: connection.isMultipath, localToken: connection.localToken, remoteToken: connection.remoteToken,
       acknowledged: connection.sendUnacknowledged, sent: connection.sendNext, received: connection.receiveNext,
       receivedOnSyn: Int(connection.receivedOnSynByteCount),
-      isEndAcknowledged: connection.isDataFinAcknowledged && isWhole, hasTakenEnd: connection.isRemoteFinished)
+      isEndAcknowledged: connection.isDataFinAcknowledged && isWhole && !connection.isEndLeftToFin,
+      hasTakenEnd: connection.isRemoteFinished)
   }
 
   /// The connection whose subflow has these ends.
@@ -173,7 +174,7 @@ package struct ConnectionProgress: Sendable, Hashable {
   package var received: Int
   /// How many bytes of that came with the SYN, outside of the data sequence space.
   package var receivedOnSyn: Int
-  /// Whether the peer has acknowledged our DATA_FIN.
+  /// Whether the peer has acknowledged our DATA_FIN; the FIN of a subflow that stands for it does not count.
   package var isEndAcknowledged: Bool
   /// Whether the peer's data is here to its end.
   package var hasTakenEnd: Bool

@@ -78,9 +78,6 @@ extension Simulation {
       note(id, of: index, on: host)
       if !data.isEmpty { noteWrite(of: data, taken: taken, by: index) }
       guard let subflow = host.endpoint.description(of: id)?.subflows.first else { return }
-      if isClient {
-        connectionOfClient[ClientAddress(transfer: talkers[index].transfer, address: subflow.tuple.local)] = index / 2
-      }
       let interface = host.interfaces[host.interfaceOfPath[Int(subflow.path.rawValue)]]
       guard let route = interface.route(to: address.address) else { return }
       let path = plan.paths[plan.routes[route].path]
@@ -124,12 +121,15 @@ extension Simulation {
     act(index)
   }
 
+  /// Which talker has a connection.
+  func talker(of id: ConnectionID, on host: SimulatedHost) -> Int? {
+    guard id.slot < host.talkerOfSlot.count, host.talkerOfSlot[id.slot] >= 0 else { return nil }
+    let index = Int(host.talkerOfSlot[id.slot])
+    return talkers[index].connection == id ? index : nil
+  }
+
   private func talker(of event: EndpointEvent, on host: SimulatedHost) -> Int? {
-    let slot = event.connection.slot
-    if slot < host.talkerOfSlot.count, host.talkerOfSlot[slot] >= 0 {
-      let index = Int(host.talkerOfSlot[slot])
-      if talkers[index].connection == event.connection { return index }
-    }
+    if let index = talker(of: event.connection, on: host) { return index }
     guard case .established = event.event, let listener = event.listener,
       let transfer = host.listeners.first(where: { $0.id == listener })?.transfer
     else { return nil }
@@ -155,37 +155,34 @@ extension Simulation {
     let connection = plan.transfers[transfer].firstConnection
     let index = 2 * connection + 1
     guard scenario.transfers[transfer].connectionCount == 1, let id = talkers[index].connection, !talkers[index].isOver,
-      host.endpoint.description(of: id)?.subflows.first?.state == .synReceived
+      let first = host.endpoint.description(of: id)?.subflows.first, first.isInitial, first.state == .synReceived
     else { return nil }
     host.endpoint.close(id, at: now)
     talkers[index].beginAnew()
     return connection
   }
 
-  /// Which of a transfer's connections a server has accepted: the one whose client has the address that it came from,
-  /// or behind a NAT the same token, or else the first that nobody has.
+  /// Which of a transfer's connections a server has accepted: the one whose SYN last came from that address.
   private func claim(_ id: ConnectionID, _ transfer: Int, _ host: SimulatedHost) -> Int? {
-    guard let description = host.endpoint.description(of: id) else { return nil }
-    if let client = description.subflows.first?.tuple.remote,
+    guard let client = host.endpoint.description(of: id)?.subflows.first?.tuple.remote,
       let connection = connectionOfClient[ClientAddress(transfer: transfer, address: client)]
-    {
-      return talkers[2 * connection + 1].connection == nil ? connection : nil
-    }
-    let first = plan.transfers[transfer].firstConnection
-    let range = first..<(first + max(scenario.transfers[transfer].connectionCount, 1))
-    while nextUnclaimed[transfer] < range.upperBound, talkers[2 * nextUnclaimed[transfer] + 1].connection != nil {
-      nextUnclaimed[transfer] += 1
-    }
-    let unclaimed = (nextUnclaimed[transfer]..<range.upperBound).filter { talkers[2 * $0 + 1].connection == nil }
-    if let token = description.remoteToken {
-      for connection in unclaimed {
-        let client = talkers[2 * connection]
-        if let id = client.connection, hosts[client.host].endpoint.description(of: id)?.localToken == token {
-          return connection
-        }
-      }
-    }
-    return unclaimed.first { talkers[2 * $0].connection != nil }
+    else { return nil }
+    return talkers[2 * connection + 1].connection == nil ? connection : nil
+  }
+
+  /// Whose SYN a host sends: the client's talker, and nil for any other packet.
+  func talker(opening packet: RawSpan, on host: SimulatedHost) -> Int? {
+    guard let ends = SynEnds(packet),
+      let id = host.endpoint.connection(of: FourTuple(local: ends.source, remote: ends.destination)),
+      let index = talker(of: id, on: host), talkers[index].isClient
+    else { return nil }
+    return index
+  }
+
+  /// A client's SYN goes on behind the boxes at its end of a path: this is how the server will know it.
+  func note(syn packet: RawSpan, of index: Int) {
+    guard let ends = SynEnds(packet) else { return }
+    connectionOfClient[ClientAddress(transfer: talkers[index].transfer, address: ends.source)] = index / 2
   }
 
   // MARK: Reading, writing, ending

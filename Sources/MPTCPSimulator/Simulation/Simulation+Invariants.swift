@@ -41,12 +41,6 @@ extension Simulation {
     for host in hosts { if let problem = host.endpoint.wholeViolation() { fail("\(host.name): \(problem)") } }
   }
 
-  private func talker(of id: ConnectionID, on host: SimulatedHost) -> Int? {
-    guard id.slot < host.talkerOfSlot.count, host.talkerOfSlot[id.slot] >= 0 else { return nil }
-    let index = Int(host.talkerOfSlot[id.slot])
-    return talkers[index].connection == id ? index : nil
-  }
-
   /// What the two ends of a connection do not agree on; nil while they do, or one is gone.
   private func disagreement(_ index: Int) -> String? {
     let (mine, other) = (talkers[index], talkers[index ^ 1])

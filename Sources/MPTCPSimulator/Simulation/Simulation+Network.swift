@@ -14,6 +14,26 @@ struct SimulatedWire {
   init(_ link: Link) { self.link = link }
 }
 
+/// From where to where a SYN goes; nil for other packets.
+struct SynEnds {
+  let source: TransportAddress
+  let destination: TransportAddress
+
+  init?(_ packet: RawSpan) {
+    // Nearly all are not: that is seen before anything is taken apart.
+    guard packet.byteCount >= 40 else { return nil }
+    let first = packet.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
+    let start = first >> 4 == 4 ? 4 * Int(first & 15) : 40
+    guard start + 20 <= packet.byteCount,
+      packet.unsafeLoad(fromByteOffset: start + 13, as: UInt8.self) & 0x17 == 2,
+      let ip = try? IPHeader(parsing: packet), ip.protocolNumber == IPProtocol.tcp,
+      let tcp = try? TCPHeader(parsing: ip.payload(in: packet)), tcp.flags.contains(.syn)
+    else { return nil }
+    source = TransportAddress(ip.source, tcp.sourcePort)
+    destination = TransportAddress(ip.destination, tcp.destinationPort)
+  }
+}
+
 /// A way between two interfaces.
 struct SimulatedPath {
   var isUp = true
@@ -73,16 +93,19 @@ extension Simulation {
     recorder?.record(
       bytes.span.bytes, at: now, on: InterfaceID(host: host, interface: interface), direction: .outbound)
     let path = plan.routes[route].path
+    let opener = talker(opening: bytes.span.bytes, on: hosts[host])
     if paths[path].boxes.isEmpty || plan.routes[route].isBack {
+      if let opener { note(syn: bytes.span.bytes, of: opener) }
       forward(bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
     } else {
-      pass(bytes, throughBoxesOf: path, .forward)
+      pass(bytes, tag: opener.map { UInt64($0 + 1) } ?? 0, throughBoxesOf: path, .forward)
     }
   }
 
   /// The boxes stand between a path's first end and its wires.
-  private func pass(_ bytes: [UInt8], throughBoxesOf path: Int, _ direction: PathDirection) {
-    paths[path].boxes.receive(MiddleboxPacket(bytes, direction), at: now)
+  /// The tag is the number of the talker, and one, whose SYN it is; 0 for other packets.
+  private func pass(_ bytes: [UInt8], tag: UInt64 = 0, throughBoxesOf path: Int, _ direction: PathDirection) {
+    paths[path].boxes.receive(MiddleboxPacket(bytes, direction, tag: tag), at: now)
     drainBoxes(of: path)
   }
 
@@ -91,7 +114,9 @@ extension Simulation {
     let route = plan.paths[path].route
     while let packet = paths[path].boxes.next() {
       switch packet.direction {
-      case .forward: forward(packet.bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
+      case .forward:
+        if packet.tag > 0 { note(syn: packet.bytes.span.bytes, of: Int(packet.tag) - 1) }
+        forward(packet.bytes, tag: UInt64(truncatingIfNeeded: route) << 8)
       case .backward: deliver(packet.bytes, route + 1)
       }
     }

@@ -49,10 +49,8 @@ public final class Simulation {
   var agenda = TimerQueue()
   var busyHosts: [Int] = []
   var changes: [(at: Nanoseconds, change: Plan.Change)]
-  /// The connection of each client's address, for the server that accepts it.
+  /// The connection of each address that clients' SYNs come from, as servers see it.
   var connectionOfClient: [ClientAddress: Int] = [:]
-  /// Servers' ends nobody has taken yet are looked for from here on.
-  var nextUnclaimed: [Int]
   /// A packet on its way from the engine's slices to the wire.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536 + 256, alignment: 16)
   var checksInvariants = false
@@ -92,7 +90,6 @@ public final class Simulation {
     talkers.reserveCapacity(2 * plan.connectionCount)
     changes = plan.changes
     openTalkerCount = plan.connectionCount
-    nextUnclaimed = plan.transfers.map(\.firstConnection)
     for index in plan.transfers.indices { addTalkers(of: index) }
     for index in plan.transfers.indices { listen(index) }
     openTalkerCount = talkers.count { $0.connects }

@@ -79,6 +79,31 @@ import Testing
     #expect(script.takeAll().contains { $0.dss?.mapping != nil })
   }
 
+  /// The peer has closed the only subflow, and what would DATA_ACK our end is removed on the way: our FIN tells the end,
+  /// and the connection is over when that is acknowledged, not when it leaves.
+  @Test func aDataFinThatNobodyAcknowledgesIsToldByTheFinOfTheOnlySubflow() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    connection.initial.send([.ack, .fin], [connection.dataFin(at: 11, ack: 1)])
+    script.endpoint.finish(connection.id, at: script.now)
+    var dataFinCount = 0
+    for _ in 0..<300 where dataFinCount < 100 {
+      script.pass(.milliseconds(100))
+      var isOver = false
+      while let packet = connection.initial.take() {
+        if packet.dss?.dataFin == true { dataFinCount += 1 }
+        isOver = isOver || packet.isFin
+      }
+      if isOver { break }
+    }
+    #expect((3...6).contains(dataFinCount))
+    #expect(state(script, connection) == .lastAck)
+    #expect(script.closeReason == nil)
+    connection.initial.send(.ack)
+    #expect(state(script, connection) == .closed)
+    #expect(script.closeReason == .finished)
+  }
+
   /// It is DATA_ACKed only when all data before it is here (RFC 8684 §3.3.3), on whatever subflow.
   // Requirement 8684-3.3.3-06
   @Test func aDataFinBehindAHoleOfAnotherSubflowWaits() throws {
