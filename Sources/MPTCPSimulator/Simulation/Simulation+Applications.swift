@@ -170,11 +170,11 @@ extension Simulation {
     return talkers[2 * connection + 1].connection == nil ? connection : nil
   }
 
-  /// Whose SYN a host sends: the client's talker, and nil for any other packet.
+  /// Whose initial subflow a host opens with a SYN: the client's talker, and nil for any other packet.
   func talker(opening packet: RawSpan, on host: SimulatedHost) -> Int? {
     guard let ends = SynEnds(packet),
       let id = host.endpoint.connection(of: FourTuple(local: ends.source, remote: ends.destination)),
-      let index = talker(of: id, on: host), talkers[index].isClient
+      let index = talker(of: id, on: host), talkers[index].isClient, !talkers[index].isEstablished
     else { return nil }
     return index
   }
