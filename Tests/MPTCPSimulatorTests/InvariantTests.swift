@@ -32,6 +32,47 @@ struct InvariantTests {
     #expect(simulation.isFinished)
   }
 
+  @Test(
+    "What takes long on the way to rest breaks no rule",
+    arguments: [
+      // TIME-WAIT begins anew with what links hold back, and outlasts any patience that does not know it.
+      """
+      {"duration": "10000s", "hosts": [{"name": "c", "timeWait": "600s"}, {"name": "s", "timeWait": "600s"}],
+       "paths": [{"between": ["c", "s"], "link": "10mbit,10ms,dup=100%,jitter=2s:reorder"}],
+       "transfers": [{"client": "c", "server": "s", "upload": "100KB"}]}
+      """,
+      // SYNs come out of the slow link long after the client has given up.
+      """
+      {"duration": "10000s", "paths": [{"between": ["c", "s"], "link": "2bit", "back": "10mbit"}],
+       "transfers": [{"client": "c", "server": "s", "upload": "1KB"}]}
+      """,
+      // A host that is off its processor cannot let TIME-WAIT pass.
+      """
+      {"paths": [{"between": ["c", "s"], "link": "10mbit"}],
+       "transfers": [{"client": "c", "server": "s", "upload": "1KB"}],
+       "events": [{"at": "10ms", "hostPaused": "s", "for": "3000000s"}]}
+      """,
+    ])
+  func longWayToRest(json: String) throws {
+    let results = try run(SmallScenarios.parse(json))
+    #expect(results.failure == nil && results.isFinished)
+  }
+
+  @Test("Time does not stand still while bytes arrive, however many at one instant")
+  func oneInstant() throws {
+    // Two steps for each byte.
+    let simulation = try Simulation(
+      SmallScenarios.parse(
+        """
+        {"paths": [{"between": ["c", "s"], "link": "dup=100%"}],
+         "transfers": [{"client": "c", "server": "s", "upload": "2KB", "options": {"sendBuffer": "1B"}}]}
+        """))
+    simulation.mostStepsAtOneInstant = 1000
+    simulation.run()
+    #expect(simulation.failure == nil && simulation.isFinished)
+    #expect(simulation.now == Simulation.start)
+  }
+
   private static let breaks: [(String, @Sendable (Connection) -> Void)] = [
     ("its window moved back", { $0.receiveWindowEdge -= 1 }),
     ("acknowledged less than before", { $0.sendUnacknowledged -= 1 }),

@@ -18,7 +18,7 @@ extension Simulation {
     return sum
   }
 
-  /// After ``settle(for:)``: every connection has reached CLOSED, and nothing of it is left.
+  /// After ``settle()``: every connection has reached CLOSED, and nothing of it is left.
   public func checkRest() {
     for host in hosts {
       if let problem = host.endpoint.wholeViolation() ?? host.endpoint.leak() { fail("\(host.name): \(problem)") }

@@ -58,7 +58,11 @@ public final class Simulation {
   var isAboutData = false
   /// What the data depends on.
   let dataSeed: UInt64
+  /// Lines without delay let steps follow one another at one instant, as many as applications have bytes; but so many
+  /// without one of these arriving no honest run has.
+  var mostStepsAtOneInstant = 100_000
   private var stepsAtThisInstant = 0
+  private var progressAtLastCheck = -1
 
   /// Who connects, and to which transfer's server.
   struct ClientAddress: Hashable {
@@ -135,13 +139,28 @@ public final class Simulation {
     while !isDone, now < limit { step(until: limit) }
   }
 
-  /// After the end: lets connections that are left die, TIME-WAIT pass and links run empty, for `limit` at the most.
-  public func settle(for limit: Nanoseconds = .seconds(600)) {
+  /// After the end: lets connections that are left die, TIME-WAIT pass and links run empty.
+  ///
+  /// What is on a link or waits for a host that is off its processor may take as long as the scenario has it; after the
+  /// last of it, hosts get 600 s beyond their TIME-WAIT to come to rest.
+  public func settle() {
     for index in talkers.indices where !talkers[index].isOver { release(index) }
     agenda.cancel(Self.number(sampler))
-    let last = now + limit
-    while failure == nil, now < last, agenda.next != nil || !busyHosts.isEmpty { step(until: last) }
+    let patience = hosts.reduce(Nanoseconds.zero) { max($0, $1.endpoint.configuration.timeWait) } + Self.restTime
+    // Hosts that answer each other for ever must not have for ever.
+    let mostPackets = packetCount + Self.mostPacketsAfterEnd
+    var last = now + patience
+    while failure == nil, now < last, agenda.next != nil || !busyHosts.isEmpty {
+      if let next = agenda.next, packetCount < mostPackets, wires.contains(where: { $0.link.packetCount > 0 }) {
+        last = max(last, next + patience)
+      }
+      last = hosts.reduce(last) { max($0, $1.pausedUntil + patience) }
+      step(until: last)
+    }
   }
+
+  private static let restTime = Nanoseconds.seconds(600)
+  private static let mostPacketsAfterEnd = 1_000_000
 
   /// Notes what must never happen; the first time counts.
   public func fail(_ problem: String) { if failure == nil { failure = problem } }
@@ -175,7 +194,7 @@ public final class Simulation {
       now = max(now, next)
     }
     stepCount += 1
-    if stepsAtThisInstant > Self.mostStepsAtOneInstant { fail("time stands still: something is due again and again") }
+    if stepsAtThisInstant > mostStepsAtOneInstant { checkProgressAtThisInstant() }
     while let number = agenda.popDue(now) { fire(Int(number)) }
     // Hosts that are woken by others' applications would join the list while it is walked.
     var index = 0
@@ -191,8 +210,12 @@ public final class Simulation {
     return true
   }
 
-  /// More steps at one instant than any honest run has: lines without delay let some follow one another.
-  private static let mostStepsAtOneInstant = 100_000
+  private func checkProgressAtThisInstant() {
+    let progress = talkers.reduce(0) { $0 + $1.received + ($1.isEstablished ? 1 : 0) + ($1.isOver ? 1 : 0) }
+    guard progress > progressAtLastCheck else { return fail("time stands still: something is due again and again") }
+    progressAtLastCheck = progress
+    stepsAtThisInstant = 0
+  }
 
   // MARK: Who is due
 
