@@ -340,15 +340,31 @@ extension InteropSuite {
       }
     }
 
-    @Test("Who may make no namespaces is told so, with status 77 or 71", .timeLimit(.minutes(5)))
-    func noNamespaces() async throws {
+    @Test(
+      "Who may make no more namespaces is told which limit is in the way, with status 71", .timeLimit(.minutes(5)),
+      arguments: ["net", "pid", "mnt"])
+    func noNamespaces(kind: String) async throws {
       let file = try lab(["1ms"])
       // A limit of none, set from inside a namespace of the test's own, forbids them there.
-      let script = "echo 0 > /proc/sys/user/max_net_namespaces; exec \(Machine.mptcp) lab run \(file) -- true"
-      let outcome = try await ChildProcess(["unshare", "-rn", "sh", "-c", script]).finish(within: 20)
-      #expect([71, 77].contains(outcome.status), "\(outcome.summary)")
+      let script = "echo 0 > /proc/sys/user/max_\(kind)_namespaces; exec \(Machine.mptcp) lab run \(file) -- true"
+      let outcome = try await ChildProcess(["unshare", "-rn", "sh", "-ec", script]).finish(within: 20)
+      #expect(outcome.status == 71, "\(outcome.summary)")
       #expect(
-        outcome.errors.contains("namespaces") && outcome.errors.contains("docs/permissions.md"), "\(outcome.summary)")
+        outcome.errors == """
+          mptcp: cannot enter namespaces of our own: no more of them are allowed here; raise sysctl \
+          user.max_\(kind)_namespaces; docs/permissions.md names the ways out
+
+          """)
+    }
+
+    @Test("A lab with more hosts than there may be namespaces says so", .timeLimit(.minutes(5)))
+    func tooManyHosts() async throws {
+      let file = try lab(["1ms"])
+      let script = "echo 2 > /proc/sys/user/max_net_namespaces; exec \(Machine.mptcp) lab run \(file) -- true"
+      let outcome = try await ChildProcess(["unshare", "-rn", "sh", "-ec", script]).finish(within: 20)
+      #expect(outcome.status == 71, "\(outcome.summary)")
+      #expect(outcome.errors.contains("cannot make a network namespace: no more of them are allowed here; raise"))
+      #expect(outcome.errors.contains("user.max_net_namespaces") && !outcome.errors.contains("No space"))
     }
   }
 }

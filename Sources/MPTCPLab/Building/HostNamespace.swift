@@ -15,9 +15,7 @@ final class HostNamespace: Sendable {
   init() throws {
     descriptor = Descriptor(
       try Self.onThread {
-        try check(
-          clinux_unshare_network(), "make a network namespace",
-          remedy: "sysctl user.max_net_namespaces may be too small for so many hosts")
+        try NetworkNamespace.enterNew()
         try RouteSocket().setLink("lo", isUp: true)
         return try check(clinux_current_network(), "open a network namespace")
       })

@@ -19,9 +19,7 @@ package enum NetworkNamespace {
         try startThread(named: "namespace") {
           continuation.resume(
             with: Result {
-              try check(
-                clinux_unshare_network(), "make a network namespace",
-                remedy: "run as root, or inside 'unshare -rn'")
+              try enterNew()
               try RouteSocket().setLink("lo", isUp: true)
               return try body()
             })
@@ -32,13 +30,19 @@ package enum NetworkNamespace {
     }
   }
 
+  /// Moves the calling thread into a new network namespace.
+  package static func enterNew() throws(SystemError) {
+    let result = clinux_unshare_network()
+    if result < 0 { throw NamespaceObstacle(number: -result, kinds: [.network]).error("make a network namespace") }
+  }
+
   /// Replaces this program by itself in a network namespace of its own. Who may not make one alone gets a user
   /// namespace around it, and is root there.
   ///
   /// Call it before the process has a second thread. Returns only by throwing.
   package static func reenter(arguments: [String], environment: [String: String]) throws(SystemError) -> Never {
     let result = withCStrings(arguments, environment) { clinux_exec_in_namespace("/proc/self/exe", $0, $1) }
-    throw SystemError("enter a namespace of our own", number: -result, remedy: namespaceRemedy)
+    throw NamespaceObstacle(number: -result, kinds: [.user, .network]).error("enter a namespace of our own")
   }
 
   /// Runs this program anew as the first process of network, process and mount namespaces of its own, and gives its
@@ -50,31 +54,16 @@ package enum NetworkNamespace {
     arguments: [String], environment: [String: String]
   ) throws(SystemError) -> Int32 {
     let result = withCStrings(arguments, environment) { clinux_run_in_namespaces("/proc/self/exe", $0, $1) }
-    if result < 0 { throw SystemError("enter namespaces of our own", number: -result, remedy: namespaceRemedy) }
+    if result < 0 {
+      throw NamespaceObstacle(number: -result, kinds: [.user, .network, .process, .mount])
+        .error("enter namespaces of our own")
+    }
     return result
   }
 
   /// Prepares the process that `runInside` has started: it hears of signals and children only when it asks. To be
   /// called while it has one thread.
   package static func prepareInside() { clinux_signals_block() }
-
-  /// What forbids namespaces, as far as the system tells.
-  private static var namespaceRemedy: String {
-    func setting(_ name: String, is value: UInt8) -> Bool {
-      let file = open("/proc/sys/" + name.map { $0 == "." ? "/" : "\($0)" }.joined(), O_RDONLY | O_CLOEXEC)
-      guard file >= 0 else { return false }
-      defer { close(file) }
-      var first: UInt8 = 0
-      return read(file, &first, 1) == 1 && first == value
-    }
-    if setting("kernel.unprivileged_userns_clone", is: UInt8(ascii: "0")) {
-      return "sysctl kernel.unprivileged_userns_clone=1 allows them"
-    }
-    if setting("kernel.apparmor_restrict_unprivileged_userns", is: UInt8(ascii: "1")) {
-      return "sysctl kernel.apparmor_restrict_unprivileged_userns=0 allows them"
-    }
-    return "a container's seccomp profile, or its missing CAP_SYS_ADMIN, may forbid them"
-  }
 
   /// Gives arguments and environment in the form that `execve` takes.
   package static func withCStrings(

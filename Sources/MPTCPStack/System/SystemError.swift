@@ -9,18 +9,23 @@ public struct SystemError: Error, Hashable, Sendable {
   public var number: Int32
   /// The way out, where one is known: which permission is missing and how to get it.
   public var remedy: String?
+  /// Why, where the system's words for the number would mislead.
+  private let ownReason: String?
 
   /// Makes an error from a positive `errno` value.
-  public init(_ attempt: String, number: Int32, remedy: String? = nil) {
+  ///
+  /// - Parameter reason: why, where the system's words for the number would mislead.
+  public init(_ attempt: String, number: Int32, reason: String? = nil, remedy: String? = nil) {
     self.attempt = attempt
     self.number = number
     self.remedy = remedy
+    ownReason = reason
   }
 }
 
 extension SystemError: CustomStringConvertible {
-  /// Why, in the system's words.
-  public var reason: String { strerror(number).map { String(cString: $0) } ?? "error \(number)" }
+  /// Why, mostly in the system's words.
+  public var reason: String { ownReason ?? strerror(number).map { String(cString: $0) } ?? "error \(number)" }
 
   /// Whether a permission is missing.
   public var isPermission: Bool { number == EPERM || number == EACCES }

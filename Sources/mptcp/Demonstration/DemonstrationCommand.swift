@@ -41,20 +41,8 @@ struct DemonstrationCommand: AsyncParsableCommand {
     do throws(SystemError) {
       try NetworkNamespace.reenter(arguments: CommandLine.arguments, environment: environment)
     } catch {
-      StandardError.say("\(Self.obstacle(error)). Until then, both ends run in this process.")
+      StandardError.say("\(error). Until then, both ends run in this process.")
     }
-  }
-
-  /// In the system's words, a limit on namespaces is a full disk, also for root.
-  private static func obstacle(_ error: SystemError) -> String {
-    guard error.number == ENOSPC else { return "\(error)" }
-    let limits = ["user.max_user_namespaces", "user.max_net_namespaces"]
-    let used = limits.filter { name in
-      let file = "/proc/sys/" + name.replacing(".", with: "/")
-      return (try? String(contentsOfFile: file, encoding: .utf8))?.hasPrefix("0") == true
-    }
-    return "cannot \(error.attempt): no more of them are allowed here; raise sysctl "
-      + (used.isEmpty ? limits : used).joined(separator: " and ")
   }
 
   func run() async throws {
