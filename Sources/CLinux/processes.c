@@ -118,13 +118,14 @@ int clinux_run_in_namespaces(const char *path, char *const argv[], char *const e
 }
 
 int clinux_spawn(
-    char *const argv[], char *const envp[], int network, int input, int output, int errors) {
+    char *const argv[], char *const envp[], int network, bool own_group, int input, int output, int errors) {
   int report[2];
   if (pipe2(report, O_CLOEXEC) < 0) return -errno;
   pid_t child = fork();
   if (child == 0) {
     // Only calls that are safe between fork and exec.
     if (network >= 0 && setns(network, CLONE_NEWNET) < 0) fail(report[1], errno);
+    if (own_group && setpgid(0, 0) < 0) fail(report[1], errno);
     int given[3] = {input, output, errors};
     for (int number = 0; number < 3; number++)
       if (given[number] >= 0 && dup2(given[number], number) < 0) fail(report[1], errno);
@@ -141,6 +142,14 @@ int clinux_spawn(
   if (error == 0 && clinux_read(report[0], &error, sizeof error) == sizeof error) waitpid(child, NULL, 0);
   close(report[0]);
   return error ? -error : child;
+}
+
+bool clinux_is_foreground(void) {
+  int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return false;
+  bool is_foreground = tcgetpgrp(terminal) == getpgrp();
+  close(terminal);
+  return is_foreground;
 }
 
 bool clinux_urgent_thread(bool may_preempt) {

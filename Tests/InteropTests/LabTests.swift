@@ -239,6 +239,54 @@ extension InteropSuite {
       #expect(try await lab.finish(within: 10).status == 130)
     }
 
+    @Test(
+      "One signal reaches a shell and what it waits for", .timeLimit(.minutes(5)),
+      arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
+    func signalToShell(signal: Int32, status: Int32) async throws {
+      let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
+      let lab = try ChildProcess([
+        Machine.mptcp, "lab", "run", file, "--quiet", "--", "bash", "-c", "echo up >&2; sleep 50; echo x",
+      ])
+      try await lab.waits(for: "up")
+      kill(lab.identifier, signal)
+      let outcome = try await lab.finish(within: 10)
+      #expect(outcome.status == status && outcome.output.isEmpty, "\(outcome.summary)")
+      #expect(outcome.errors == "up\n")
+    }
+
+    @Test(
+      "A command that ignores signals is waited for, which is said, until a second signal or a third ends it",
+      .timeLimit(.minutes(5)), arguments: [("INT", 143), ("INT TERM", 137)] as [(String, Int32)])
+    func deafCommand(ignored: String, status: Int32) async throws {
+      let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
+      let script = "trap '' \(ignored); echo up >&2; sleep 50; sleep 50"
+      let lab = try ChildProcess([Machine.mptcp, "lab", "run", file, "--quiet", "--", "sh", "-c", script])
+      try await lab.waits(for: "up")
+      kill(lab.identifier, SIGINT)
+      try await lab.waits(
+        for: "mptcp: waiting for 'sh' in client to end after SIGINT; one more signal sends SIGTERM, a third SIGKILL")
+      kill(lab.identifier, SIGINT)
+      if ignored.contains("TERM") {
+        try await lab.waits(
+          for: "mptcp: waiting for 'sh' in client to end after SIGTERM; one more signal sends SIGKILL")
+        kill(lab.identifier, SIGINT)
+      }
+      #expect(try await lab.finish(within: 10).status == status)
+    }
+
+    @Test("A terminal's command stays with it: it reads from it, and one interrupt ends it", .timeLimit(.minutes(5)))
+    func terminal() async throws {
+      let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
+      let log = scratch.file("log")
+      let command =
+        "\(Machine.mptcp) lab run \(file) --quiet -- bash -c 'read word; echo heard $word; sleep 50; echo x'"
+      let typing = "echo hello; until grep -q 'heard hello' \(log); do sleep 0.1; done; printf '\\003'; sleep 1"
+      let outcome = try await ChildProcess([
+        "bash", "-c", "(\(typing)) | script -qefc \"\(command.replacing("$", with: "\\$"))\" \(log)",
+      ]).finish(within: 20)
+      #expect(outcome.status == 130, "\(outcome.summary)")
+    }
+
     @Test("A background command that failed is told", .timeLimit(.minutes(5)))
     func backgroundFailure() async throws {
       let file = scratch.file("fails.json")

@@ -153,9 +153,11 @@ int clinux_signal_wait(int64_t nanoseconds, bool *is_for_group);
 // Takes leave of a child that has ended, if one has; gives its number and its status, 128 and more for a signal.
 int clinux_reap(int *status);
 // Starts a program, found by PATH, in the network namespace behind `network`; gives its process number. A negative
-// descriptor stands for the one that this process has.
+// descriptor stands for the one that this process has. With `own_group` it leads a process group, of its number.
 int clinux_spawn(
-    char *const argv[], char *const envp[], int network, int input, int output, int errors);
+    char *const argv[], char *const envp[], int network, bool own_group, int input, int output, int errors);
+// Whether this process is in the foreground of its terminal, whose signals it then has.
+bool clinux_is_foreground(void);
 // Lets this thread run before others; `may_preempt`: also before those that are running (SCHED_FIFO). False if it may not.
 bool clinux_urgent_thread(bool may_preempt);
 // A descriptor from which the calling thread's waiting times can be read; it belongs to that thread.

@@ -158,11 +158,14 @@ package final class Lab {
 
   /// Starts a program in a host, with the hosts' addresses in its arguments and its environment.
   ///
-  /// - Parameters: descriptors for its standard streams; nil for this process's.
+  /// - Parameters:
+  ///   - ownGroup: whether it leads a process group, of its number.
+  ///   - output: a descriptor for its standard output, as `errors` and `input` are for the other streams; nil for this
+  ///     process's.
   /// - Returns: its process number.
   package func start(
-    _ arguments: [String], in host: String, environment: [String: String], output: Int32? = nil, errors: Int32? = nil,
-    input: Int32? = nil
+    _ arguments: [String], in host: String, environment: [String: String], ownGroup: Bool, output: Int32? = nil,
+    errors: Int32? = nil, input: Int32? = nil
   ) throws(SystemError) -> Int32 {
     guard let namespace = hosts[host] else { throw SystemError("start '\(arguments[0])' in \(host)", number: ESRCH) }
     var variables = environment
@@ -170,7 +173,7 @@ package final class Lab {
     for variable in plan.environment(file) { variables[variable.name] = variable.value }
     let words = arguments.map { plan.filling($0, file) }
     let result = NetworkNamespace.withCStrings(words, variables) {
-      clinux_spawn($0, $1, namespace.number, input ?? -1, output ?? -1, errors ?? -1)
+      clinux_spawn($0, $1, namespace.number, ownGroup, input ?? -1, output ?? -1, errors ?? -1)
     }
     return try check(result, "start '\(arguments[0])' in \(host)")
   }

@@ -16,6 +16,11 @@ package struct LabRun {
   package var captureFolder: String?
   /// Takes the lines that background commands write, with the host that each ran in; nil throws them away.
   package var showLine: (@Sendable (_ host: String, _ line: String) -> Void)?
+  /// Takes what people want to know while the command does not end that was told to.
+  package var showRemark: ((_ remark: String) -> Void)?
+  /// Whether the command stays in this process's group, which a terminal's signals reach. If not, it leads its own, so
+  /// that signals to the lab reach all of it.
+  package var isInForeground = false
   /// Called four times a second, with what was measured so far.
   package var showProgress: ((_ measured: [(path: String, directions: [DirectionAccount])]) -> Void)?
 
@@ -49,6 +54,8 @@ package struct LabRun {
   private static let listenerTime = Nanoseconds.seconds(20)
   private static let ownEndTime = Nanoseconds.milliseconds(500)
   private static let endTime = Nanoseconds.seconds(2)
+  /// How long a command that was told to end may take before people are told.
+  private static let remarkTime = Nanoseconds.seconds(1)
 
   /// Does all of it. Blocks.
   ///
@@ -62,26 +69,37 @@ package struct LabRun {
     for command in file.commands { background.append((command, try start(command, lab, &processes))) }
     let begin = MonotonicClock.now
     lab.beginSchedules()
-    let process = try start(arguments, in: host, lab)
-    var ended: Int32?
-    while ended == nil {
-      processes.wait(.milliseconds(250), command: process)
-      ended = processes.status(of: process)
-      showProgress?(lab.measured)
-    }
+    let command = Processes.Command(process: try start(arguments, in: host, lab), leadsGroup: !isInForeground)
+    let status = waitForEnd(of: command, &processes, lab)
     let seconds = Double(MonotonicClock.now - begin) / 1e9
-    var status = ended ?? 0
-    // A command that was asked to end and did so in peace has not done what it was run for.
-    if status == 0, let signal = processes.signal { status = 128 + signal }
     end(background, &processes)
     var report = LabReport(paths: lab.finish(), seconds: seconds, exitStatus: status)
     report.uncapturedPacketCount = try lab.finishCaptures()
     return report
   }
 
+  /// Gives its status.
+  private func waitForEnd(of command: Processes.Command, _ processes: inout Processes, _ lab: Lab) -> Int32 {
+    var remarkedAt: Int64?
+    while true {
+      processes.wait(.milliseconds(250), command: command)
+      showProgress?(lab.measured)
+      if let status = processes.status(of: command.process) {
+        // A command that was asked to end and did so in peace has not done what it was run for.
+        if status == 0, let signal = processes.signal { return 128 + signal }
+        return status
+      }
+      guard let last = processes.ending.last, last.at != remarkedAt,
+        MonotonicClock.now - last.at > Self.remarkTime.count
+      else { continue }
+      remarkedAt = last.at
+      if let remark = processes.ending.remark(on: "'\(arguments[0])' in \(host)") { showRemark?(remark) }
+    }
+  }
+
   private func start(_ arguments: [String], in host: String, _ lab: Lab) throws -> Int32 {
     do throws(SystemError) {
-      return try lab.start(arguments, in: host, environment: environment)
+      return try lab.start(arguments, in: host, environment: environment, ownGroup: !isInForeground)
     } catch {
       throw Failure.command(error)
     }
@@ -94,8 +112,8 @@ package struct LabRun {
     let nothing = Descriptor(try check(open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null"))
     do throws(SystemError) {
       process = try lab.start(
-        command.arguments, in: command.host, environment: environment, output: output.number, errors: output.number,
-        input: nothing.number)
+        command.arguments, in: command.host, environment: environment, ownGroup: true, output: output.number,
+        errors: output.number, input: nothing.number)
     } catch {
       throw Failure.command(error)
     }
@@ -132,7 +150,7 @@ package struct LabRun {
     let failed = background.compactMap { command, process in
       processes.status(of: process).flatMap { $0 == 0 ? nil : (command, $0) }
     }
-    for (_, process) in background where processes.status(of: process) == nil { kill(process, SIGTERM) }
+    for (_, process) in background where processes.status(of: process) == nil { kill(-process, SIGTERM) }
     wait(Self.endTime)
     // The last lines of theirs are still in their pipes.
     usleep(20_000)

@@ -8,28 +8,33 @@ struct Processes {
   private var statuses: [Int32: Int32] = [:]
   /// The last signal that was to end the run.
   private(set) var signal: Int32?
-  private(set) var signalCount = 0
+  /// What the command was told by signals that did not reach it by themselves.
+  private(set) var ending = Ending()
+
+  /// A command that is told to end.
+  struct Command {
+    var process: Int32
+    /// Whether it leads a process group. If not, it is in that of the terminal, whose signals it has by itself.
+    var leadsGroup: Bool
+  }
 
   /// How a process ended, 128 and more for a signal; nil while it runs.
   func status(of process: Int32) -> Int32? { statuses[process] }
 
   /// Waits for something to happen, at most for `time`.
   ///
-  /// - Parameter command: who is told of signals that came to this process alone.
-  mutating func wait(_ time: Nanoseconds, command: Int32? = nil) {
+  /// - Parameter command: who is told of signals that did not reach it by themselves.
+  mutating func wait(_ time: Nanoseconds, command: Command? = nil) {
     var isForGroup = false
     let number = clinux_signal_wait(time.count, &isForGroup)
     var status: Int32 = 0
     while case let child = clinux_reap(&status), child > 0 { statuses[child] = status }
     guard number > 0, number != SIGCHLD else { return }
     signal = number
-    signalCount += 1
-    guard let command, statuses[command] == nil else { return }
-    if signalCount > 1, !isForGroup {
-      kill(command, SIGKILL)
-    } else if !isForGroup {
-      kill(command, number)
-    }
+    guard let command, statuses[command.process] == nil, command.leadsGroup || !isForGroup,
+      let message = ending.next(number, at: MonotonicClock.now)
+    else { return }
+    kill(command.leadsGroup ? -command.process : command.process, message)
   }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import FoundationEssentials
 import Glibc
 import MPTCPLab
@@ -26,7 +27,8 @@ struct LabRunCommand: ParsableCommand {
       Hosts are network namespaces that go with this process, however it ends, and so does everything that runs in \
       them; no root is needed where user namespaces are allowed. In arguments, {server} becomes the address of the host \
       of that name, {server.lte} the one on its path of that name; MPTCP_LAB_SERVER and MPTCP_LAB_SERVER_LTE in the \
-      environment say the same. Exit status: the command's own; 75 if it succeeded, but more than 1 % of the packets \
+      environment say the same. A signal to this process goes to the command and what it runs; a second one sends \
+      SIGTERM, a third SIGKILL. Exit status: the command's own; 75 if it succeeded, but more than 1 % of the packets \
       were handed over more than 0.5 ms late; 126 or 127 if it cannot be run, 64 wrong arguments, 65 a wrong lab file, \
       71 and 77 the system or a permission forbids it, 74 a file cannot be read or written.
       """)
@@ -49,7 +51,8 @@ struct LabRunCommand: ParsableCommand {
   @Argument(parsing: .postTerminator, help: "What to run, behind '--'.")
   var command: [String] = []
 
-  /// Set in the environment of the process that runs inside the namespaces.
+  /// Set in the environment of the process that runs inside the namespaces, to whether a terminal's signals reach it:
+  /// inside, process groups from outside have no numbers.
   private static let mark = "MPTCP_LAB_INSIDE"
 
   // Both: a lab inside a lab inherits the variable, and a container's first command the number.
@@ -61,7 +64,8 @@ struct LabRunCommand: ParsableCommand {
     guard !isInside else { return NetworkNamespace.prepareInside() }
     _ = try checked()
     var environment = ProcessInfo.processInfo.environment
-    environment[Self.mark] = "1"
+    // With a terminal as its input, the command has to stay in a group that may read from it.
+    environment[Self.mark] = clinux_is_foreground() || isatty(STDIN_FILENO) == 1 ? "foreground" : "background"
     let status: Int32
     do throws(SystemError) {
       status = try NetworkNamespace.runInside(arguments: CommandLine.arguments, environment: environment)
@@ -75,7 +79,8 @@ struct LabRunCommand: ParsableCommand {
     let lab = try checked()
     var run = LabRun(lab, in: host ?? lab.hosts[0].name, arguments: command)
     run.environment = ProcessInfo.processInfo.environment
-    run.environment[Self.mark] = nil
+    run.isInForeground = run.environment.removeValue(forKey: Self.mark) == "foreground"
+    run.showRemark = { StandardError.say($0) }
     run.captureFolder = pcapng
     if !quiet { run.showLine = { host, line in StandardError.write("\(host): \(line)\n") } }
     let display = progress && StandardError.isTerminal ? LabDisplay(lab) : nil
