@@ -7,7 +7,8 @@ extension LabFile {
   ///
   /// - Throws: ``LabFileError``, which names the key.
   package init(json: [UInt8]) throws(LabFileError) {
-    if let fault = JSONSyntax.fault(in: json) { throw LabFileError("", "no JSON: \(fault)") }
+    let json = JSONSyntax.withoutByteOrderMark(json)
+    if let fault = JSONSyntax.fault(in: json) { throw LabFileError("", fault) }
     do {
       self = try JSONDecoder().decode(LabFile.self, from: Data(json))
     } catch let error as LabFileError {

@@ -109,12 +109,12 @@ struct SimulationCommand: AsyncParsableCommand {
   private func read(_ file: String) throws -> Scenario {
     let text: [UInt8]
     do {
-      text = try InputText.read(file)
+      text = JSONSyntax.withoutByteOrderMark(try InputText.read(file))
     } catch {
       StandardError.say("\(error); give a scenario, such as Scenarios/wifi-lte.json")
       throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
-    if let fault = JSONSyntax.fault(in: text) { throw ArgumentProblem("\(file): no JSON: \(fault)") }
+    if let fault = JSONSyntax.fault(in: text) { throw ArgumentProblem("\(file): \(fault)") }
     do {
       return try JSONDecoder().decode(Scenario.self, from: Data(text))
     } catch let error as DecodingError {

@@ -188,7 +188,41 @@ struct LabFileTests {
   }
 
   @Test(
+    "A text that the decoder would refuse without a place has one",
+    arguments: [
+      ([0x22, 0x61, 0xFF, 0x22], "column 3: UTF-8"), ([0xFF, 0xFE, 0x7B, 0x00], "UTF-8, and not UTF-16"),
+      (Array(#"["\x"]"#.utf8), "column 3: an escape"), (Array(#"["a\ud800"]"#.utf8), "column 4: an escape"),
+      (Array("[0x5]".utf8), "column 2: a value"), (Array("[01]".utf8), "column 2: a value"),
+      (Array("[1.]".utf8), "column 2: a value"), (Array("[\"\\".utf8), "column 4: the text's closing quote"),
+    ] as [([UInt8], String)])
+  func strictness(text: [UInt8], words: String) {
+    let fault = JSONSyntax.fault(in: text)
+    #expect(fault?.hasPrefix("no JSON: line 1, ") == true && fault?.contains(words) == true, "\(fault ?? "none")")
+  }
+
+  @Test("A key that is there twice is refused, with both places, however it is written")
+  func duplicateKeys() {
+    let text = """
+      {"paths": [{"name": "p", "between": ["a", "b"],
+        "link": "1mbit", "mtu": 1400, "\\u006cink": "2mbit"}]}
+      """
+    let error = #expect(throws: LabFileError.self) { try LabFile(json: Array(text.utf8)) }
+    #expect(
+      error?.description == "line 2, column 33: 'link' is there twice, first in line 2, column 3; leave one out")
+    #expect(JSONSyntax.fault(in: Array(#"[{"a":1,"b":{"a":2}},{"a":3}]"#.utf8)) == nil)
+  }
+
+  @Test("A byte order mark in front means nothing")
+  func byteOrderMark() throws {
+    let text = [0xEF, 0xBB, 0xBF] + Array(#"{"paths":[{"name":"p","between":["a","b"]}]}"#.utf8)
+    #expect(try LabFile(json: text).paths.count == 1)
+  }
+
+  @Test(
     "What JSON allows has no fault",
-    arguments: ["{}", " [ ] ", "[1,-2.5e3,true,false,null,\"\\\"\"]", "{\"a\":{\"b\":[]}}"])
+    arguments: [
+      "{}", " [ ] ", "[1,-2.5e3,0,-0.5E+7,true,false,null,\"\\\"\"]", #"["é\u00e9\ud83d\ude00\/"]"#,
+      "{\"a\":{\"b\":[]}}",
+    ])
   func noFault(text: String) { #expect(JSONSyntax.fault(in: Array(text.utf8)) == nil) }
 }
