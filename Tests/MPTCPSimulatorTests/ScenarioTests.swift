@@ -76,6 +76,29 @@ struct ScenarioTests {
     arguments: [
       (#"{"pahts": []}"#, "pahts: there is no such key; these are: title, seed"),
       (#"{"duration": "soon"}"#, "duration: 'soon': expected a time such as 20ms"),
+      (#"{"duration": "1e30s"}"#, "duration: '1e30s': expected a number without an exponent"),
+      (#"{"duration": "99999999999999s"}"#, "duration: '99999999999999s': expected 10000000s at most"),
+      (#"{"duration": "10000001s"}"#, "duration: '10000001s': expected 10000000s at most"),
+      (
+        #"{"transfers": [{"client": "a", "server": "b", "upload": "99999999999999GB"}]}"#,
+        "transfers[0].upload: '99999999999999GB': expected 9000000000GB at most"
+      ),
+      (
+        #"{"transfers": [{"client": "a", "server": "b", "clientApplication": {"readRate": "0mbit"}}]}"#,
+        "transfers[0].clientApplication.readRate: '0mbit': expected a rate above 0"
+      ),
+      (
+        #"{"transfers": [{"client": "a", "server": "b", "options": {"receiveBuffer": "2GiB"}}]}"#,
+        "transfers[0].options.receiveBuffer: expected 1GiB at most"
+      ),
+      (
+        #"{"paths": [{"between": ["a", "b"], "link": "0mbit"}]}"#,
+        "paths[0].link: '0mbit': expected a rate above 0, such as 40mbit"
+      ),
+      (
+        #"{"hosts": [{"name": "a", "maximumHalfOpen": 99999999999999999999}]}"#,
+        "hosts[0].maximumHalfOpen: a number here is not whole, or too large"
+      ),
       (#"{"duration": 5}"#, "duration: expected a time such as 20ms or 1.5s, in quotes"),
       (
         #"{"paths": [{"between": ["a.x"], "link": "1mbit"}]}"#, "paths[0].between: expected two ends, as host.interface"
@@ -174,7 +197,15 @@ struct ScenarioTests {
         #"{"paths": [{"between": ["a", "b"], "link": "1ms", "boxes": [{"merge": {"direction": "both"}}]}]}"#,
         "paths[0].boxes[0].merge.direction: 'both': expected one of forward, backward"
       ),
-      (#"{"events": [{"at": "1s"}]}"#, "events[0].at: expected exactly one of pathDown"),
+      (
+        #"{"events": [{"at": "1s"}]}"#,
+        "events[0]: it changes nothing; give it one of pathDown, pathUp, interfaceDown, interfaceUp, interfaceRemoved, "
+          + "interfaceAdded, hostPaused"
+      ),
+      (
+        #"{"events": [{"at": "1s", "pathDown": "a", "pathUp": "b"}]}"#,
+        "events[0]: it has 2 changes of pathDown, pathUp"
+      ),
       (#"{"events": [{"at": "1s", "pathDown": "lte"}]}"#, "events[0].pathDown: there is no path 'lte'"),
       (#"{"hosts": [{"name": "a.b"}]}"#, "hosts[0].name: expected a name without dots"),
       (#"{"seed": -1}"#, "seed: expected a whole number from 0 to"),
@@ -187,14 +218,17 @@ struct ScenarioTests {
   }
 
   @Test("Times, sizes and rates are read and written with their units")
-  func quantities() {
-    #expect(Quantity.time("1.5s") == .milliseconds(1500))
-    #expect(Quantity.time("2 min") == .seconds(120))
-    #expect(Quantity.time("5") == nil)
-    #expect(Quantity.time("9999999999s") == nil)
-    #expect(Quantity.byteCount("64KiB") == 65_536)
-    #expect(Quantity.byteCount("20kb") == 20_000)
-    #expect(Quantity.bitsPerSecond("0.5mbit") == 500_000)
+  func quantities() throws {
+    #expect(try Quantity.time("1.5s") == .milliseconds(1500))
+    #expect(try Quantity.time("2 min") == .seconds(120))
+    #expect(try Quantity.time("10000000s") == Quantity.longestTime)
+    #expect(throws: Quantity.Problem(expected: "a time such as 20ms or 1.5s")) { try Quantity.time("5") }
+    #expect(throws: Quantity.Problem(expected: "10000000s at most")) { try Quantity.time("9999999999s") }
+    #expect(throws: Quantity.Problem(expected: "10000000s at most")) { try Quantity.time("99999999999.5s") }
+    #expect(throws: Quantity.Problem(expected: "a number without an exponent")) { try Quantity.time("1E+3ms") }
+    #expect(try Quantity.byteCount("64KiB") == 65_536)
+    #expect(try Quantity.byteCount("20kb") == 20_000)
+    #expect(try Quantity.bitsPerSecond("0.5mbit") == 500_000)
     #expect(Quantity.text(.milliseconds(1500)) == "1500ms")
     #expect(Quantity.text(byteCount: 20_000) == "20KB")
     #expect(Quantity.text(byteCount: 65_536) == "65536B")

@@ -84,7 +84,12 @@ private struct Fields {
   }
 
   func required<Value: Decodable>(_ key: String) throws -> Value {
-    try container.decode(Value.self, forKey: Key(stringValue: key))
+    do {
+      return try container.decode(Value.self, forKey: Key(stringValue: key))
+    } catch let problem where !(problem is DecodingError || problem is LabFileError) {
+      // For a number that its type cannot hold, the decoder has an error of its own, which names no place.
+      throw LabFileError(place(key), "a number here is not whole, or too large")
+    }
   }
 
   func optional<Value: Decodable>(_ key: String) throws -> Value? {

@@ -58,7 +58,7 @@ extension LinkConfiguration: LosslessStringConvertible {
       let value = LinkText(text[...], in: part[...])
       switch key.lowercased() {
       case "":
-        if let rate = value.optionalRate { bitsPerSecond = rate } else { delay = try value.time("a rate or a delay") }
+        if value.isRate { bitsPerSecond = try value.rate() } else { delay = try value.time("a rate or a delay") }
       case "queue":
         // In an object both limits stand in one string.
         for limit in value.text.split(separator: ",", omittingEmptySubsequences: false) {

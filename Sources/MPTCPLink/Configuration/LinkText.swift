@@ -48,23 +48,27 @@ struct LinkText {
     return (LinkText(String(halves[0]), in: part), LinkText(String(halves[1]), in: part))
   }
 
-  var optionalRate: Int? { number(Self.rates).flatMap { $0 > 0 ? $0 : nil } }
+  /// Whether it is a rate by its unit, be it a possible one or not.
+  var isRate: Bool { reading(Self.rates) != .other }
 
   func rate() throws(LinkTextError) -> Int {
-    guard let rate = optionalRate else { throw error("a rate such as 40mbit") }
+    let rate = try number(Self.rates, "a rate such as 40mbit", most: "9000000000gbit")
+    guard rate > 0 else { throw error("a rate above 0, such as 40mbit") }
     return rate
   }
 
+  /// The longest time: no sum of such times along a path is beyond what the clock can count.
+  static let longestTime = Nanoseconds.seconds(10_000_000)
+
   func time(_ expected: String = "a time such as 20ms") throws(LinkTextError) -> Nanoseconds {
     if text == "0" { return .zero }
-    guard let time = number(Self.times) else { throw error(expected) }
-    return Nanoseconds(Int64(time))
+    let most = Self.time(Self.longestTime)
+    let time = Nanoseconds(Int64(try number(Self.times, expected, most: most)))
+    guard time <= Self.longestTime else { throw error("\(most) at most") }
+    return time
   }
 
-  func size() throws(LinkTextError) -> Int {
-    guard let size = number(Self.sizes) else { throw error("a size such as 200KB") }
-    return size
-  }
+  func size() throws(LinkTextError) -> Int { try number(Self.sizes, "a size such as 200KB", most: "9000000000000MB") }
 
   /// A size that packets can have: every link carries 68 bytes (RFC 791 §3.2).
   func packetSize() throws(LinkTextError) -> Int {
@@ -74,10 +78,10 @@ struct LinkText {
   }
 
   func queue() throws(LinkTextError) -> Queue {
-    if let count = number(Self.sizes) { return .bytes(count) }
-    if let count = number([("p", 1)]) { return .packets(count) }
-    if let span = number(Self.times) { return .time(Nanoseconds(Int64(span))) }
-    throw error("a size, a number of packets or a time, such as 200KB, 100p or 50ms")
+    if reading(Self.sizes) != .other { return .bytes(try size()) }
+    let packets = [("p", Int64(1))]
+    if reading(packets) != .other { return .packets(try number(packets, "a number", most: "\(Int64.max)p")) }
+    return .time(try time("a size, a number of packets or a time, such as 200KB, 100p or 50ms"))
   }
 
   func probability() throws(LinkTextError) -> Probability {
@@ -119,15 +123,43 @@ struct LinkText {
     }
   }
 
-  private func number(_ units: [(name: String, factor: Int64)]) -> Int? {
+  /// What a number with one of these units is.
+  private enum Reading: Equatable {
+    case number(Int)
+    case tooLarge
+    case exponent
+    case other
+  }
+
+  private func number(
+    _ units: [(name: String, factor: Int64)], _ expected: String, most: String
+  ) throws(LinkTextError) -> Int {
+    switch reading(units) {
+    case .number(let number): return number
+    case .tooLarge: throw error("\(most) at most")
+    case .exponent: throw error("a number without an exponent")
+    case .other: throw error(expected)
+    }
+  }
+
+  private func reading(_ units: [(name: String, factor: Int64)]) -> Reading {
     let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
-    let unit = trimmed(text.dropFirst(digits.count))
-    guard let factor = units.first(where: { $0.name == unit })?.factor else { return nil }
+    var rest = text.dropFirst(digits.count)
+    var hasExponent = false
+    if rest.first == "e", let sign = rest.dropFirst().first, sign == "-" || sign == "+" || sign.isNumber {
+      hasExponent = true
+      rest = rest.dropFirst(2).drop { $0.isNumber }
+    }
+    let unit = trimmed(rest)
+    guard let factor = units.first(where: { $0.name == unit })?.factor, let value = decimal(digits) else {
+      return .other
+    }
+    if hasExponent { return .exponent }
     if let whole = Int(digits) {
       let (product, overflow) = whole.multipliedReportingOverflow(by: Int(factor))
-      return overflow ? nil : product
+      return overflow ? .tooLarge : .number(product)
     }
-    return decimal(digits).flatMap { Int(exactly: ($0 * Double(factor)).rounded()) }
+    return Int(exactly: (value * Double(factor)).rounded()).map { .number($0) } ?? .tooLarge
   }
 
   // Exponents, signs and names of numbers have no place in these texts.

@@ -39,14 +39,22 @@ struct ObjectReader {
     ScenarioError(container.codingPath + [ScenarioKey(name)], problem)
   }
 
+  /// The error for the object as a whole.
+  func error(_ problem: String) -> ScenarioError { ScenarioError(container.codingPath, problem) }
+
   func optional<Value: Decodable>(_ name: String, _ type: Value.Type = Value.self) throws -> Value? {
     let key = ScenarioKey(name)
     guard container.contains(key), try !container.decodeNil(forKey: key) else { return nil }
-    return try container.decode(Value.self, forKey: key)
+    return try value(name)
   }
 
   func value<Value: Decodable>(_ name: String, _ type: Value.Type = Value.self) throws -> Value {
-    try container.decode(Value.self, forKey: ScenarioKey(name))
+    do {
+      return try container.decode(Value.self, forKey: ScenarioKey(name))
+    } catch let problem where !(problem is DecodingError || problem is ScenarioError) {
+      // For a number that its type cannot hold, the decoder has an error of its own, which names no place.
+      throw self.error(name, "a number here is not whole, or too large")
+    }
   }
 
   func read<Value: Decodable>(_ name: String, into value: inout Value) throws {
@@ -75,17 +83,20 @@ struct ObjectReader {
   }
 
   func optionalRate(_ name: String) throws -> Int? {
-    let rate = try quantity(name, "a rate such as 40mbit", Quantity.bitsPerSecond)
-    guard rate != 0 else { throw error(name, "expected a rate above 0") }
-    return rate
+    try quantity(name, "a rate such as 40mbit", Quantity.bitsPerSecond)
   }
 
-  private func quantity<Value>(_ name: String, _ expected: String, _ parse: (String) -> Value?) throws -> Value? {
+  private func quantity<Value>(
+    _ name: String, _ expected: String, _ parse: (String) throws(Quantity.Problem) -> Value
+  ) throws -> Value? {
     let text: String?
     do { text = try optional(name) } catch { throw self.error(name, "expected \(expected), in quotes") }
     guard let text else { return nil }
-    guard let value = parse(text) else { throw error(name, "'\(text)': expected \(expected)") }
-    return value
+    do throws(Quantity.Problem) {
+      return try parse(text)
+    } catch {
+      throw self.error(name, "'\(text)': expected \(error.expected)")
+    }
   }
 
   /// One word out of a list.

@@ -17,16 +17,34 @@ enum Quantity {
     ("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1000), ("bit", 1),
   ]
 
-  /// A time such as `1.5s`; nil for anything else.
-  static func time(_ text: String) -> Nanoseconds? {
-    text == "0" ? .zero : number(text, times).map { Nanoseconds($0) }
+  /// The longest time: no sum of such times is beyond what the clock can count.
+  static let longestTime = Nanoseconds.seconds(10_000_000)
+
+  /// What is wrong with a text, in words that fit behind "expected".
+  struct Problem: Error, Hashable {
+    let expected: String
   }
 
-  /// A size such as `200KB`; nil for anything else.
-  static func byteCount(_ text: String) -> Int? { number(text, sizes).map { Int($0) } }
+  /// Reads a time such as `1.5s`.
+  static func time(_ text: String) throws(Problem) -> Nanoseconds {
+    if text == "0" { return .zero }
+    let most = "\(Self.text(longestTime)) at most"
+    let time = Nanoseconds(try number(text, times, "a time such as 20ms or 1.5s", most: most))
+    guard time <= longestTime else { throw Problem(expected: most) }
+    return time
+  }
 
-  /// A rate such as `40mbit` in bits a second; nil for anything else.
-  static func bitsPerSecond(_ text: String) -> Int? { number(text, rates).map { Int($0) } }
+  /// Reads a size such as `200KB`.
+  static func byteCount(_ text: String) throws(Problem) -> Int {
+    Int(try number(text, sizes, "a size such as 200KB or 1MiB", most: "9000000000GB at most"))
+  }
+
+  /// Reads a rate such as `40mbit`, above 0, in bits a second.
+  static func bitsPerSecond(_ text: String) throws(Problem) -> Int {
+    let rate = Int(try number(text, rates, "a rate such as 40mbit", most: "9000000000gbit at most"))
+    guard rate > 0 else { throw Problem(expected: "a rate above 0") }
+    return rate
+  }
 
   /// A time in the form that ``time(_:)`` reads.
   static func text(_ time: Nanoseconds) -> String { spelled(time.count, times.dropFirst()) }
@@ -42,16 +60,27 @@ enum Quantity {
     return "\(value)\(units.last?.0 ?? "")"
   }
 
-  private static func number(_ text: String, _ units: [(String, Int64)]) -> Int64? {
+  private static func number(
+    _ text: String, _ units: [(String, Int64)], _ expected: String, most: String
+  ) throws(Problem) -> Int64 {
     let digits = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
     var unit = text.dropFirst(digits.count).lowercased()
+    var hasExponent = false
+    if unit.first == "e", let sign = unit.dropFirst().first, sign == "-" || sign == "+" || sign.isNumber {
+      hasExponent = true
+      unit = String(unit.dropFirst(2).drop { $0.isNumber })
+    }
     while unit.first == " " { unit.removeFirst() }
-    guard let factor = units.first(where: { $0.0.lowercased() == unit })?.1 else { return nil }
+    guard let factor = units.first(where: { $0.0.lowercased() == unit })?.1, let decimal = Double(digits) else {
+      throw Problem(expected: expected)
+    }
+    if hasExponent { throw Problem(expected: "a number without an exponent") }
     if let whole = Int64(digits) {
       let (product, overflow) = whole.multipliedReportingOverflow(by: factor)
-      return overflow ? nil : product
+      if !overflow { return product }
+    } else if let number = Int64(exactly: (decimal * Double(factor)).rounded()) {
+      return number
     }
-    guard let decimal = Double(digits), decimal.isFinite else { return nil }
-    return Int64(exactly: (decimal * Double(factor)).rounded())
+    throw Problem(expected: most)
   }
 }

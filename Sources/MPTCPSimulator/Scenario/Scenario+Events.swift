@@ -58,8 +58,10 @@ extension Scenario.Event: Codable {
       try reader.optional("hostPaused").map { .hostPaused($0, for: pause ?? .zero) },
     ]
     let given = changes.compactMap { $0 }
-    guard given.count == 1, let change = given.first else {
-      throw reader.error("at", "expected exactly one of \(Self.names.dropFirst().dropLast().joined(separator: ", "))")
+    let kinds = Self.names.dropFirst().dropLast().joined(separator: ", ")
+    guard let change = given.first else { throw reader.error("it changes nothing; give it one of \(kinds)") }
+    guard given.count == 1 else {
+      throw reader.error("it has \(given.count) changes of \(kinds); give each an event of its own")
     }
     if case .hostPaused = change {
       guard pause != nil else { throw reader.error("for", "is missing; how long the pause is, such as 200ms") }

@@ -149,6 +149,8 @@ extension Scenario.Options: Codable {
     receiveBufferByteCount = try reader.optionalByteCount("receiveBuffer")
     for (key, size) in [("sendBuffer", sendBufferByteCount), ("receiveBuffer", receiveBufferByteCount)] {
       guard size != 0 else { throw reader.error(key, "expected more than nothing") }
+      // No window is larger (RFC 7323 §2.3).
+      guard size ?? 0 <= 1 << 30 else { throw reader.error(key, "expected 1GiB at most") }
     }
     keepAlive = try reader.optionalTime("keepAlive")
     userTimeout = try reader.optionalTime("userTimeout")

@@ -148,8 +148,8 @@ struct NetcatPlan: Sendable {
     acceptsFastOpen = command.fastOpen
     if command.scans && command.listens { throw ArgumentProblem("-z: only for connecting, not with -l") }
     keepsListening = command.keepsListening
-    timeLimit = try Self.duration(command.timeLimit, "-w")
-    quitDelay = command.quitDelay?.hasPrefix("-") == true ? nil : try Self.duration(command.quitDelay, "-q")
+    timeLimit = try Self.duration(command.timeLimit, "-w", or: "leave -w out for no limit")
+    quitDelay = try Self.quitDelay(command.quitDelay)
     isNumeric = command.isNumeric
     ignoresInput = command.ignoresInput
     scans = command.scans
@@ -214,10 +214,18 @@ struct NetcatPlan: Sendable {
     return port
   }
 
-  private static func duration(_ text: String?, _ name: String) throws(ArgumentProblem) -> Duration? {
+  /// The time after the end of the input; nil for none.
+  private static func quitDelay(_ text: String?) throws(ArgumentProblem) -> Duration? {
+    if let number = text.flatMap({ Double($0) }), number < 0 { return nil }
+    return try duration(text, "-q", or: "give a negative number, or leave -q out, to stay until the peer is done")
+  }
+
+  private static func duration(
+    _ text: String?, _ name: String, or wayOut: String
+  ) throws(ArgumentProblem) -> Duration? {
     guard let text else { return nil }
     guard let seconds = Double(text), seconds >= 0, seconds <= 1e6 else {
-      throw ArgumentProblem("\(name) \(text): a number of seconds from 0 to 1000000; leave \(name) out for no limit")
+      throw ArgumentProblem("\(name) \(text): a number of seconds from 0 to 1000000; \(wayOut)")
     }
     return .seconds(seconds)
   }

@@ -33,7 +33,15 @@ struct SimulationCommand: AsyncParsableCommand {
 
   @Argument(help: ArgumentHelp("The scenario; - reads the standard input.", valueName: "scenario"))
   var file: String?
-  @Option(help: "Where all chance comes from, in place of the scenario's seed; of random scenarios 1 if not given.")
+  @Option(
+    parsing: .unconditional,
+    help: "Where all chance comes from, in place of the scenario's seed; of random scenarios 1 if not given.",
+    transform: { text throws(ArgumentProblem) in
+      guard let seed = UInt64(text) else {
+        throw ArgumentProblem("a seed is a whole number from 0 to \(UInt64.max)")
+      }
+      return seed
+    })
   var seed: UInt64?
   @Flag(help: "Print the results as one JSON object, samples included.")
   var json = false
@@ -43,11 +51,15 @@ struct SimulationCommand: AsyncParsableCommand {
   var trace: String?
   @Option(help: ArgumentHelp("Write a picture in SVG: rates, round-trip times and windows by path.", valueName: "file"))
   var plot: String?
-  @Option(help: ArgumentHelp("Run so many random scenarios.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Run so many random scenarios.", valueName: "n"))
   var explore: Int?
-  @Option(help: ArgumentHelp("The number of the first random scenario; 0 if not given.", valueName: "number"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The number of the first random scenario; 0 if not given.", valueName: "number"))
   var from: Int?
-  @Option(help: ArgumentHelp("Run so many at the same time; one on each processor if not given.", valueName: "j"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Run so many at the same time; one on each processor if not given.", valueName: "j"))
   var jobs: Int?
   @Option(
     help: ArgumentHelp(

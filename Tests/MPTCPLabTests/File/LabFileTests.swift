@@ -112,6 +112,8 @@ struct LabFileTests {
     (#"{"paths":[{"name":"p","between":["a","b"],"link":{"a":"x"}}]}"#, "paths[0].link.a", "'x'"),
     (#"{"paths":[{"name":"p","between":["a","b"],"link":7}]}"#, "paths[0].link", "an object"),
     (#"{"paths":[{"name":"p","between":["a","b"],"mtu":"big"}]}"#, "paths[0].mtu", "a whole number"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"mtu":1400.5}]}"#, "paths[0].mtu", "not whole"),
+    (#"{"paths":[{"name":"p","between":["a","b"],"mtu":99999999999999999999}]}"#, "paths[0].mtu", "too large"),
     (#"{"paths":[{"name":"p","between":["a","b"],"mtu":9}]}"#, "paths[0].mtu", "68 to 65535"),
     (#"{"paths":[{"name":"p","between":["a","b"],"mtu":null}]}"#, "paths[0].mtu", "leave the key out"),
     (#"{"paths":[{"name":"p","between":["a","b"],"device":"tap"}]}"#, "paths[0].device", "auto, tun, veth"),

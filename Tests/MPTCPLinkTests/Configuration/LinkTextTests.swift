@@ -66,4 +66,20 @@ import Testing
     #expect(Probability(.infinity) == .always)
     #expect(Probability(0.25).share == 0.25)
   }
+
+  @Test(
+    "A number that cannot be is told why",
+    arguments: [
+      ("0mbit", "a rate above 0, such as 40mbit"), ("99999999999gbit", "9000000000gbit at most"),
+      ("99999999999.5gbit/s", "9000000000gbit at most"), ("1e3mbit", "a number without an exponent"),
+      ("rate=0bit", "a rate above 0, such as 40mbit"), ("99999999999999s", "10000000s at most"),
+      ("10000001s", "10000000s at most"), ("1e30s", "a number without an exponent"),
+      ("jitter=1e-3ms", "a number without an exponent"), ("1mbit,queue=99999999999999s", "10000000s at most"),
+      ("queue=99999999999999999MB", "9000000000000MB at most"), ("40mbits", "a rate or a delay"),
+      ("change=1s rate 0mbit", "a rate above 0, such as 40mbit"),
+    ])
+  func impossibleNumbers(text: String, expected: String) {
+    let error = #expect(throws: LinkTextError.self) { try LinkConfiguration(parsing: text) }
+    #expect(error?.expected == expected)
+  }
 }
