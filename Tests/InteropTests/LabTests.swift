@@ -307,6 +307,17 @@ extension InteropSuite {
       #expect(outcome.output.hasPrefix("server 10.0.1.2 10.0.2.2 10.0.2.2 10.0.1.1\n"), "\(outcome.summary)")
     }
 
+    @Test("A misspelled host is remarked on once, and the command runs as it is", .timeLimit(.minutes(5)))
+    func misspelledHost() async throws {
+      let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
+      let outcome = try await ChildProcess([Machine.mptcp, "lab", "run", file, "--quiet", "--", "echo", "{servr}"])
+        .finish(within: 20)
+      #expect(outcome.status == 0 && outcome.output == "{servr}\n", "\(outcome.summary)")
+      #expect(
+        outcome.errors
+          == "mptcp: '{servr}' stays as it is, since there is no host 'servr'; is '{server}' meant?\n")
+    }
+
     // MARK: What is left
 
     /// The processes that have this text in their command line, and the namespaces that exist.

@@ -54,6 +54,45 @@ extension LabFile {
     return nil
   }
 
+  /// What an argument seems to mean that has a word in braces which is almost a host's name; nil if it has none. It
+  /// stays as it is: it may mean something to the command.
+  package func misspelledPlaceholder(in argument: String) -> String? {
+    var before: Character?
+    for piece in argument.split(separator: "{", omittingEmptySubsequences: false) {
+      defer { before = piece.last ?? "{" }
+      // (The first piece has no brace in front of it.)
+      guard piece.startIndex != argument.startIndex, before != "$", let end = piece.firstIndex(of: "}") else {
+        continue
+      }
+      let word = piece[..<end], name = String(word.prefix { $0 != "." && $0 != "/" })
+      guard Self.isPlain(name), !name.isEmpty, host(name) == nil else { continue }
+      let rest = String(word.dropFirst(name.count))
+      guard rest.allSatisfy({ $0 == "." || $0 == "/" || Self.isPlain(String($0)) }) else { continue }
+      guard let meant = hosts.first(where: { Self.isAlmost(name, $0.name) }) else { continue }
+      return "'{\(word)}' stays as it is, since there is no host '\(name)'; is '{\(meant.name)\(rest)}' meant?"
+    }
+    return nil
+  }
+
+  /// Whether a name is another one with a slip or two of the finger; the shorter it is, the fewer.
+  private static func isAlmost(_ name: String, _ other: String) -> Bool {
+    let (name, other) = (Array(name.lowercased()), Array(other.lowercased()))
+    let limit = min(2, other.count / 3)
+    guard abs(name.count - other.count) <= limit else { return false }
+    // Levenshtein's distance, row by row.
+    var row = Array(0...other.count)
+    for (index, letter) in name.enumerated() {
+      var (diagonal, left) = (row[0], index + 1)
+      row[0] = left
+      for column in other.indices {
+        let distance = min(diagonal + (letter == other[column] ? 0 : 1), row[column + 1] + 1, left + 1)
+        (diagonal, left) = (row[column + 1], distance)
+        row[column + 1] = distance
+      }
+    }
+    return row[other.count] <= limit
+  }
+
   /// That there is no such host, and which there are.
   package func unknownHost(_ name: String) -> String {
     "there is no host '\(name)'; the hosts are \(hosts.map(\.name).joined(separator: ", "))"

@@ -62,7 +62,10 @@ struct LabRunCommand: ParsableCommand {
   /// does. To be called while the process has one thread.
   func enterNamespaces() throws {
     guard !isInside else { return NetworkNamespace.prepareInside() }
-    _ = try checked()
+    let lab = try checked()
+    for argument in lab.commands.flatMap(\.arguments) + command {
+      if let remark = lab.misspelledPlaceholder(in: argument) { StandardError.say(remark) }
+    }
     var environment = ProcessInfo.processInfo.environment
     // With a terminal as its input, the command has to stay in a group that may read from it.
     environment[Self.mark] = clinux_is_foreground() || isatty(STDIN_FILENO) == 1 ? "foreground" : "background"

@@ -167,6 +167,29 @@ struct LabFileTests {
     #expect(try LabFile(json: Array(text.utf8)).commands[0].arguments.last == program)
   }
 
+  @Test(
+    "A word in braces that is almost a host's name is remarked on",
+    arguments: [
+      ("{servr}", "{server}"), ("http://{sevrer}:80/", "{server}"), ("{Server}", "{server}"),
+      ("{serverr.lte/6}", "{server.lte/6}"), ("-c{ip}{clent}", "{client}"),
+    ])
+  func misspelled(argument: String, meant: String) throws {
+    let text = #"{"paths":[{"name":"lte","between":["client","server"]}]}"#
+    let remark = try LabFile(json: Array(text.utf8)).misspelledPlaceholder(in: argument)
+    #expect(remark?.hasSuffix("is '\(meant)' meant?") == true, "\(remark ?? "none")")
+  }
+
+  @Test(
+    "Other braces are not remarked on",
+    arguments: [
+      "{server}", "{server.lte/6}", "{print}", "{print $1}", "${servr}", "{\"servr\":1}", "{ servr }", "{}", "{servr",
+      "servr}", "x{1,2}", "{serve()}", "a b {{}} {.servr}",
+    ])
+  func unremarkable(argument: String) throws {
+    let text = #"{"paths":[{"name":"lte","between":["client","server"]}]}"#
+    #expect(try LabFile(json: Array(text.utf8)).misspelledPlaceholder(in: argument) == nil)
+  }
+
   @Test("What is wrong with a file is named with its place", arguments: wrong)
   func errors(text: String, place: String, words: String) throws {
     let error = #expect(throws: LabFileError.self) { try LabFile(json: Array(text.utf8)) }
