@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import MPTCPTools
+import Multipath
 
 /// The root: each tool is a subcommand.
 struct Command: AsyncParsableCommand {
@@ -14,8 +15,11 @@ struct Command: AsyncParsableCommand {
 @main
 enum Program {
   static func main() async {
-    // Where a standard stream is closed, the next file to be opened would become it.
-    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+    // Where a standard stream is closed, the next file to be opened would become it. To write what is asked for to a
+    // closed output still is an error.
+    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+      _ = open("/dev/null", descriptor == STDOUT_FILENO ? O_RDONLY : O_RDWR)
+    }
     // A peer or a pipe that goes away is an error of the write that finds out, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     // So is a file that grows beyond what the shell allows.
@@ -45,7 +49,12 @@ enum Program {
       let status = Command.exitCode(for: error)
       if status == .success || Command.message(for: error).isEmpty {
         // Help and version.
-        print(Command.fullMessage(for: error))
+        do {
+          try writeAll(ByteSlice(Array((Command.fullMessage(for: error) + "\n").utf8)), to: STDOUT_FILENO)
+        } catch {
+          StandardError.say("\(error)")
+          exit(ExitStatus.inputOutput.rawValue)
+        }
       } else {
         let words = Command.message(for: error).split(separator: "\n").joined(separator: " ")
         let tool = CommandLine.arguments.dropFirst().first { word in

@@ -136,6 +136,23 @@ extension InteropSuite {
       #expect(try String(contentsOfFile: file, encoding: .utf8) == "precious")
     }
 
+    @Test("Where results cannot be written, the reason is said, and the status is 74", .timeLimit(.minutes(5)))
+    func unwritableResults() async throws {
+      let scenario = Machine.root.appending(path: "Scenarios/path-death.json").path
+      for option in ["--trace", "--plot", "--pcapng"] {
+        try await expect(
+          74, Case("sim \(scenario) \(option) /dev/full", "\(option) '/dev/full': cannot", "No space left on device"))
+      }
+      for command in ["sim \(scenario)", "sim \(scenario) --json", "--version", "help sim"] {
+        for (output, reason) in [("&-", "it is closed"), ("/dev/full", "No space left on device")] {
+          let script = "exec \(Machine.mptcp) \(command) >\(output)"
+          let outcome = try await ChildProcess(["bash", "-c", script]).finish(within: 20)
+          #expect(outcome.status == 74, "\(outcome.summary)")
+          #expect(outcome.errors == "mptcp: cannot write the output: \(reason)\n", "\(outcome.summary)")
+        }
+      }
+    }
+
     @Test(
       "A device that cannot be used is one line that names it and a way out, and status 71",
       .enabled(if: Machine.hasTUN), .timeLimit(.minutes(5)))

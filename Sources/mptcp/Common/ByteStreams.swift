@@ -109,6 +109,8 @@ func writeAll(_ slice: ByteSlice, to descriptor: Int32) throws(StreamError) {
       // Another process that shares the terminal or pipe made it non-blocking.
       var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
       poll(&wait, 1, -1)
+    } else if errno == EBADF {
+      throw StreamError("write the output", reason: "it is closed")
     } else if errno != EINTR {
       throw StreamError("write the output")
     }

@@ -80,7 +80,7 @@ struct DemonstrationCommand: AsyncParsableCommand {
       StandardError.say("\(error)")
       throw ExitCode((error is SourceFile.Changed ? ExitStatus.inputOutput : .unproven).rawValue)
     }
-    if let picture { try write(DemonstrationPicture(report).svg, to: picture) }
+    if let picture { try RecordingFile.write(Array(DemonstrationPicture(report).svg.utf8), to: picture, "--picture") }
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys]
@@ -102,15 +102,6 @@ struct DemonstrationCommand: AsyncParsableCommand {
       try writeAll(ByteSlice(text), to: STDOUT_FILENO)
     } catch {
       StandardError.say("\(error)")
-      throw ExitCode(ExitStatus.inputOutput.rawValue)
-    }
-  }
-
-  private func write(_ text: String, to path: String) throws {
-    do {
-      try Data(text.utf8).write(to: URL(filePath: path))
-    } catch {
-      StandardError.say("--picture \(path): cannot be written")
       throw ExitCode(ExitStatus.inputOutput.rawValue)
     }
   }

@@ -111,13 +111,7 @@ struct LabRunCommand: ParsableCommand {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let bytes = try [UInt8](encoder.encode(result)) + [UInt8(ascii: "\n")]
-    if let report {
-      do {
-        try Data(bytes).write(to: URL(filePath: report))
-      } catch {
-        try refuse("--report \(report): cannot be written", .inputOutput)
-      }
-    }
+    if let report { try RecordingFile.write(bytes, to: report, "--report") }
     if json {
       do {
         try writeAll(ByteSlice(bytes), to: STDOUT_FILENO)

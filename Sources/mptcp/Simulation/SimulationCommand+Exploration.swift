@@ -80,8 +80,7 @@ extension SimulationCommand {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let path = output.map { $0.hasSuffix("/") ? $0 + name : "\($0)/\(name)" } ?? name
-    let text = String(decoding: try encoder.encode(scenario), as: UTF8.self) + "\n"
-    try SimulationRecording.write(text, to: path, "--output")
+    try RecordingFile.write([UInt8](encoder.encode(scenario)) + [UInt8(ascii: "\n")], to: path, "--output")
     return path
   }
 }

@@ -95,7 +95,7 @@ struct SimulationCommand: AsyncParsableCommand {
     runWithProgress(simulation)
     var results = simulation.results
     try recording.finish(at: simulation.now)
-    if let plot { try SimulationRecording.write(SimulationPicture(results).svg, to: plot, "--plot") }
+    if let plot { try RecordingFile.write(Array(SimulationPicture(results).svg.utf8), to: plot, "--plot") }
     if simulation.isFinished {
       simulation.recorder = nil
       simulation.settle()

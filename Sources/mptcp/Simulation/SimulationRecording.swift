@@ -39,18 +39,6 @@ final class SimulationRecording: PacketRecorder {
   /// Writes what is left, and says so if something could not be written.
   func finish(at time: Instant) throws {
     try capture?.finish(at: time)
-    for file in files where !file.handle.finish() {
-      StandardError.say("\(file.option) '\(file.path)': cannot be written; give another file")
-      throw ExitCode(ExitStatus.inputOutput.rawValue)
-    }
-  }
-
-  static func write(_ text: String, to path: String, _ option: String) throws {
-    let file = RecordingFile(path)
-    let bytes = Array(text.utf8)
-    file.write(bytes.span.bytes)
-    guard !file.finish() else { return }
-    StandardError.say("\(option) '\(path)': cannot be written; give another file")
-    throw ExitCode(ExitStatus.inputOutput.rawValue)
+    for file in files { try file.handle.finish(file.option, file.path) }
   }
 }
