@@ -16,8 +16,9 @@
 /// reason: why no test proves it
 /// ```
 ///
-/// A word after the section is the document's own number for the rule. `same: ID` in place of a reason names the
-/// requirement that this one repeats; `code: ` says, before a reason, how a rule is obeyed where no one place does it.
+/// A word after the section is the document's own number for the rule. `departs: ` in place of a reason tells what is
+/// done instead of the rule, and why; `same: ID` there names the requirement that this one repeats. `code: ` says,
+/// before them, how a rule is obeyed where no one place does it.
 struct Catalogue: Equatable, Sendable {
   struct Section: Equatable, Sendable {
     var number: String

@@ -73,10 +73,14 @@ struct CatalogueParser {
     guard var requirement = open else { return }
     if line.hasPrefix("reason: ") {
       requirement.reason = String(line.dropFirst(8))
+    } else if line.hasPrefix("departs: ") {
+      requirement.departure = String(line.dropFirst(9))
     } else if line.hasPrefix("code: ") {
       requirement.means = String(line.dropFirst(6))
     } else if line.hasPrefix("same: ") {
       requirement.restates = String(line.dropFirst(6))
+    } else if let departure = requirement.departure {
+      requirement.departure = departure + " " + line
     } else if let reason = requirement.reason {
       requirement.reason = reason + " " + line
     } else if let means = requirement.means {
@@ -91,8 +95,11 @@ struct CatalogueParser {
     guard let requirement = open else { return }
     open = nil
     guard !requirement.text.isEmpty else { return complain("\(requirement.id) says nothing") }
-    guard requirement.reason == nil || requirement.restates == nil else {
-      return complain("\(requirement.id) has a reason and repeats another: one of them is enough")
+    guard [requirement.reason, requirement.departure, requirement.restates].count(where: { $0 != nil }) <= 1 else {
+      return complain("\(requirement.id) has a reason, departs or repeats another: one of them is enough")
+    }
+    guard requirement.departure == nil || requirement.level != .may else {
+      return complain("\(requirement.id) departs from a MAY, which leaves nothing to depart from")
     }
     catalogue.sections[catalogue.sections.count - 1].requirements.append(requirement)
   }

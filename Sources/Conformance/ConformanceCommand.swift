@@ -58,10 +58,11 @@ enum ConformanceCommand {
 
   private static func report(_ table: ConformanceTable) {
     for catalogue in table.catalogues {
-      let counts = "\(table.count(.tested, in: catalogue)) tested, \(table.count(.reasoned, in: catalogue)) reasoned"
-      print(
-        "RFC \(catalogue.document): \(catalogue.requirements.count), \(counts), \(table.count(.open, in: catalogue)) open"
-      )
+      let states: [(ConformanceTable.Status, String)] = [
+        (.tested, "tested"), (.departs, "depart"), (.reasoned, "reasoned"), (.open, "open"),
+      ]
+      let counts = states.map { "\(table.count($0.0, in: catalogue)) \($0.1)" }.joined(separator: ", ")
+      print("RFC \(catalogue.document): \(catalogue.requirements.count), \(counts)")
     }
     for requirement in table.open { print("\(requirement.id) \(requirement.level.rawValue): \(requirement.text)") }
     for fault in table.faults { print("fault: \(fault)") }

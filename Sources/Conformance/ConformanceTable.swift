@@ -11,6 +11,8 @@ struct ConformanceTable: Sendable {
   enum Status: Equatable, Sendable {
     /// A test proves it.
     case tested
+    /// Something else is done on purpose, and the catalogue says what and why.
+    case departs
     /// A reason stands in the catalogue.
     case reasoned
     /// Neither.
@@ -58,21 +60,31 @@ struct ConformanceTable: Sendable {
       entries[requirement.id]?.code += source.code
       entries[requirement.id]?.tests += source.tests
       entries[requirement.id]?.requirement.reason = source.requirement.reason
+      entries[requirement.id]?.requirement.departure = source.requirement.departure
       entries[requirement.id]?.requirement.means = source.requirement.means
     }
     for requirement in requirements {
       guard let entry = entries[requirement.id] else { continue }
-      entries[requirement.id]?.status =
-        !entry.tests.isEmpty ? .tested : entry.requirement.reason != nil ? .reasoned : .open
+      entries[requirement.id]?.status = Self.status(of: entry)
     }
     for requirement in requirements {
-      guard let entry = entries[requirement.id], entry.status == .tested else { continue }
-      if entry.code.isEmpty, entry.requirement.means == nil {
+      guard let entry = entries[requirement.id] else { continue }
+      if entry.status == .departs, entry.tests.isEmpty {
+        faults.append("\(requirement.id) departs, and no test shows what is done instead: \(requirement.text)")
+      }
+      if !entry.tests.isEmpty, entry.code.isEmpty, entry.requirement.means == nil {
         faults.append("\(requirement.id) has tests, and no code: \(requirement.text)")
       }
     }
     self.entries = entries
     self.faults = faults
+  }
+
+  /// A departure stays one however well it is tested.
+  private static func status(of entry: Entry) -> Status {
+    if entry.requirement.departure != nil { return .departs }
+    if !entry.tests.isEmpty { return .tested }
+    return entry.requirement.reason != nil ? .reasoned : .open
   }
 
   /// What stands behind a requirement of one of the catalogues.

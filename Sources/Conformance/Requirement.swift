@@ -20,8 +20,10 @@ struct Requirement: Equatable, Sendable {
   /// The document's own number for the rule (RFC 9293: `MUST-34`), if it has one.
   var label: String?
   var text: String
-  /// Why no test proves it: it does not apply, it is left to the application, or we differ on purpose.
+  /// Why no test proves it, as it does not apply or is left to the application; beside tests, a remark on them.
   var reason: String?
+  /// What is done instead of the rule, and why. Code and tests, which a departure must have, are those of the deed.
+  var departure: String?
   /// How it is obeyed, where that is no one place in the code.
   var means: String?
   /// The requirement that says the same elsewhere, and whose code and tests are also this one's.

@@ -57,10 +57,29 @@ struct CatalogueTests {
     #expect(problems.contains { $0.hasPrefix("rfc9999.txt:") && $0.hasSuffix(problem) }, "\(problems)")
   }
 
-  @Test("A requirement has a reason or repeats another, not both")
-  func both() {
+  @Test("A departure tells over several lines what is done instead")
+  func departure() {
     let (catalogue, problems) = parse(
-      Self.start + "9999-3.1-01 MAY §3.1\nOne.\nreason: Why.\nsame: 9999-3.1-02\n")
+      Self.start + "9999-3.1-01 MUST §3.1\nOne.\ncode: Nowhere.\ndeparts: Two,\nas one is too few.\n")
+    #expect(problems.isEmpty)
+    #expect(catalogue.requirements.map(\.departure) == ["Two, as one is too few."])
+    #expect(catalogue.requirements.map(\.means) == ["Nowhere."])
+    #expect(catalogue.requirements.map(\.reason) == [nil])
+  }
+
+  @Test("There is no departure from a MAY")
+  func departureFromMay() {
+    let (catalogue, problems) = parse(Self.start + "9999-3.1-01 MAY §3.1\nOne.\ndeparts: Two.\n")
+    #expect(catalogue.requirements.isEmpty && problems.count == 1)
+  }
+
+  @Test(
+    "A requirement has a reason, departs or repeats another: one of them",
+    arguments: [
+      "reason: Why.\nsame: 9999-3.1-02\n", "reason: Why.\ndeparts: What.\n", "departs: What.\nsame: 9999-3.1-02\n",
+    ])
+  func both(ending: String) {
+    let (catalogue, problems) = parse(Self.start + "9999-3.1-01 MUST §3.1\nOne.\n" + ending)
     #expect(catalogue.requirements.isEmpty && problems.count == 1)
   }
 

@@ -105,7 +105,39 @@ struct ConformanceTableTests {
           + "| [`Machine.run`](../Some/File.swift#L5) | [It works](../Some/File.swift#L7) |"))
     #expect(text.contains("| MAY | It sings. | It has no voice. |  |  |"))
     #expect(text.contains("It works still. (The same as [9999-1-01](#r9999-1-01).) | tested |"))
-    #expect(text.contains("| **All** | **3** | **2** | **1** | **0** |"))
+    #expect(text.contains("| **All** | **3** | **2** | **0** | **1** | **0** |"))
+  }
+
+  @Test("A departure, and what repeats it, is told with its reason and is not counted as tested, whatever tests it has")
+  func departure() {
+    var catalogue = Self.catalogue
+    catalogue.sections[0].requirements[0].departure = "It rests | sleeps."
+    let table = ConformanceTable(
+      catalogues: [catalogue],
+      annotations: [annotation(["9999-1-01"], .test("It rests")), annotation(["9999-1-01"], .code("rest"))])
+    #expect(table.faults.isEmpty && table.open.isEmpty)
+    #expect(table.count(.departs, in: catalogue) == 2 && table.count(.tested, in: catalogue) == 0)
+    let text = ConformancePage(table: table).text
+    #expect(text.contains("| **All** | **3** | **0** | **2** | **1** | **0** |"))
+    #expect(
+      text.contains(
+        #"| It works \| well. | **departs.** It rests \| sleeps. | [`rest`](../Some/File.swift#L3) | [It rests]"#))
+    #expect(text.contains("(The same as [9999-1-01](#r9999-1-01).) | **departs.** It rests"))
+  }
+
+  @Test("A departure without a test of what is done instead is a fault, and so is one without code")
+  func departureUnproved() {
+    var catalogue = Self.catalogue
+    catalogue.sections[0].requirements.removeLast()
+    catalogue.sections[0].requirements[0].departure = "It rests."
+    #expect(
+      ConformanceTable(catalogues: [catalogue], annotations: [annotation(["9999-1-01"], .code("rest"))]).faults == [
+        "9999-1-01 departs, and no test shows what is done instead: It works | well."
+      ])
+    #expect(
+      ConformanceTable(catalogues: [catalogue], annotations: [annotation(["9999-1-01"], .test("It rests"))]).faults == [
+        "9999-1-01 has tests, and no code: It works | well."
+      ])
   }
 
   @Test("The order of the annotations does not change the page")

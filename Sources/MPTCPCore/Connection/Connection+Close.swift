@@ -228,6 +228,7 @@ extension Connection {
     // wants the next subflow put into single-path mode by an infinite mapping; but Linux resets a joined subflow that
     // brings one, and ordinary mappings, each under its checksum, lose nothing. So neither do we send one there nor
     // take one.
+    // Requirement 8684-3.7-24
     guard canFallBack(on: subflow), mapping.dataOffset == mapping.subflowOffset, mapping.dataOffset <= receiveNext
     else {
       // What waits behind the failed data, and was not DATA_ACKed either, comes again with it. What other subflows at

@@ -231,6 +231,8 @@ extension Connection {
     fallBack(.synsLost, now: endpoint.now)
   }
 
+  /// Whether a SYN that crossed ours opens this subflow: a join it never does, as the join goes on.
+  /// Requirement 8684-3.9.2-06
   func acceptsSimultaneousOpen(_ segment: Segment, on subflow: Subflow) -> Bool {
     guard subflow.join == nil else { return false }
     // RFC 8684 §3.1 knows one initiator and one listener; where both initiate, TCP is what works.

@@ -6,8 +6,9 @@ extension Connection {
   // MARK: Data
 
   /// Takes bytes that a subflow has in order. What came before, on another subflow or this one, is dropped; what lies
-  /// far beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4).
-  /// Requirement 8684-3.3.4-04, 8684-3.8-02, 8684-3.3-01
+  /// far beyond the window is dropped too and never DATA_ACKed (RFC 8684 §3.3.4). How far ahead it lies on its subflow
+  /// does not count: the DATA_ACK may have passed what is missing there.
+  /// Requirement 8684-3.3.4-04, 8684-3.3.4-05, 8684-3.8-02, 8684-3.3-01
   func receive(_ slice: ByteSlice, at offset: Int, on subflow: Subflow, now: Instant) {
     var slice = slice
     var offset = offset

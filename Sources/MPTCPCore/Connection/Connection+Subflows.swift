@@ -55,7 +55,7 @@ extension Connection {
     guard subflows.count < endpoint.configuration.maximumSubflowCount else { throw .tooManyConnections }
     // Not the initial subflow's port, as RFC 8684 §3.9.1 would like it: a subflow that ended here may live on at the
     // peer, and a SYN of the same four numbers meets it there, which costs a time-out.
-    // Requirement 8684-3.9.1-02
+    // Requirement 8684-3.9.1-02, 8684-3.9.1-03
     guard let port = endpoint.freePort(local.address, to: remote.address, preferred: nil) else { throw .noFreePort }
     let tuple = FourTuple(local: TransportAddress(local.address, port), remote: remote.address)
     guard

@@ -253,7 +253,7 @@ extension Endpoint {
       refuse(.administrativelyProhibited, isTransient: true)
       return
     }
-    // Requirement 8684-3.6-11, 8684-3.9.2-04
+    // Requirement 8684-3.6-11, 8684-3.9.2-04, 8684-3.2-34
     guard halfOpen < 8, connection.subflows.count < configuration.maximumSubflowCount else {
       refuse(.lackOfResources, isTransient: true)
       return

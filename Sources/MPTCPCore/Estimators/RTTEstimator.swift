@@ -38,6 +38,7 @@ struct RTTEstimator {
   ///   - minimumTimeout: what the variation contributes to the timeout at least. RFC 6298 §2.4 recommends a timeout of
   ///     at least a second; stacks of today use 200 ms, which covers a peer's delayed acknowledgement.
   ///   - maximumTimeout: the longest timeout, however often it was backed off (RFC 6298 §2.5).
+  /// Requirement 6298-2-04
   init(minimumTimeout: Nanoseconds = .milliseconds(200), maximumTimeout: Nanoseconds = .seconds(60)) {
     floorMilliseconds = UInt32(clamping: minimumTimeout.count / 1_000_000)
     ceilingMilliseconds = UInt32(clamping: max(maximumTimeout, minimumTimeout).count / 1_000_000)

@@ -2,7 +2,6 @@
 enum Limits {
   /// The smallest segment that is sent, headers of IP and TCP not counted, whatever a peer or a router asks for: less
   /// leaves no payload beside full options, and a flood of packets is what a few octets each are good for.
-  /// Requirement 9293-3.7.1-05
   static let leastSegmentByteCount = 88
   /// Segments in flight; no new ones leave beyond it, and SACK splits stop at twice as many.
   static let sentSegments = 8192

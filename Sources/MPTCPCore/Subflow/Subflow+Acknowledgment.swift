@@ -305,7 +305,7 @@ extension Subflow {
       smoothedRTT: roundTrip.smoothed ?? .milliseconds(100), isCongestionWindowLimited: isLimited, at: now)
   }
 
-  /// Requirement 3168-6.1-03
+  /// Requirement 3168-6.1-03, 3168-6.1-08
   private func respondToCongestionEcho(now: Instant) {
     // CWR rides on what is sent next: before that is acknowledged the peer echoes the same mark.
     guard recovery.phase == .open, sendUnacknowledged > recovery.congestionEchoEnd else { return }

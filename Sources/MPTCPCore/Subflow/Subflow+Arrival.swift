@@ -294,7 +294,7 @@ extension Subflow {
       acknowledgeSoon()
       // A repetition may bring the only copy of an acknowledgement. It is believed where the segment is what this peer
       // may honestly repeat; anything older could be anybody's guess (RFC 5961 §5).
-      // Requirement 5961-5-01
+      // Requirement 5961-5-01, 8684-3-05, 9293-3.10.7-03
       guard segment.flags.contains(.ack), start >= receiveNext - max(connection.receiveLimit, 65_535),
         !usesTimestamps || segment.options.timestamps != nil
       else { return }

@@ -17,6 +17,8 @@ final class Subflow {
   let slot: Int32
   let tuple: FourTuple
   var path: PathID
+  /// Whether it was opened from here, which SYN-RECEIVED does not say.
+  /// Requirement 9293-3.5-02
   let isInitiator: Bool
   let isInitial: Bool
   /// Requirement 8684-3.2-09

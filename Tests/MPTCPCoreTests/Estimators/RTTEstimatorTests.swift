@@ -21,7 +21,7 @@ import Testing
     #expect(estimator.retransmissionTimeout == .seconds(1))
   }
 
-  // Requirement 6298-2-02, 6298-2-03
+  // Requirement 6298-2-02, 6298-2-03, 6298-2-04
   @Test func `samples move the estimates as RFC 6298 says`() {
     var estimator = RTTEstimator()
     // First: SRTT = 100, RTTVAR = 50, RTO = 100 + max(200, 4 · 50) = 300 ms.
@@ -41,6 +41,10 @@ import Testing
     #expect(estimator.retransmissionTimeout == .microseconds(352_500))
     #expect(estimator.latest == .milliseconds(30))
     #expect(estimator.minimum == .milliseconds(30))
+    // A path with next to no delay: the floor under the variation is the least that a time-out can be.
+    var near = RTTEstimator()
+    for _ in 0..<50 { near.sample(.microseconds(100), at: start) }
+    #expect(near.retransmissionTimeout == .microseconds(200_100))
   }
 
   @Test func `the minimum forgets what is older than ten seconds`() {

@@ -19,7 +19,7 @@ import Testing
     case repeated
   }
 
-  // Requirement 8684-3-05
+  // Requirement 8684-3-05, 8684-3.4.1-01, 8684-3.4.2-09
   @Test(arguments: Flaw.allCases)
   func noSignalIsBelievedInASegmentThatTCPDoesNotAccept(flaw: Flaw) throws {
     let script = Script()
@@ -85,6 +85,44 @@ import Testing
         payload: octets(6))
     }
     #expect(script.endpoint.description(of: connection.id)?.subflows.map(\.isBackup) == [false, true])
+  }
+
+  // Requirement 8684-3-05, 9293-3.10.7-03
+  @Test func ofARepetitionWhatItAcknowledgesAndTheEndOfTheDataAreTaken() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+    func acknowledged() -> Int? { script.endpoint.description(of: connection.id)?.acknowledgedByteCount }
+    // Older than a window it could be anybody's.
+    connection.initial.send(
+      .ack, at: connection.initial.sent - 100_000_000, [connection.dataAck(101)], payload: octets(5))
+    #expect(acknowledged() == 0)
+    connection.initial.send(.ack, at: connection.initial.sent - 5, [connection.dataAck(101)], payload: octets(5))
+    #expect(acknowledged() == 100)
+    connection.initial.send(
+      .ack, at: connection.initial.sent - 5, [connection.dataFin(at: 11, ack: 101)], payload: octets(5))
+    let answer = try #require(script.takeAll().last)
+    #expect(connection.acknowledged(by: answer) == 12)
+  }
+
+  /// What is missing on the second subflow came over the first one: by the numbers of its subflow the segment lies ten
+  /// octets ahead, by those of the data none.
+  // Requirement 8684-3.3.4-05
+  @Test func aSegmentMayLieFartherAheadOnItsSubflowThanInTheData() throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    connection.send(octets(10, from: 10), at: 11)
+    #expect(try connection.readAll() == octets(10, from: 10))
+    second.send(
+      [.ack, .psh], at: second.sent + 10,
+      [connection.mapping(at: 21, subflowOffset: second.sent + 10, octets(10, from: 20))], payload: octets(10, from: 20)
+    )
+    // The subflow keeps it, and hands it on when what is missing there has come.
+    second.send(
+      [.ack, .psh], [connection.mapping(at: 11, subflowOffset: second.sent, octets(10))], payload: octets(10))
+    #expect(try connection.readAll() == octets(10, from: 20))
   }
 
   // Requirement 8684-3.2-25, 8684-3.2-28

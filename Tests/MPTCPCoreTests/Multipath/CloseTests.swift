@@ -85,21 +85,50 @@ import Testing
     #expect(script.takeAll().contains { $0.isFin })
   }
 
-  // Requirement 8684-3.3.3-08, 8684-3.3.3-09, 8684-3.3.3-10, 8684-3.3.3-13
-  @Test func subflowsCloseOnlyWhenTheDataIsDone() throws {
+  // Requirement 8684-3.3.3-08, 8684-3.3.3-09, 8684-3.3.3-13
+  @Test func subflowsCloseWhenBothDirectionsAreDone() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script)
     let second = try #require(connection.join())
     _ = script.takeAll()
     script.endpoint.finish(connection.id, at: script.now)
     #expect(!script.takeAll().contains { $0.isFin })
-    connection.initial.send(.ack, [connection.dataFin(at: 11, ack: 2)])
+    // Ours has its DATA_ACK: the peer may still send, and over either subflow.
+    connection.initial.send(.ack, [connection.dataAck(2)])
+    script.pass(.seconds(5))
+    connection.send(octets(10, from: 10), at: 11, on: second)
+    #expect(try connection.readAll() == octets(10, from: 10))
+    #expect(!script.takeAll().contains { $0.isFin || $0.isReset })
+    connection.initial.send(.ack, [connection.dataFin(at: 21, ack: 2)])
     let fins = script.takeAll().filter(\.isFin)
     #expect(fins.count == 2)
     for fin in fins { (fin.path == 0 ? connection.initial : second).note(fin) }
     for subflow in [connection.initial, second] { subflow.send([.fin, .ack]) }
     script.endpoint.close(connection.id, at: script.now)
     #expect(script.endpoint.connectionCount == 0)
+  }
+
+  /// As a courtesy to the boxes on the way: to one that is known to lead nowhere, and to one whose silence nobody has
+  /// noticed. There the FIN is repeated, which no acknowledgment answers.
+  // Requirement 8684-3.3.3-10
+  @Test(arguments: [false, true])
+  func eachSubflowGetsItsFinAlsoWhereItHasFailed(isKnown: Bool) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    let second = try #require(connection.join())
+    if isKnown { script.endpoint.setPath(PathID(1), isUp: false, at: script.now) }
+    _ = script.takeAll()
+    #expect(script.endpoint.description(of: connection.id)?.subflows.map(\.isStalled) == [false, isKnown])
+    script.endpoint.finish(connection.id, at: script.now)
+    #expect(!script.takeAll().contains { $0.isFin })
+    connection.initial.send(.ack, [connection.dataFin(at: 11, ack: 2)])
+    let fin = try #require(connection.initial.take(where: \.isFin))
+    #expect(fin.path == 0)
+    connection.initial.send([.fin, .ack])
+    script.pass(.seconds(5))
+    let further = script.takeAll()
+    #expect(further.filter { $0.isFin && $0.path == 1 && $0.tcp.destinationPort == second.local.port }.count > 1)
+    #expect(!further.contains { $0.isReset })
   }
 
   // Requirement 8684-D-03

@@ -15,7 +15,7 @@ import Testing
           checksum: connection.usesChecksum ? 0 : nil)))
   }
 
-  // Requirement 8684-3.7-21, 8684-3.7-23
+  // Requirement 8684-3.7-21, 8684-3.7-23, 8684-3.7-24
   @Test func mpFailAfterAJoinResetsWithMPFailAndWhatWasNotDataAcknowledgedGoesOverTheNextSubflow() throws {
     let script = Script()
     let connection = try ScriptedConnection.established(by: script, checksum: true)
@@ -38,6 +38,8 @@ import Testing
     let again = try #require(third.take { !$0.payload.isEmpty })
     #expect(again.payload == octets(100))
     #expect(connection.mapped(by: again) == 1)
+    // No infinite mapping: one of this data, under a checksum.
+    #expect(again.dss?.mapping?.length == 100 && again.dss?.mapping?.checksum != nil)
   }
 
   // Requirement 8684-3.7-12, 8684-3.7-16, 8684-3.7-21

@@ -405,7 +405,7 @@ import Testing
   }
 
   // Requirement 8684-3.2-22, 8684-3.6-01, 8684-3.6-04, 8684-3.6-11, 8684-3.9.2-04
-  // Requirement 8684-3.9.1-04
+  // Requirement 8684-3.9.1-04, 8684-3.2-34
   @Test func joinsBeyondTheLimitAreRefusedWithAReason() throws {
     var configuration = EndpointConfiguration()
     configuration.maximumSubflowCount = 3

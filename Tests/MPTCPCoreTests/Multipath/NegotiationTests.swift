@@ -181,9 +181,22 @@ import Testing
     #expect(script.takeAll().map { connection.acknowledged(by: $0) } == [1])
   }
 
+  // Requirement 8684-3.1-34
+  @Test func unlessAskedToAConnectionDemandsNoChecksums() throws {
+    for isAsked in [false, true] {
+      let script = Script()
+      var options = ConnectionOptions()
+      if isAsked { options.checksum = true }
+      _ = try script.endpoint.connect(
+        to: TransportAddress(Pair.address(0, 1, .v4), 80), options: options, at: script.now)
+      let capable = try #require(script.take(where: \.isSyn)?.capable)
+      #expect(capable.flags.contains(.checksumRequired) == isAsked)
+    }
+  }
+
   // MARK: Joins
 
-  // Requirement 8684-3.9.1-01
+  // Requirement 8684-3.9.1-01, 8684-3.9.1-02, 8684-3.9.1-03
   @Test func joinsGoToThePortOfTheFirstSubflow() throws {
     let script = Script()
     let id = try script.endpoint.connect(
@@ -201,6 +214,8 @@ import Testing
     #expect(!joins.isEmpty)
     for join in joins {
       #expect(join.tcp.destinationPort == 8443 && join.destination == Pair.address(0, 1, .v4) && join.path == 1)
+      // From a port of its own.
+      #expect(join.tcp.sourcePort != syn.tcp.sourcePort)
     }
     #expect(script.endpoint.description(of: id)?.isMultipath == true)
   }

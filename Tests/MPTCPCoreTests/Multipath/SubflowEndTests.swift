@@ -77,6 +77,7 @@ import Testing
     #expect(script.endpoint.description(of: connection.id)?.subflows.count == 1)
   }
 
+  // Requirement 8684-3.9.2-06
   @Test func aSynThatCrossesAJoinLeavesItAsItWas() throws {
     let script = Script()
     let connection = try ScriptedConnection.opened(by: script, options: lonely)

@@ -166,4 +166,20 @@ import Testing
     #expect(second.allSatisfy { $0.threshold == second[0].threshold })
     _ = try flight(3, tellsReduction: true)
   }
+
+  /// However many marks there are, two segments remain, and the second of them needs no timer.
+  // Requirement 3168-6.1-08
+  @Test func marksLeaveAWindowOfTwoSegmentsThatLeaveAtOnce() throws {
+    let puppet = try opened()
+    var flights: [Int] = []
+    for _ in 0..<12 {
+      puppet.write(20 * 1460)
+      puppet.wait(.milliseconds(20))
+      flights.append(puppet.takeData().count)
+      puppet.send([.ack, .ece])
+    }
+    #expect(flights.first == 10)
+    #expect(flights.suffix(4) == [2, 2, 2, 2])
+    #expect(puppet.endpoint.statistics.retransmittedSegments == 0)
+  }
 }

@@ -134,6 +134,32 @@ import Testing
     #expect(none.take().last?.ip.hopLimit == 1)
   }
 
+  /// A route that the peer's SYN took is not kept, and an application can give none: nothing that leaves names one.
+  // Requirement 9293-3.9.2-03, 9293-3.9.2-05
+  @Test func noSegmentNamesARoute() throws {
+    let puppet = try Puppet()
+    var syn = madeSegment(
+      from: puppet.theirs, to: puppet.ours, sequence: puppet.sequence, flags: .syn, options: puppet.synOptions)
+    // Loose source route, completed: it came by way of 10.0.0.9.
+    syn.insert(contentsOf: [131, 7, 8, 10, 0, 0, 9, 1], at: 20)
+    syn[0] = 0x47
+    syn[3] += 8
+    puppet.deliver(withChecksums(syn))
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == [.syn, .ack] && answer.ip.headerByteCount == 20)
+    #expect(answer.ip.destination == puppet.theirs.address)
+    puppet.expected = answer.tcp.sequenceNumber + 1
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
+    puppet.write(5000)
+    let data = puppet.takeData()
+    #expect(data.count == 4 && data.allSatisfy { $0.ip.headerByteCount == 20 })
+    let active = try Puppet()
+    #expect(try active.accept())
+    active.write(100)
+    #expect(active.takeData().map(\.ip.headerByteCount) == [20])
+  }
+
   /// A record route and padding in an IPv4 header, padding in IPv6's hop-by-hop options: nothing to TCP.
   // Requirement 9293-3.9.2-02
   @Test(arguments: [IPAddress.Family.v4, .v6])

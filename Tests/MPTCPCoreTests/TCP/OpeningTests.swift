@@ -176,6 +176,28 @@ import Testing
     #expect(pair.endpoints.map(\.connectionCount) == [0, 0])
   }
 
+  // Requirement 9293-3.5-02
+  @Test func aResetInSynReceivedIsToldOnlyToWhoeverOpened() throws {
+    // From LISTEN: the attempt is forgotten without a word, and the next one is answered.
+    let passive = try Puppet()
+    passive.send([.syn], options: passive.synOptions)
+    _ = passive.take()
+    passive.send([.rst], offset: 1)
+    #expect(passive.events.isEmpty && passive.endpoint.connectionCount == 0)
+    #expect(passive.open())
+    // From SYN-SENT: the peer's SYN crossed ours, and the application hears that its attempt was refused.
+    let active = try Puppet()
+    active.id = try active.endpoint.connect(to: active.theirs, options: Puppet.plain, at: active.now)
+    active.drain()
+    let syn = try #require(active.take().last)
+    active.ours.port = syn.tcp.sourcePort
+    active.expected = syn.tcp.sequenceNumber + 1
+    active.send([.syn], options: active.synOptions)
+    #expect(active.state == .synReceived)
+    active.send([.rst], offset: 1)
+    #expect(active.closed == .refused)
+  }
+
   // Requirement 9293-3.5.2-01
   @Test func aClosedPortRefuses() throws {
     let pair = Pair([Self.link])

@@ -41,6 +41,21 @@ import Testing
     }
   }
 
+  // Requirement 7323-3-02
+  @Test func aSegmentWithoutTheTimestampsThatWereAgreedUponIsTakenAllTheSame() throws {
+    let puppet = try Puppet()
+    puppet.usesTimestamps = true
+    #expect(puppet.open())
+    puppet.write(100)
+    let data = try #require(puppet.takeData().last)
+    #expect(data.options.timestamps != nil)
+    puppet.usesTimestamps = false
+    puppet.sendNext([1, 2, 3])
+    #expect(puppet.read() == [1, 2, 3])
+    let id = try #require(puppet.id)
+    #expect(puppet.endpoint.description(of: id)?.subflows.first?.inFlightByteCount == 0)
+  }
+
   // Requirement 7323-2-01
   @Test func whatOnlyASynMaySayCountsNowhereElse() throws {
     let puppet = try Puppet()
