@@ -61,7 +61,7 @@ extension Connection {
 
   /// The SYN is acknowledged, and `count` octets of data with it. What is left goes out as if it had never been sent:
   /// after the handshake, under a mapping.
-  /// Requirement 7413-4-03, 8684-B.2-01, 8684-B.3-02
+  /// Requirement 7413-4-03, 7413-4.2.2-04, 8684-B.2-01, 8684-B.3-02
   func synDataAcknowledged(_ count: Int, by segment: Segment, on subflow: Subflow, now: Instant) {
     guard fastOpen != .none, subflow.isInitial, isInitiator else { return }
     noteFastOpenAnswer(segment, count, on: subflow, now: now)
@@ -78,6 +78,7 @@ extension Connection {
     sendBuffer.release(upTo: count)
   }
 
+  /// Requirement 7413-4.1.1-01
   private func noteFastOpenAnswer(_ segment: Segment, _ count: Int, on subflow: Subflow, now: Instant) {
     let (local, remote) = (subflow.tuple.local.address, subflow.tuple.remote)
     let limits = endpoint.configuration.fastOpenMemory
@@ -120,6 +121,7 @@ extension Connection {
     subflow.isFullyEstablished = true
     subflow.receiveNext = 1 + taken.count
     subflow.receivedByteCount += taken.count
+    // Requirement 7413-4.2.2-03
     congestion.begin(subflow.windowSlot, maximumSegmentByteCount: subflow.maximumSegmentByteCount)
     emit(.established(isMultipath: multipath == .early))
     receive(taken, at: 1, on: subflow, now: now)

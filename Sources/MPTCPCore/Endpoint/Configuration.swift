@@ -227,6 +227,7 @@ public struct ListenerOptions: Sendable {
   /// What the application answers before the third ACK has a mapping and no DATA_ACK (RFC 8684 §B.3, erratum 6609).
   /// Linux as client goes back to TCP at that. An application that prefers a second path to a round trip waits with its
   /// answer until `.subflowEstablished`.
+  /// Requirement 7413-4.2-01
   public var fastOpenBacklog = 0
 
   /// The defaults.

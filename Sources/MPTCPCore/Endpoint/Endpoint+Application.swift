@@ -72,6 +72,7 @@ extension Endpoint {
   /// Listens on an address and port. The wildcard address of a family accepts on all our addresses of that family.
   ///
   /// - Throws: ``EndpointError/portInUse`` where another listener has it.
+  /// Requirement 9293-3.9.1-10, 9293-3.9.1-11
   public func listen(
     on address: TransportAddress, options: ListenerOptions = ListenerOptions(), at now: Instant
   ) throws(EndpointError) -> ListenerID {
@@ -240,7 +241,7 @@ extension Endpoint {
 
   /// The path and address to start from: the one asked for, else the first path that is up with the peer on its link,
   /// else the first that is up and leads there.
-  /// Requirement 9293-3.9.1-08
+  /// Requirement 9293-3.9.1-08, 9293-3.9.1-11
   private func source(
     for remote: IPAddress, preferred: PathID?
   ) throws(EndpointError) -> (path: PathID, address: IPAddress) {

@@ -16,7 +16,7 @@ extension Endpoint {
 
   /// Looks at the option of a SYN for `listener`, which has a place in ``listeners``. Beyond the bound on requests
   /// under way there is neither data nor cookie, as under SYN cookies: the handshake goes on as any other.
-  /// Requirement 7413-4-02
+  /// Requirement 7413-4-02, 7413-4.2-02, 7413-4.2-03
   func fastOpenAnswer(to segment: Segment, listener index: Int, isVersion0: Bool, now: Instant) -> FastOpenAnswer {
     let limit = listeners[index].options.fastOpenBacklog
     guard limit > 0, !isVersion0, let theirs = segment.options.fastOpen else { return FastOpenAnswer() }

@@ -68,6 +68,10 @@ extension Endpoint {
     guard !segment.flags.contains(.rst), spendReset(now: now) else { return }
     statistics.sentResets += 1
     var options = TCPOptionBlock()
+    // Requirement 7323-5-09
+    if let theirs = segment.options.timestamps {
+      _ = options.append(.timestamps(TCPTimestamps(value: 0, echo: theirs.value)))
+    }
     if let option { _ = options.append(.multipath(option)) }
     let header: TCPHeader
     if segment.flags.contains(.ack) {
@@ -164,12 +168,15 @@ extension Subflow {
   /// Requirement 8201-4-01
   func lowerPathMTU(to byteCount: Int, now: Instant) {
     let isV4 = tuple.remote.address.family == .v4
-    // RFC 8201 §4: never below what every link carries. RFC 1191 §7.1 allows 68 octets; nothing real is below 552.
-    // Requirement 8201-4-02
-    let lowered = max(byteCount, isV4 ? 552 : 1280)
+    // What every link of IPv6 carries no honest router finds too large (RFC 8201 §4). RFC 1191 §7.1 allows 68 octets;
+    // nothing real is below 552.
+    // Requirement 8201-4-02, 8201-4-05
+    guard isV4 || byteCount >= 1280 else { return }
+    let lowered = isV4 ? max(byteCount, 552) : byteCount
     if let probe = mtuProbe, let range = probe.range, lowered >= pathMTU, lowered < probe.byteCount {
       // The segment that tried a larger size was too large; this is what fits.
       for index in sentSegments.indices where range.contains(sentSegments[index].start) { presumeLost(index) }
+      // Requirement 8201-4-06
       mtuProbe = lowered > pathMTU ? MTUProbe(byteCount: lowered, notBefore: now) : mtuProbe
       connection.markDirty()
       return

@@ -288,7 +288,7 @@ extension Endpoint {
     subflow.initialReceiveSequenceNumber = segment.header.sequenceNumber
     subflow.receiveNext = 1
     subflow.takeSynOptions(segment, now: now)
-    // Requirement 3168-6.1-01
+    // Requirement 3168-6.1-01, 3168-6.1.1-01, 3168-6.1.1-06
     subflow.usesECN = segment.flags.contains(.ece) && segment.flags.contains(.cwr)
     subflow.sendWindowEdge = 1 + Int(segment.header.window)
     subflow.largestSendWindow = Int(segment.header.window)

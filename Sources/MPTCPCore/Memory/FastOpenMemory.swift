@@ -9,7 +9,7 @@ import MPTCPWire
 ///   there Fast Open is left for a time that doubles with each failure in a row. Whatever works makes it forgotten.
 ///
 /// Both are bounded, and the oldest goes first.
-/// Requirement 7413-4-01
+/// Requirement 7413-4-01, 7413-4.1.3-01, 7413-4.1.3.1-01, 7413-4.1.3.1-02, 7413-4.2.1-02
 public struct FastOpenMemory: Sendable, Hashable {
   /// A listener's cookie.
   public struct Cookie: Sendable, Hashable {

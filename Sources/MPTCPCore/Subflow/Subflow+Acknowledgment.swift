@@ -166,7 +166,8 @@ extension Subflow {
   }
 
   /// Without SACK a duplicate says that a segment has arrived behind the hole, and a later acknowledgement covers it
-  /// (RFC 6937 §3.1).
+  /// (RFC 6937 §3.1). It leaves room in the window as it is, with SACK only a block does (RFC 5681 §3.2 step 1).
+  /// Requirement 5681-3.2-03, 5681-3.2-04, 5681-3.2-05
   private func countDuplicate(_ isDuplicate: Bool, _ delivery: inout Delivery) {
     if delivery.byteCount > 0 {
       let known = min(recovery.presumedByteCount, max(delivery.byteCount - fullPayloadByteCount, 0))
@@ -220,6 +221,7 @@ extension Subflow {
     return now - newest.sentAt
   }
 
+  /// Requirement 7323-4-03
   private func takeSample(_ sample: Nanoseconds, of segment: SentSegment, now: Instant) {
     roundTrip.sample(sample, at: now)
     rack.hasSampleSinceProbe = true

@@ -50,6 +50,7 @@ extension Subflow {
       sendWindowUpdateAcknowledgment = acknowledgment
       connection.synDataAcknowledged(acknowledgment - 1, by: segment, on: self, now: now)
       largestSendWindow = Int(segment.header.window)
+      // Requirement 3168-6.1.1-02, 3168-6.1.1-06
       usesECN =
         connection.options.explicitCongestionNotification && synRetransmissions == 0 && flags.contains(.ece)
         && !flags.contains(.cwr)
@@ -143,6 +144,9 @@ extension Subflow {
     if state == .synReceived, flags.contains(.syn), !flags.contains(.ack), start == 0 {
       // The SYN again: our SYN/ACK was lost.
       if !isInitiator {
+        // A plain one says that the network may not carry the marks of the other (RFC 3168 §6.1.1).
+        // Requirement 3168-6.1.1-03
+        if !flags.contains([.ece, .cwr]) { usesECN = false }
         connection.synRepeated(segment, on: self)
         emitSyn(now: now)
       }
@@ -150,7 +154,7 @@ extension Subflow {
     }
     // PAWS (RFC 7323 §5.3). A segment without timestamps is let through: peers leave them out where the option space
     // is needed for ADD_ADDR.
-    // Requirement 7323-5-01, 7323-5-02, 7323-3-02
+    // Requirement 7323-5-01, 7323-5-02, 7323-3-02, 7323-3-05, 7323-5-06, 7323-5-07
     let hasOldTimestamp = isOlderThanRecent(segment.options.timestamps, now: now)
     if hasOldTimestamp, !flags.contains(.rst) {
       // Without data it is answered as a challenge is: where both ends find each other's segments old, each answer is
@@ -197,12 +201,12 @@ extension Subflow {
       guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
     }
     if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
-    // Requirement 7323-4-02
+    // Requirement 7323-4-02, 7323-5-08
     if let timestamps = segment.options.timestamps, usesTimestamps, start <= lastSentAcknowledgment, !hasOldTimestamp {
       recentTimestamp = timestamps.value
       recentTimestampAt = now
     }
-    // Requirement 3168-6.1-02
+    // Requirement 3168-6.1-02, 3168-6.1.5-01
     if usesECN {
       if segment.congestionExperienced { echoesCongestion = true }
       if flags.contains(.cwr) { echoesCongestion = segment.congestionExperienced }
@@ -237,7 +241,7 @@ extension Subflow {
 
   /// Whether TS.Recent proves a segment to be old. After 24 days without a newer value it proves nothing, and the next
   /// one takes its place (RFC 7323 §5.5).
-  /// Requirement 7323-5-03
+  /// Requirement 7323-5-03, 7323-3-06
   private func isOlderThanRecent(_ timestamps: TCPTimestamps?, now: Instant) -> Bool {
     guard usesTimestamps, let timestamps else { return false }
     return Int32(bitPattern: timestamps.value &- recentTimestamp) < 0
@@ -306,7 +310,10 @@ extension Subflow {
       !segment.flags.contains(.syn), (receiveNext...receiveNext + 1).contains(start)
     {
       // No data is acceptable while our window is closed, but acknowledgements are: a probe of the window, and what
-      // its sender says once it counts the probe's octet as sent.
+      // its sender says once it counts the probe's octet as sent. A mark counts as well (RFC 3168 §6.1.6): who sent it
+      // knew the number.
+      // Requirement 3168-6.1.6-01
+      if usesECN, segment.congestionExperienced { echoesCongestion = true }
       takeAcknowledgmentAlone(segment, start: start, now: now)
     }
     guard state != .closed else { return }

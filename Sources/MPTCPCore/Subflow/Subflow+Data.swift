@@ -63,7 +63,7 @@ extension Subflow {
   }
 
   /// RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full segment, at once when a hole fills.
-  /// Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 5681-4.2-01, 9293-3.10.7-08
+  /// Requirement 9293-3.8.6.3-01, 9293-3.8.6.3-02, 9293-3.8.6.3-03, 5681-4.2-01, 5681-4.2-05, 9293-3.10.7-08
   private func scheduleAcknowledgment(hadHole: Bool, push: Bool, now: Instant) {
     // Options take some of a full segment: with a mapping it holds less than one without, and is as full.
     let full = max(receiveSegmentByteCount - TCPOptionBlock.limit, 1)

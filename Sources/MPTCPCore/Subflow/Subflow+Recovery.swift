@@ -118,6 +118,7 @@ extension Subflow {
     if let probe = mtuProbe?.range, sentSegments[index].start <= probe.lowerBound,
       sentSegments[index].end > probe.lowerBound
     {
+      // Requirement 4821-7.6.2-01
       mtuProbe?.fail(at: endpoint.now)
       // A suspicion that is confirmed is worth remembering for those who come after.
       endpoint.notePathMTU(pathMTU, to: tuple.remote.address, on: path)
@@ -270,7 +271,7 @@ extension Subflow {
   /// Repeated time-outs of full segments while nothing comes back: ICMP may be filtered and the path's MTU smaller
   /// (RFC 4821 §7.7, RFC 8899 §4.6.1 calls it a black hole). Segments shrink to what every path carries. As it may just
   /// as well have been a path that was dead for a while, the old size is tried as soon as something comes through.
-  /// Requirement 4821-7-01
+  /// Requirement 4821-7-01, 4821-7.7-01, 4821-7.7-02
   private func suspectBlackHole() {
     let floor = 1_280
     let smaller = pathMTU > floor ? floor : max(576, min(pathMTU, 576))
@@ -302,6 +303,7 @@ extension Subflow {
       // Cut to what the window, and one super-segment, hold.
       let isWhole = isForced || !endpoint.offersSegmentation(path)
       var limit = max(isWhole ? mss : room / mss * mss, packet)
+      // Requirement 4821-7.4-01
       if !isForced, let probe = dueMTUProbe(available: min(sentSegments[index].count, room), now: now) {
         limit = probe
         mtuProbe?.range = sentSegments[index].start..<(sentSegments[index].start + probe)

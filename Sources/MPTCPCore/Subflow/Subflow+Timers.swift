@@ -142,6 +142,7 @@ extension Subflow {
       return
     }
     connection.willRetransmitSyn(self)
+    // Requirement 7413-4.2.1-01, 7413-4.2.2-01, 7413-4.2.2-02
     emitSyn(now: now)
     retransmitDeadline = min(
       now + min(.seconds(1) * (1 << Int64(min(synRetransmissions, 6))), .seconds(60)), connectDeadline)

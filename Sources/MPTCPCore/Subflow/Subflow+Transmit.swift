@@ -23,15 +23,17 @@ extension Subflow {
     _ = options.append(.maximumSegmentSize(UInt16(clamping: announcedMaximumSegmentByteCount)))
     // Requirement 2018-2-01
     if !isAnswer || isSackPermitted { _ = options.append(.sackPermitted) }
+    // Requirement 7323-3-07, 7323-3-08
     if !isAnswer || usesTimestamps {
       _ = options.append(
         .timestamps(TCPTimestamps(value: timestamp(now), echo: isAnswer ? recentTimestamp : 0)))
     }
+    // Requirement 7323-2-07
     if !isAnswer || sendsWindowShift { _ = options.append(.windowScale(receiveWindowShift)) }
     if let option = connection.handshakeOption(for: self) { _ = options.append(.multipath(option)) }
     let payload = fastOpen.flatMap { packFastOpen($0, isAnswer: isAnswer, &options) }
     var flags: TCPFlags = isAnswer ? [.syn, .ack] : [.syn]
-    // Requirement 3168-6.1-01
+    // Requirement 3168-6.1-01, 3168-6.1.1-04
     if isAnswer ? usesECN : (connection.options.explicitCongestionNotification && synRetransmissions == 0) {
       flags.formUnion(isAnswer ? [.ece] : [.ece, .cwr])
     }
@@ -42,6 +44,7 @@ extension Subflow {
     sendNext = max(sendNext, 1)
     // What of a plain TCP window the field of a SYN cannot say rides on the first acknowledgement of data.
     if connection.isFallback { lastSentDataWindowEdge = connection.receiveWindowEdge }
+    // Requirement 3168-6.1.1-05
     send(offset: 0, flags: flags, window: window, options: options, payload: payload, segmentByteCount: 0, now: now)
   }
 
@@ -150,7 +153,8 @@ extension Subflow {
   /// RST that ends this subflow; `reason` travels in MP_TCPRST (RFC 8684 §3.6), which version 0 does not have.
   /// Requirement 8684-3.6-01
   func emitReset(reason: ResetReason?, isTransient: Bool, with extra: MultipathOption? = nil, now: Instant) {
-    var options = TCPOptionBlock()
+    // Requirement 7323-3-04
+    var options = baseOptions(now: now)
     if let extra { _ = options.append(.multipath(extra)) }
     // Requirement 6824-3.2-03, 6824-8-01
     if let reason, connection.version == .v1, connection.mayUseMultipathOptions || join != nil {
@@ -360,7 +364,7 @@ extension Subflow {
       // Requirement 3168-6.1-02
       if echoesCongestion { flags.insert(.ece) }
       // On the first new data, and on one wire packet of it (RFC 3168 §6.1.2); retransmissions are not ECN-capable.
-      // Requirement 3168-6.1-04
+      // Requirement 3168-6.1-04, 3168-6.1.2-02, 3168-6.1.2-03
       if announcesWindowReduction, isECNCapable, segmentByteCount == 0 {
         flags.insert(.cwr)
         announcesWindowReduction = false
@@ -393,7 +397,7 @@ extension Subflow {
       sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequenceNumber: sequenceNumber(offset),
       acknowledgmentNumber: flags.contains(.ack) ? receiveSequenceNumber(receiveNext) : SequenceNumber(0),
       flags: flags, window: window)
-    // Requirement 3168-6.1-05
+    // Requirement 3168-6.1-05, 3168-6.1.2-01
     endpoint.output(
       header: header, options: options, from: tuple.local.address, to: tuple.remote.address, on: path,
       first: payload?.first, second: payload?.second, segmentByteCount: segmentByteCount,

@@ -15,6 +15,7 @@ final class Subflow {
   let id: SubflowID
   /// Where the endpoint keeps it; also its timer.
   let slot: Int32
+  /// Requirement 9293-3.9.1-12
   let tuple: FourTuple
   var path: PathID
   /// Whether it was opened from here, which SYN-RECEIVED does not say.
@@ -239,7 +240,7 @@ final class Subflow {
   var announcedMaximumSegmentByteCount: Int { max(linkMTU - ipHeaderByteCount - 20, Limits.leastSegmentByteCount) }
 
   /// Payload and TCP options of a segment towards the peer.
-  /// Requirement 9293-3.7.1-05
+  /// Requirement 9293-3.7.1-05, 4821-7.1-01
   var maximumSegmentByteCount: Int {
     max(min(peerMaximumSegmentByteCount, largestSegmentByteCount), Limits.leastSegmentByteCount)
   }

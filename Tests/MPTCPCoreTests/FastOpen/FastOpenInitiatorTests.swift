@@ -18,7 +18,7 @@ import Testing
     #expect(script.endpoint.fastOpenMemory.cookies.map(\.cookie) == [cookie8])
   }
 
-  // Requirement 7413-4-01
+  // Requirement 7413-4-01, 7413-4.1.3-01
   @Test func withACookieTheDataLeavesOnTheSyn() throws {
     let script = Script()
     try script.give(options: eagerTCP)
@@ -37,7 +37,7 @@ import Testing
     #expect(script.endpoint.statistics.fastOpens == 1)
   }
 
-  // Requirement 7413-4-03
+  // Requirement 7413-4-03, 7413-4.2.2-04
   @Test(arguments: [0, 1, 40, 99])
   func whatIsNotAcknowledgedIsSentAgainAfterTheHandshake(taken: Int) throws {
     let script = Script()
@@ -75,6 +75,7 @@ import Testing
   }
 
   /// RFC 7413 §4.2.2: a SYN that comes again is plain, for the network or the listener may drop the other kind.
+  // Requirement 7413-4.2.2-01
   @Test(arguments: [true, false])
   func aRepeatedSynHasNeitherDataNorCookie(isFirstTaken: Bool) throws {
     let script = Script()
@@ -92,6 +93,7 @@ import Testing
   }
 
   /// RFC 7413 §4.1.3.1.
+  // Requirement 7413-4.1.3.1-01, 7413-4.1.3.1-02
   @Test func whereItFailedItIsLeftForATimeThatDoubles() throws {
     let script = Script()
     try script.give(options: eagerTCP)
@@ -115,6 +117,7 @@ import Testing
     #expect(try attempt().fastOpen == other)
   }
 
+  // Requirement 7413-4.1.3.1-01, 7413-4.1.3.1-02
   @Test func aSynWithDataThatNobodyAnswersIsAFailure() throws {
     let script = Script()
     try script.give(options: eagerTCP)
@@ -160,6 +163,39 @@ import Testing
     #expect(try #require(subflow.take()).payload == octets(100))
   }
 
+  // Requirement 7413-4.2.1-01, 7413-4.2.1-02
+  @Test func aRequestThatIsNotAnsweredIsRepeatedWithoutTheOptionAndNotMadeAgainSoon() throws {
+    let script = Script()
+    let (id, syn, subflow) = try script.connect(sending: octets(10), options: eagerTCP)
+    #expect(syn.fastOpen == FastOpenCookie())
+    script.pass(.milliseconds(1100))
+    let again = try #require(subflow.take())
+    #expect(again.isSyn && again.fastOpen == nil && again.payload.isEmpty)
+    subflow.send([.syn, .ack])
+    script.endpoint.abort(id, at: script.now)
+    _ = script.takeAll()
+    #expect(try script.connect(sending: octets(10), options: eagerTCP).1.fastOpen == nil)
+    script.pass(.seconds(301))
+    _ = script.takeAll()
+    #expect(try script.connect(sending: octets(10), options: eagerTCP).1.fastOpen == FastOpenCookie())
+  }
+
+  /// RFC 7413 §4.1.1: nowhere but on a SYN, and with no other length than 4 to 16 octets of cookie, or none.
+  // Requirement 7413-4.1.1-01
+  @Test func aCookieOfABadLengthOrOffTheSynIsNone() throws {
+    for raw in [[34, 5, 1, 2, 3, 1, 1, 1], [34, 20] + [UInt8](repeating: 7, count: 18)] as [[UInt8]] {
+      let script = Script()
+      let (_, _, subflow) = try script.connect(sending: octets(10), options: eagerTCP)
+      subflow.send([.syn, .ack], raw: raw)
+      #expect(script.endpoint.fastOpenMemory.cookies.isEmpty, "\(raw)")
+    }
+    let script = Script()
+    let (_, _, subflow) = try script.connect(sending: octets(10), options: eagerTCP)
+    subflow.send([.syn, .ack])
+    subflow.send(.ack, plain: [.fastOpen(cookie8)])
+    #expect(script.endpoint.fastOpenMemory.cookies.isEmpty)
+  }
+
   @Test func aCookieWithoutDataStaysAtHome() throws {
     let script = Script()
     try script.give(options: eagerTCP)
@@ -183,6 +219,7 @@ import Testing
     #expect(subflow.offset(of: next) == 1 + taken)
   }
 
+  // Requirement 7413-4.1.3.1-01
   @Test func aRouterThatRefusesTheSynIsAFailure() throws {
     let script = Script()
     try script.give(options: eagerTCP)

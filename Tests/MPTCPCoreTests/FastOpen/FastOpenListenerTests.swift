@@ -70,7 +70,9 @@ import Testing
     #expect(try read(script) == octets(100))
   }
 
+  // Requirement 7413-4.2-01, 7413-4.2-02
   @Test func aListenerThatIsNotToldToTakesNothing() throws {
+    #expect(ListenerOptions().fastOpenBacklog == 0)
     let script = Script()
     try script.listenFast(backlog: 0)
     #expect(script.cookie() == nil)
@@ -86,6 +88,32 @@ import Testing
     let first = try #require(script.cookie(port: 5000))
     #expect(script.cookie(port: 5001) == first)
     #expect(script.cookie(host: 3) != first)
+  }
+
+  // Requirement 7413-4.2.2-02
+  @Test func aRepeatedAnswerHasNeitherDataNorCookie() throws {
+    let script = Script()
+    try script.listenFast()
+    let subflow = script.client()
+    subflow.send(.syn, plain: [.fastOpen(FastOpenCookie())])
+    #expect(try #require(subflow.take()).fastOpen != nil)
+    script.pass(.milliseconds(1100))
+    let again = try #require(subflow.take())
+    #expect(again.isSynAck && again.fastOpen == nil && again.payload.isEmpty)
+  }
+
+  /// Ten segments, as any connection (RFC 6928).
+  // Requirement 7413-4.2.2-03
+  @Test func beforeTheThirdAckAnInitialWindowLeaves() throws {
+    let script = Script()
+    try script.listenFast()
+    let cookie = try #require(script.cookie())
+    let subflow = script.client()
+    subflow.send(.syn, payload: octets(100), plain: [.maximumSegmentSize(1460), .fastOpen(cookie)])
+    let id = try #require(script.events.last?.connection)
+    _ = script.takeAll()
+    _ = try script.endpoint.write(ByteSlice([UInt8](repeating: 1, count: 50_000)), to: id, at: script.now)
+    #expect(script.takeAll().reduce(0) { $0 + $1.payload.count } == 14_600)
   }
 
   /// RFC 7413 §4.1.2: the key changes; who comes with a cookie of the last one gets a new one.
@@ -163,6 +191,7 @@ import Testing
   // MARK: Bounds
 
   /// RFC 7413 §5.1: a thief of cookies, or one who shares an address with many, fills so many places and no more.
+  // Requirement 7413-4.2-03
   @Test func aFloodWithRightCookiesFillsItsPlacesAndNothingElse() throws {
     let script = Script()
     try script.listenFast(backlog: 8)

@@ -195,14 +195,15 @@ import Testing
       puppet.write(3000)
       let first = puppet.takeData()
       #expect(first.reduce(0) { $0 + $1.payload.count } <= Int(closing))
-      puppet.send(window: 0)
+      // A reduction is still to be told, but not by a probe.
+      puppet.send([.ack, .ece], window: 0)
       puppet.write(3000)
       var probes = 0
       for _ in 0..<20 {
         puppet.wait(.seconds(1))
         for probe in puppet.take() {
           probes += 1
-          #expect(probe.ip.trafficClass & 3 == 0)
+          #expect(probe.ip.trafficClass & 3 == 0 && !probe.flags.contains(.cwr))
           puppet.send(window: 0)
         }
       }

@@ -28,7 +28,7 @@ import Testing
     return puppet
   }
 
-  // Requirement 3168-6.1-01
+  // Requirement 3168-6.1-01, 3168-6.1.1-06
   @Test(
     arguments: [
       ([.syn, .ack, .ece], true, true), ([.syn, .ack, .ece, .cwr], true, false), ([.syn, .ack], true, false),
@@ -50,13 +50,85 @@ import Testing
     #expect(puppet.take().map { $0.flags.contains(.ece) } == [isAgreed])
   }
 
-  // Requirement 3168-6.1-01
+  // Requirement 3168-6.1-01, 3168-6.1.1-01, 3168-6.1.1-06
   @Test(
-    arguments: [([.syn, .ece, .cwr], true), ([.syn, .ece], false), ([.syn, .cwr], false)] as [(TCPFlags, Bool)])
+    arguments: [
+      ([.syn, .ece, .cwr], true), ([.syn, .ece], false), ([.syn, .cwr], false), ([.syn], false),
+    ] as [(TCPFlags, Bool)])
   func onlyASynWithBothFlagsAsks(flags: TCPFlags, isAgreed: Bool) throws {
-    let puppet = try opened(flags)
+    let puppet = try Puppet(options: Self.options)
+    puppet.send(flags, options: puppet.synOptions)
+    let answer = try #require(puppet.take().last)
+    #expect(answer.flags == (isAgreed ? [.syn, .ack, .ece] : [.syn, .ack]))
+    puppet.expected = answer.tcp.sequenceNumber + 1
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
     puppet.write(100)
     #expect(puppet.takeData().map { $0.ip.trafficClass & 3 } == [isAgreed ? Self.isCapable : 0])
+  }
+
+  /// A SYN that comes again may be plain, as something on the way may drop the other kind: then neither end may say that
+  /// its data is capable, whichever of the SYNs and of the answers have arrived.
+  // Requirement 3168-6.1.1-02, 3168-6.1.1-03
+  @Test(arguments: [false, true])
+  func behindAPlainSynNoDataIsCapable(isPassive: Bool) throws {
+    let puppet = try Puppet(options: Self.options)
+    if isPassive {
+      puppet.send([.syn, .ece, .cwr], options: puppet.synOptions)
+      puppet.send([.syn], options: puppet.synOptions)
+      let answers = puppet.take()
+      #expect(answers.map(\.flags) == [[.syn, .ack, .ece], [.syn, .ack]])
+      puppet.expected = try #require(answers.last).tcp.sequenceNumber + 1
+      puppet.sequence = puppet.sequence + 1
+      puppet.send()
+    } else {
+      puppet.id = try puppet.endpoint.connect(to: puppet.theirs, options: Self.options, at: puppet.now)
+      puppet.wait(.milliseconds(1100))
+      let syns = puppet.take()
+      #expect(syns.map(\.flags) == [[.syn, .ece, .cwr], [.syn]])
+      puppet.ours.port = syns[0].tcp.sourcePort
+      puppet.expected = syns[0].tcp.sequenceNumber + 1
+      puppet.send([.syn, .ack, .ece], options: puppet.synOptions)
+      puppet.sequence = puppet.sequence + 1
+    }
+    puppet.write(3000)
+    let data = puppet.takeData()
+    #expect(data.count == 3 && data.allSatisfy { $0.ip.trafficClass & 3 == 0 })
+  }
+
+  /// Anybody may have sent it.
+  // Requirement 3168-6.1.5-01
+  @Test(arguments: [-3, 1_000_000])
+  func aMarkOnASegmentOutsideOfTheWindowIsNotEchoed(offset: Int) throws {
+    let puppet = try opened()
+    puppet.sendNext([1, 2, 3])
+    _ = puppet.take()
+    puppet.send(offset: offset, payload: [1, 2, 3], trafficClass: Self.isMarked)
+    #expect(puppet.take().map { $0.flags.contains(.ece) } == [false])
+    puppet.send(payload: [1, 2, 3], trafficClass: Self.isMarked)
+    #expect(puppet.take().map { $0.flags.contains(.ece) } == [true])
+  }
+
+  /// It has the exact number, which nobody else knows.
+  // Requirement 3168-6.1.6-01
+  @Test func aMarkOnAProbeOfAClosedWindowIsEchoed() throws {
+    var options = Self.options
+    options.receiveBufferByteCount = 4000
+    let puppet = try Puppet(options: options)
+    puppet.send([.syn, .ece, .cwr], options: puppet.synOptions)
+    puppet.expected = try #require(puppet.take().last).tcp.sequenceNumber + 1
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
+    var window = 4000
+    while window > 0 {
+      puppet.sendNext([UInt8](repeating: 1, count: min(window, 1000)))
+      puppet.wait(.seconds(1))
+      window = Int(try #require(puppet.take().last).tcp.window)
+    }
+    puppet.send(payload: [1], trafficClass: Self.isCapable)
+    #expect(try #require(puppet.take().last).flags == [.ack])
+    puppet.send(payload: [1], trafficClass: Self.isMarked)
+    #expect(try #require(puppet.take().last).flags == [.ack, .ece])
   }
 
   // Requirement 3168-6.1-02
@@ -132,7 +204,7 @@ import Testing
     #expect(threshold() < once)
   }
 
-  // Requirement 3168-6.1-03, 3168-6.1-07
+  // Requirement 3168-6.1-03, 3168-6.1-07, 3168-6.1.2-03
   @Test func theEchoesOfOneFlightReduceTheWindowOnceAndByAsMuchAsALoss() throws {
     let puppet = try opened()
     let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)

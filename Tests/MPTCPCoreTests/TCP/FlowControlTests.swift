@@ -186,6 +186,24 @@ import Testing
     #expect(puppet.take().map(\.tcp.acknowledgmentNumber) == [puppet.sequence])
   }
 
+  /// With and without a hole, repeated, and with what the application reads or writes in between.
+  // Requirement 5681-4.2-05
+  @Test func aSegmentIsAcknowledgedOnceAtMost() throws {
+    let puppet = try opened()
+    var count = 0
+    func arrive(_ offset: Int, _ flags: TCPFlags = .ack) {
+      puppet.send(flags, offset: offset, payload: [UInt8](repeating: 1, count: 1000))
+      puppet.wait(.seconds(1))
+      count += 1
+      let answers = puppet.take()
+      #expect(answers.count == 1, "\(answers.map(\.flags))")
+    }
+    for offset in [0, 1000, 3000, 3000, 5000, 2000, 4000, 0] { arrive(offset) }
+    arrive(6000, [.ack, .psh])
+    arrive(8000, [.ack, .fin])
+    #expect(count == 10)
+  }
+
   /// A full segment with a mapping holds less than one without, and is as full.
   // Requirement 9293-3.8.6.3-01, 5681-4.2-01
   @Test func everySecondSegmentIsAcknowledgedWhereSomeHoldLessForTheirOptions() throws {

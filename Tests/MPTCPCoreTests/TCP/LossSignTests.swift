@@ -122,16 +122,36 @@ import Testing
     #expect(puppet.take().map(\.payload.count).isEmpty)
   }
 
+  // Requirement 5681-3.2-03, 5681-3.2-04
   @Test func withoutSACKTheFirstTwoDuplicatesLetNewDataOut() throws {
     let (puppet, sent) = try sending(5, sack: false)
+    let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)
     // So much that the window is full.
     puppet.write(400_000)
     puppet.wait(.milliseconds(14))
     _ = puppet.takeData()
+    let window = subflow.congestionWindow
     acknowledge(puppet, before: sent[0])
     puppet.wait(.milliseconds(1))
     #expect(puppet.takeData().map(\.payload.count) == [1460])
     acknowledge(puppet, before: sent[0])
+    puppet.wait(.milliseconds(1))
+    #expect(puppet.takeData().map(\.payload.count) == [1460])
+    #expect(subflow.congestionWindow == window)
+  }
+
+  // Requirement 5681-3.2-05
+  @Test func withSACKADuplicateThatReportsNothingLetsNothingOut() throws {
+    let (puppet, sent) = try sending(5)
+    puppet.write(400_000)
+    puppet.wait(.milliseconds(14))
+    _ = puppet.takeData()
+    for _ in 0..<2 {
+      acknowledge(puppet, before: sent[0])
+      puppet.wait(.milliseconds(1))
+      #expect(puppet.takeData().isEmpty)
+    }
+    acknowledge(puppet, before: sent[0], sacking: [(sent[1], sent[1])])
     puppet.wait(.milliseconds(1))
     #expect(puppet.takeData().map(\.payload.count) == [1460])
   }

@@ -20,7 +20,7 @@ import Testing
     #expect(throws: EndpointError.notAnotherHost) { try puppet.endpoint.connect(to: remote, at: puppet.now) }
   }
 
-  // Requirement 7323-2-02, 2018-2-02, 9293-3.7.1-01, 9293-3.7.1-03, 9293-3.7.1-07
+  // Requirement 7323-2-07, 2018-2-02, 9293-3.7.1-01, 9293-3.7.1-03, 9293-3.7.1-07
   @Test func aPassiveOpenAnswersWithTheOptionsThatWereOffered() throws {
     let puppet = try Puppet()
     puppet.send([.syn], options: [.maximumSegmentSize(1000)])
@@ -31,6 +31,34 @@ import Testing
     #expect(answer.options.windowScale == nil)
     #expect(!answer.options.sackPermitted)
     #expect(answer.options.timestamps == nil)
+    puppet.theirs.port = 6000
+    puppet.send([.syn], options: [.maximumSegmentSize(1000), .windowScale(0)])
+    #expect(try #require(puppet.take().last).options.windowScale != nil)
+  }
+
+  /// Only one of both SYNs has the option: neither window is shifted, whichever end opens.
+  // Requirement 7323-2-02
+  @Test(arguments: [nil, 4] as [UInt8?], [false, true])
+  func windowsAreShiftedOnlyIfBothSynsSaySo(scale: UInt8?, isPassive: Bool) throws {
+    var options = Puppet.plain
+    options.receiveBufferByteCount = 1 << 20
+    let puppet = try Puppet(options: options)
+    puppet.windowScale = scale
+    puppet.window = 2920
+    #expect(isPassive ? puppet.open() : try puppet.accept(options: options))
+    _ = puppet.take()
+    let subflow = try #require(puppet.endpoint.subflowSlots.compactMap { $0 }.first)
+    #expect((subflow.receiveWindowShift > 0) == (scale != nil))
+    // Theirs: 2,920 octets as they stand there, or sixteen times as many, which is more than the first flight.
+    puppet.send()
+    puppet.write(20_000)
+    #expect(puppet.takeData().reduce(0) { $0 + $1.payload.count } == (scale == nil ? 2920 : 14_600))
+    // Ours: what the field says, shifted by what our SYN said, is what is taken.
+    puppet.window = 60_000
+    puppet.sendNext([1])
+    puppet.wait(.seconds(1))
+    let field = Int(try #require(puppet.take().last).tcp.window)
+    #expect(scale == nil ? field > 60_000 : field << subflow.receiveWindowShift > 65_535)
   }
 
   // Requirement 9293-3.7.1-04
@@ -311,6 +339,46 @@ import Testing
     // Whoever sent it, the half-open connection stays.
     puppet.send()
     #expect(puppet.state == .established)
+  }
+
+  // Requirement 9293-3.9.1-01
+  @Test func aPortMayBeListenedOnWhileAConnectionLeavesFromIt() throws {
+    let puppet = try Puppet()
+    var options = Puppet.plain
+    options.localPort = 90
+    puppet.id = try puppet.endpoint.connect(to: puppet.theirs, options: options, at: puppet.now)
+    puppet.drain()
+    let syn = try #require(puppet.take().last)
+    _ = try puppet.endpoint.listen(on: TransportAddress(puppet.ours.address, 90), at: puppet.now)
+    puppet.ours.port = 90
+    puppet.theirs.port = 6000
+    #expect(puppet.open())
+    // The attempt goes on beside it, and ends as any other.
+    puppet.theirs.port = 5000
+    puppet.sequence = SequenceNumber(77)
+    puppet.expected = syn.tcp.sequenceNumber + 1
+    puppet.events.removeAll()
+    puppet.send([.syn, .ack], options: puppet.synOptions)
+    #expect(puppet.events.contains { if case .established = $0 { true } else { false } })
+  }
+
+  // Requirement 9293-3.9.1-10
+  @Test func aSecondListenerOnAPortIsAnErrorAndHarmsNothing() throws {
+    let puppet = try Puppet()
+    puppet.send([.syn], options: puppet.synOptions)
+    let answer = try #require(puppet.take().last)
+    for address in [puppet.ours.address, .anyV4] {
+      #expect(throws: EndpointError.portInUse) {
+        try puppet.endpoint.listen(on: TransportAddress(address, 80), at: puppet.now)
+      }
+    }
+    puppet.expected = answer.tcp.sequenceNumber + 1
+    puppet.sequence = puppet.sequence + 1
+    puppet.send()
+    #expect(puppet.events.contains { if case .established = $0 { true } else { false } })
+    puppet.theirs.port = 6000
+    puppet.events.removeAll()
+    #expect(puppet.open())
   }
 
   // Requirement 9293-3.9.1-01

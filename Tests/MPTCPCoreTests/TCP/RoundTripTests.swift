@@ -25,7 +25,7 @@ import Testing
   }
 
   /// The SYN of ours echoes nothing, and what a peer's SYN claims to echo measures nothing.
-  // Requirement 7323-3-03
+  // Requirement 7323-3-03, 7323-3-08
   @Test func theEchoOfASegmentWithoutAcknowledgementIsNone() throws {
     let puppet = try Puppet()
     puppet.usesTimestamps = true
@@ -41,7 +41,7 @@ import Testing
 
   /// Each acknowledgement of new data moves the estimate towards its own round trip, also one for data that was sent
   /// again, as its echo says which transmission it answers.
-  // Requirement 7323-4-01
+  // Requirement 7323-4-01, 7323-4-03
   @Test func eachAcknowledgementOfNewDataIsASample() throws {
     let (puppet, subflow) = try opened(timestamps: true)
     for time in [60, 150, 90, 200] as [Int64] {

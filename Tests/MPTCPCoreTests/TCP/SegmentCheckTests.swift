@@ -379,12 +379,30 @@ import Testing
     #expect(puppet.read().count == 32)
   }
 
-  // Requirement 9293-3.8.5-01
+  /// In one segment, over many, and with pointers to nowhere: the application reads it in its place and hears of no more
+  /// than that there is something to read.
+  // Requirement 9293-3.8.5-01, 9293-3.8.5-03, 9293-3.8.5-04, 9293-3.8.5-05
   @Test func urgentDataIsOrdinaryData() throws {
     let puppet = try opened()
     puppet.send([.ack, .urg], payload: [1, 2, 3], urgentPointer: 2)
     puppet.send([.ack, .urg], offset: 3, payload: [4], urgentPointer: 60_000)
     #expect(puppet.read() == [1, 2, 3, 4])
+    puppet.sequence = puppet.sequence + 4
+    puppet.events.removeAll()
+    var all: [UInt8] = []
+    for index in 0..<100 {
+      let bytes = [UInt8](repeating: UInt8(index), count: 1000)
+      puppet.send([.ack, .urg], payload: bytes, urgentPointer: 65_535)
+      puppet.sequence = puppet.sequence + bytes.count
+      all += bytes
+    }
+    var read: [UInt8] = []
+    while read.count < all.count, case let bytes = puppet.read(), !bytes.isEmpty { read += bytes }
+    #expect(read == all)
+    #expect(puppet.events.allSatisfy { $0 == .readable })
+    // None of ours is.
+    puppet.write(5000)
+    #expect(puppet.takeData().allSatisfy { !$0.flags.contains(.urg) && $0.tcp.urgentPointer == 0 })
   }
 
   // Requirement 9293-3.5.2-01, 9293-3.5.2-02, 9293-3.10.7-01
