@@ -125,7 +125,6 @@ private struct OneWindow {
   }
 
   // Requirement 5681-3.1-05, 5681-3.1-06
-  // Requirement 9438-4-08
   @Test(arguments: builtIn)
   func `a timeout leaves one segment, and repeated ones leave the threshold`(algorithm: CongestionAlgorithm) {
     // RFC 5681 §3.1
@@ -239,6 +238,30 @@ private struct OneWindow {
     #expect(atK > 995_000 && atK <= 1_001_000)
     // Five seconds later: 1,000,000 + 400 · 4.9³ ≈ 1,047,000.
     #expect(one.congestionWindow > 1_035_000 && one.congestionWindow < 1_055_000)
+  }
+
+  // Requirement 9438-4-08
+  @Test func `after a timeout CUBIC starts with one segment, and its curve at the centre where slow start ends`() {
+    // RFC 9438 §4.8
+    var one = OneWindow(.cubic)
+    one.controller.setWindow(one.slot, byteCount: 1_000_000)
+    one.controller.retransmissionTimeout(one.slot, inFlight: 1_000_000, at: one.now)
+    #expect(one.window.slowStartThresholdByteCount == 700_000)
+    for round in 0..<10 {
+      #expect(one.congestionWindow == min(1_000 << round, 700_000))
+      one.acknowledge(one.congestionWindow)
+    }
+    while one.window.isInSlowStart { one.acknowledge(1_000) }
+    let start = one.now
+    let threshold = one.congestionWindow
+    #expect(threshold >= 700_000 && threshold < 710_000)
+    // 0.4 · t³ segments behind the end of slow start: 400 · 5³ = 50,000 after five seconds. Towards the window of before
+    // the timeout it would be 270,000 by then.
+    while one.now - start < .seconds(5) {
+      one.now = one.now + .milliseconds(100)
+      one.acknowledgeWindow()
+    }
+    #expect(one.congestionWindow > threshold + 40_000 && one.congestionWindow < threshold + 60_000)
   }
 
   // Requirement 9438-4-03

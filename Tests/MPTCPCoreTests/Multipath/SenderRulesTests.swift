@@ -193,10 +193,26 @@ import Testing
     #expect(try connection.readAll() == octets(20))
   }
 
-  /// §3.3.5: the send buffer is at least as large as the receive buffer, as things are by default.
+  /// §3.3.5: the send buffer is at least as large as the receive buffer, as things are by default; and where a path can
+  /// use it, an application may have written all of that.
   // Requirement 8684-3.3.5-05
-  @Test func theSendBufferIsAsLargeAsTheReceiveBuffer() {
-    let options = ConnectionOptions()
+  @Test func theSendBufferIsAsLargeAsTheReceiveBuffer() throws {
+    var options = ConnectionOptions()
     #expect(options.sendBufferByteCount >= options.receiveBufferByteCount)
+    options = lonely
+    options.sendBufferByteCount = 2 << 20
+    options.receiveBufferByteCount = 2 << 20
+    let pair = Pair([LinkConfiguration(bitsPerSecond: 100_000_000, delay: .milliseconds(50), queueByteCount: 2 << 20)])
+    let exchange = try Exchange(pair, clientSends: 20 << 20, serverSends: 0, options: options)
+    var most = 0
+    var mostAtFirst = 0
+    pair.run(for: .seconds(5)) {
+      guard let description = exchange.description(0) else { return false }
+      most = max(most, description.writtenByteCount - description.acknowledgedByteCount)
+      // A receiver begins with 256 KiB of its buffer.
+      if description.acknowledgedByteCount == 0 { mostAtFirst = most }
+      return false
+    }
+    #expect(mostAtFirst >= 256 << 10 && most == 2 << 20)
   }
 }

@@ -39,7 +39,7 @@ import Testing
     puppet.wait(.milliseconds(100))
     _ = puppet.takeData()
     puppet.send(
-      [.ack, .psh], options: [timestamps(4000, echo: subflow.timestamp(puppet.now) &- 5000)], payload: [1, 2, 3])
+      [.ack, .psh], options: [timestamps(0xf000_0000, echo: subflow.timestamp(puppet.now) &- 5000)], payload: [1, 2, 3])
     puppet.sequence = puppet.sequence + 3
     #expect(puppet.read() == [1, 2, 3])
     #expect(subflow.inFlightByteCount == 0)
