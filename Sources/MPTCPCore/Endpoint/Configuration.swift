@@ -251,7 +251,7 @@ public struct EndpointConfiguration: Sendable {
   public var ephemeralPorts: ClosedRange<UInt16> = 32_768...60_999
   /// The least retransmission time-out. RFC 6298 §2.4 says 1 s; like all common stacks we take 200 ms.
   public var minimumRetransmissionTimeout: Nanoseconds = .milliseconds(200)
-  /// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3 allows 500 ms).
+  /// The longest delay of an acknowledgement. RFC 9293 §3.8.6.3 allows 500 ms; more counts as that.
   /// Requirement 9293-3.8.6.3-02
   public var acknowledgmentDelay: Nanoseconds = .milliseconds(40)
   /// What is remembered of destinations and paths where Multipath TCP failed (RFC 8684 §3.9.3).

@@ -71,7 +71,8 @@ extension Subflow {
       if quickAcknowledgmentsLeft > 0 { quickAcknowledgmentsLeft -= 1 }
       mustAcknowledge = true
     } else if !mustAcknowledge {
-      acknowledgmentDeadline = min(acknowledgmentDeadline, now + endpoint.configuration.acknowledgmentDelay)
+      let delay = min(endpoint.configuration.acknowledgmentDelay, .milliseconds(500))
+      acknowledgmentDeadline = min(acknowledgmentDeadline, now + delay)
     }
   }
 

@@ -186,6 +186,23 @@ import Testing
     #expect(puppet.take().map(\.tcp.acknowledgmentNumber) == [puppet.sequence])
   }
 
+  // Requirement 9293-3.8.6.3-02
+  @Test func noAcknowledgementIsDelayedByMoreThanHalfASecond() throws {
+    var configuration = EndpointConfiguration()
+    configuration.acknowledgmentDelay = .seconds(5)
+    let puppet = try Puppet(configuration: configuration, options: Puppet.plain)
+    #expect(puppet.open())
+    for _ in 0..<20 { puppet.sendNext([1], [.ack]) }
+    puppet.wait(.seconds(10))
+    _ = puppet.read()
+    _ = puppet.take()
+    puppet.sendNext([1], [.ack])
+    puppet.wait(.milliseconds(499))
+    #expect(puppet.take().isEmpty)
+    puppet.wait(.milliseconds(2))
+    #expect(puppet.take().count == 1)
+  }
+
   /// With and without a hole, repeated, and with what the application reads or writes in between.
   // Requirement 5681-4.2-05
   @Test func aSegmentIsAcknowledgedOnceAtMost() throws {
