@@ -85,7 +85,7 @@ struct FastOpenScenarioTests {
   @Test("Of Multipath TCP only what came with the SYN is beyond proof, for no checksum covers it")
   func proofOfSynData() throws {
     var scenario = try scenario()
-    scenario.paths[0].boxes = [.changePayload(PayloadChange(after: 1_000_000))]
+    scenario.paths[0].boxes = [.changePayload(PayloadChange(after: 3000))]
     for index in 0..<2 { scenario.transfers[index].clientOptions.checksum = true }
     let simulation = try Simulation(scenario)
     simulation.run(until: .milliseconds(45))

@@ -70,7 +70,8 @@ public enum MultipathMode: Sendable, Hashable {
   case version0
   /// Version 1; where the peer's SYN/ACK shows that it ignores that, the connection is reset before any data, and
   /// opened anew with version 0 (RFC 8684 §3.1). The application sees one connection, and the endpoint remembers the
-  /// outcome for the next ones to the same destination (``PeerMemory``).
+  /// outcome for the next ones to the same destination (``PeerMemory``). Not for two hosts that open one connection
+  /// towards each other: the answer to a SYN that crossed another shows nothing, and looks the same.
   case version1Then0
   /// Plain TCP.
   case disabled

@@ -35,10 +35,8 @@ struct Talker {
   var nextWrite = Instant.zero
   var nextRead = Instant.zero
 
-  /// What boxes on the path of the initial subflow do: see ``Plan/Path``. Connections are plain TCP on that subflow
-  /// alone.
-  var isTampered = false
-  var isResized = false
+  /// The path of the initial subflow. A connection that is plain TCP has no other.
+  var path: Int?
 
   // For the report
   var isMultipath = false

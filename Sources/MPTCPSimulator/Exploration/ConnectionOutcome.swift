@@ -32,6 +32,34 @@ public enum ConnectionOutcome: Int, CaseIterable, Hashable, Sendable {
 
   /// Its name in histograms.
   public var name: String { "\(self)" }
+
+  /// What in a network can have done it; nil for an end that needs no explanation. Where everything that goes down comes
+  /// back, losses and delays cannot: an engine that ends a connection for want of a packet is wrong.
+  var causes: Set<FaultKind>? {
+    switch self {
+    case .complete, .completeThenCut, .aborted, .left: nil
+    case .reset:
+      [
+        .addressRemoved, .addressTranslated, .mappingForgotten, .resetInjected, .segmentDropped, .acknowledgedEarly,
+        .firewalled, .optionRemoved, .payloadChanged, .payloadResized,
+      ]
+    case .refused: [.addressTranslated, .mappingForgotten, .resetInjected, .segmentDropped, .sequenceRewritten]
+    case .noSubflows:
+      [.addressRemoved, .addressTranslated, .mappingForgotten, .resetInjected, .acknowledgedEarly, .firewalled]
+    // Eight SYNs, or ten keep-alives, may all meet a line that loses in bursts: it does not leave its bad state without
+    // packets.
+    case .timedOut:
+      [
+        .addressRemoved, .addressTranslated, .mappingForgotten, .segmentDropped, .acknowledgedEarly, .firewalled,
+        .resetInjected, .burstLoss,
+      ]
+    case .connectTimedOut:
+      [.addressRemoved, .addressTranslated, .mappingForgotten, .segmentDropped, .firewalled, .burstLoss]
+    case .notOpened: [.addressRemoved, .interfaceDown]
+    case .protocolError: [.acknowledgedEarly, .optionRemoved, .payloadChanged, .payloadResized, .resetInjected]
+    case .resized, .other: [.payloadResized]
+    }
+  }
 }
 
 extension ConnectionOutcome {
@@ -61,14 +89,14 @@ extension ConnectionOutcome {
     }
   }
 
-  /// The first of these that says most.
+  /// The first of these that says most: one end that gives up resets the other.
   private static func unintended(_ reasons: [CloseReason]) -> ConnectionOutcome {
     if reasons.contains(.protocolError) { return .protocolError }
     if reasons.contains(.connectTimedOut) { return .connectTimedOut }
     if reasons.contains(.refused) { return .refused }
-    if reasons.contains(.resetByPeer) { return .reset }
     if reasons.contains(.timedOut) { return .timedOut }
     if reasons.contains(.noSubflows) { return .noSubflows }
+    if reasons.contains(.resetByPeer) { return .reset }
     return .other
   }
 }

@@ -18,11 +18,13 @@ public struct Exploration: Sendable {
   public let generator: ScenarioGenerator
   /// What all of them ran into.
   public private(set) var counts = ExplorationCounts()
-  /// The first failures; ``ExplorationCounts/failureCount`` counts all.
+  /// The first failures, and the first of each rule; ``ExplorationCounts/failureCount`` counts all.
   public private(set) var failures: [Failure] = []
 
-  /// How many failures are kept.
+  /// How many failures are kept whatever they broke.
   public static let failureLimit = 32
+  /// How many are kept in all.
+  static let ruleLimit = 256
 
   /// An exploration of the scenarios of a generator; none has run.
   public init(_ generator: ScenarioGenerator) { self.generator = generator }
@@ -45,8 +47,8 @@ public struct Exploration: Sendable {
         counts.failureCount += 1
         problem = "no scenario: \(error)"
       }
-      if let problem, failures.count < Self.failureLimit {
-        failures.append(Failure(number: number, scenario: scenario, problem: problem))
+      if let problem {
+        failures = Self.kept(failures + [Failure(number: number, scenario: scenario, problem: problem)])
       }
     }
   }
@@ -54,6 +56,16 @@ public struct Exploration: Sendable {
   /// Adds what another one did.
   public mutating func add(_ other: Exploration) {
     counts.add(other.counts)
-    failures = Array((failures + other.failures).sorted { $0.number < $1.number }.prefix(Self.failureLimit))
+    failures = Self.kept((failures + other.failures).sorted { $0.number < $1.number })
+  }
+
+  /// A rule that is broken often does not hide one that is broken seldom.
+  private static func kept(_ failures: [Failure]) -> [Failure] {
+    var rules: Set<String> = []
+    var kept: [Failure] = []
+    for (place, failure) in failures.enumerated() where kept.count < ruleLimit {
+      if rules.insert(failure.rule).inserted || place < failureLimit { kept.append(failure) }
+    }
+    return kept
   }
 }

@@ -21,6 +21,7 @@ public struct ScenarioRun: Sendable {
       failure = nil
       counts.chanceCount = 1
     }
+    if simulation.failure == nil { failure = needlessEnd(in: simulation) }
     counts.fewestFaultKinds = ScenarioGenerator.faults(of: scenario).count
     counts.fewestPaths = scenario.paths.count
     counts.leastByteCount = ScenarioGenerator.byteCount(of: scenario)
@@ -57,15 +58,15 @@ public struct ScenarioRun: Sendable {
   }
 
   private static func unfinished(_ simulation: Simulation) -> String {
-    var text = "not over in time:"
+    var text = ""
     for (index, talker) in simulation.talkers.enumerated() where !talker.isOver {
-      text += " \(simulation.name(of: index)) sent \(talker.sent) of \(talker.sendByteCount), "
-      text += "received \(talker.received) of \(talker.receiveByteCount);"
+      text += "\(simulation.name(of: index)) sent \(talker.sent) of \(talker.sendByteCount), "
+      text += "received \(talker.received) of \(talker.receiveByteCount); "
     }
     for host in simulation.hosts where host.endpoint.connectionCount > 0 {
-      text += " \(host.name) has \(host.endpoint.connectionCount) connections"
+      text += "\(host.name) has \(host.endpoint.connectionCount) connections; "
     }
-    return text
+    return "not over in time (\(text.dropLast(2)))"
   }
 
   private mutating func count(_ simulation: Simulation) {
@@ -89,6 +90,21 @@ public struct ScenarioRun: Sendable {
     if isCarrier.count > 1 { counts.sharedScheduleCount = 1 }
     countLinks(simulation)
     countChanges(simulation)
+  }
+
+  /// A connection that ended otherwise than its applications meant it to, where nothing that the network did explains it.
+  private func needlessEnd(in simulation: Simulation) -> String? {
+    for index in stride(from: 0, to: simulation.talkers.count, by: 2) {
+      let (client, server) = (simulation.talkers[index], simulation.talkers[index + 1])
+      let outcome = ConnectionOutcome(client: client, server: server)
+      guard let causes = outcome.causes, !causes.contains(where: { counts[$0].hitCount > 0 }) else { continue }
+      // Who hears the other's SYN late takes the answer to its own for that of a host without version 1, and begins anew
+      // with version 0.
+      let transfer = simulation.scenario.transfers[client.transfer]
+      if outcome == .refused, transfer.isSimultaneous { continue }
+      return "\(simulation.name(ofConnection: index / 2)): ended as \(outcome.name), and nothing on the way explains it"
+    }
+    return nil
   }
 
   private mutating func countLinks(_ simulation: Simulation) {

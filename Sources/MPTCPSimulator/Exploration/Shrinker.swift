@@ -47,8 +47,16 @@ public struct Shrinker {
     return best
   }
 
-  /// A failure without its numbers: the same rule is broken where only these differ.
-  static func rule(_ problem: String) -> String { String(problem.filter { !$0.isNumber }) }
+  /// A failure without its numbers, and without what stands in brackets: the same rule is broken where only these
+  /// differ.
+  static func rule(_ problem: String) -> String {
+    var depth = 0
+    return problem.filter { character in
+      if character == "(" { depth += 1 }
+      defer { if character == ")" { depth -= 1 } }
+      return depth == 0 && !character.isNumber
+    }
+  }
 
   // MARK: Steps
 
@@ -63,10 +71,11 @@ public struct Shrinker {
     var all: [Step] = [{ $0.events = [] }]
     for index in scenario.events.indices {
       // What went down comes back: alone, neither of the two leaves.
-      let pair = scenario.events.indices.last {
-        $0 != index && mends(scenario.events[$0].change, scenario.events[index].change)
-      }
-      let isMending = scenario.events.contains { mends(scenario.events[index].change, $0.change) }
+      let event = scenario.events[index]
+      let pair = scenario.events.indices.filter {
+        $0 != index && scenario.events[$0].at >= event.at && mends(scenario.events[$0].change, event.change)
+      }.min { scenario.events[$0].at < scenario.events[$1].at }
+      let isMending = scenario.events.contains { mends(event.change, $0.change) }
       guard !isMending else { continue }
       all.append {
         if let pair { $0.events.remove(at: max(pair, index)) }
@@ -120,6 +129,9 @@ public struct Shrinker {
           }
         }
         set(\.version)
+        set(\.multipath)
+        set(\.keepAlive)
+        set(\.userTimeout)
         set(\.acceptedVersions)
         set(\.fastClose)
         set(\.congestionControl)
@@ -174,6 +186,7 @@ public struct Shrinker {
         add { $0.jitterReorders = false }
         add { $0.queueDiscipline = .tailDrop }
         add { $0.queueByteCount = nil }
+        add { $0.queuePacketCount = nil }
         add { $0.markingByteCount = nil }
       }
     }

@@ -42,8 +42,6 @@ struct Plan {
     var isTampered: Bool {
       boxes.contains { $0.kind == .changePayload || $0.kind == .resizePayload || $0.kind == .acknowledgeEarly }
     }
-    /// Whether a box changes data.
-    var changesData: Bool { boxes.contains { $0.kind == .changePayload || $0.kind == .resizePayload } }
     /// Whether a box changes how much data there is.
     var isResized: Bool { boxes.contains { $0.kind == .resizePayload } }
   }

@@ -80,10 +80,7 @@ extension Simulation {
       guard let subflow = host.endpoint.description(of: id)?.subflows.first else { return }
       let interface = host.interfaces[host.interfaceOfPath[Int(subflow.path.rawValue)]]
       guard let route = interface.route(to: address.address) else { return }
-      let path = plan.paths[plan.routes[route].path]
-      for end in [index, index ^ 1] {
-        (talkers[end].isTampered, talkers[end].isResized) = (path.isTampered, path.isResized)
-      }
+      for end in [index, index ^ 1] { talkers[end].path = plan.routes[route].path }
     } catch {
       talkers[index].refusal = error
       end(index)

@@ -55,10 +55,11 @@ extension Simulation {
   /// What one end believes that the other has, and that it has not.
   private func disagreement(_ my: ConnectionProgress, _ their: ConnectionProgress, _ talker: Talker) -> String? {
     // No checksum covers what comes with a SYN: where a box makes that longer or shorter, everything behind it moves.
-    if talker.isResized, my.receivedOnSyn > 0 || their.receivedOnSyn > 0 { return nil }
+    let path = talker.path.map { plan.paths[$0] }
+    if path?.isResized == true, my.receivedOnSyn > 0 || their.receivedOnSyn > 0 { return nil }
     if !my.isMultipath {
       // In plain TCP an acknowledgment is whoever's it is that sends it, and data counts as it comes.
-      if talker.isTampered { return nil }
+      if path?.isTampered == true { return nil }
       // An end that fell back counts what the subflow has; one that has not heard of it, what its mappings brought.
       if their.isMultipath { return nil }
     }
@@ -76,7 +77,7 @@ extension Simulation {
       return "the two ends do not have each other's keys"
     }
     // RFC 8684 §3.2: a join belongs to the connection whose token it named.
-    guard !hasTranslator else { return nil }
+    guard !hasTranslator || !hasTranslator(between: talkers[index].host, talkers[index ^ 1].host) else { return nil }
     var problem: String?
     hosts[talkers[index].host].endpoint.forEachEstablishedSubflow(of: myID) { tuple in
       let reversed = FourTuple(local: tuple.remote, remote: tuple.local)
@@ -84,28 +85,42 @@ extension Simulation {
       guard let found = other.connection(of: reversed), found != otherID else { return }
       // Where the other end has lost the connection, a SYN that comes again begins a handshake, which the answer ends.
       other.forEachEstablishedSubflow(of: found) {
-        if $0 == reversed { problem = "subflow \(tuple) is another connection's at the other end" }
+        if $0 == reversed { problem = "a subflow is another connection's at the other end (\(tuple))" }
       }
     }
     return problem
   }
 
-  /// Whether what arrived at a place of the stream may be other than what was sent: a box on the way changes data, and
-  /// it is plain TCP, or nobody asked for DSS checksums. With them Multipath TCP does not let it pass (RFC 8684 §3.7),
-  /// unless it came with the SYN.
+  /// Whether what arrived at a place of the stream may be other than what was sent: a box on the way has changed data,
+  /// and it is plain TCP, or nobody asked for DSS checksums. With them Multipath TCP does not let it pass (RFC 8684
+  /// §3.7), unless it came with the SYN.
   func isBeyondProof(_ index: Int, at position: Int) -> Bool {
     let talker = talkers[index]
-    guard let id = talker.connection else { return false }
-    guard let progress = hosts[talker.host].endpoint.progress(of: id), progress.isMultipath else {
-      return talker.isTampered
-    }
+    let isTampered = talker.path.map(hasChangedData) ?? false
+    guard let id = talker.connection, let progress = hosts[talker.host].endpoint.progress(of: id), progress.isMultipath
+    else { return isTampered }
     let transfer = scenario.transfers[talker.transfer]
     if !transfer.clientOptions.checksum, !transfer.serverOptions.checksum {
-      // A subflow may go over any path.
-      return plan.paths.contains(where: \.changesData)
+      // A subflow may go over any path between the two.
+      return paths.indices.contains { connects($0, talker.host, talkers[index ^ 1].host) && hasChangedData($0) }
     }
-    guard talker.isTampered else { return false }
-    return progress.receivedOnSyn > 0 && (talker.isResized || position < progress.receivedOnSyn)
+    guard isTampered, let path = talker.path else { return false }
+    return progress.receivedOnSyn > 0 && (plan.paths[path].isResized || position < progress.receivedOnSyn)
+  }
+
+  /// Whether a box on a path has changed data so far.
+  private func hasChangedData(_ path: Int) -> Bool {
+    paths[path].boxes.boxes.contains { $0.counters[.payloadChanged] > 0 || $0.counters[.payloadResized] > 0 }
+  }
+
+  private func connects(_ path: Int, _ host: Int, _ other: Int) -> Bool {
+    let route = plan.paths[path].route
+    let ends = [plan.routes[route].host, plan.routes[route + 1].host]
+    return ends == [host, other] || ends == [other, host]
+  }
+
+  private func hasTranslator(between host: Int, _ other: Int) -> Bool {
+    plan.paths.indices.contains { plan.paths[$0].hasTranslator && connects($0, host, other) }
   }
 
   // MARK: On the wire
@@ -138,7 +153,7 @@ extension Simulation {
       case .dss(let dss): if let mapping = dss.mapping, mapping.length == 0 { return }
       case .capable, .join, .addAddress, .removeAddress, .priority, .fastClose, .reset, .experimental, .unknown: break
       }
-      fail("\(name(of: index)): Multipath TCP after the fallback: \(PacketText.line(packet))")
+      fail("\(name(of: index)): Multipath TCP after the fallback (\(PacketText.line(packet)))")
     }
   }
 }

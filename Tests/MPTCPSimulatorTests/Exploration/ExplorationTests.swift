@@ -169,6 +169,38 @@ struct ExplorationTests {
     #expect(small.problem == "always")
   }
 
+  @Test("A connection that ends though nothing on the way explains it is a failure", arguments: [true, false])
+  func needlessEnd(isExplained: Bool) throws {
+    var scenario = try SmallScenarios.twoPaths()
+    if isExplained { scenario.paths[0].boxes = [.drop(SegmentDropping(on: [.syn], answersWithReset: true))] }
+    var resetCount = 0
+    let failure = try ScenarioRun(scenario) { simulation in
+      simulation.observer = { simulation in
+        // As an engine would that ends connections for no reason.
+        guard !isExplained, let id = simulation.talkers[1].connection, simulation.talkers[1].received > 0,
+          resetCount == 0
+        else { return }
+        resetCount = 1
+        simulation.hosts[simulation.talkers[1].host].endpoint.abort(id, at: simulation.now)
+        simulation.release(1)
+      }
+    }.failure
+    #expect((failure == nil) == isExplained)
+    if !isExplained { #expect(failure == "transfer 0: ended as reset, and nothing on the way explains it") }
+  }
+
+  @Test("A rule that is broken often does not hide one that is broken seldom")
+  func rulesKept() {
+    var exploration = Exploration(generator)
+    exploration.run(0..<40) { simulation in
+      let isLast = simulation.scenario.title.hasSuffix("number 39")
+      simulation.fail(isLast ? "seldom (b7)" : "often (\(String(simulation.scenario.seed, radix: 16)))")
+    }
+    #expect(exploration.failures.count == Exploration.failureLimit + 1)
+    #expect(Set(exploration.failures.map(\.rule)) == ["often ", "seldom "])
+    #expect(exploration.failures.last?.number == 39)
+  }
+
   @Test("A connection that is not over in time is a failure")
   func unfinished() throws {
     var scenario = try SmallScenarios.twoPaths()
