@@ -310,9 +310,12 @@ extension Connection {
       fallBack(.optionMissingOnThirdAck, now: now)
       return true
     }
-    guard capable.flags.contains(.checksumRequired) == usesChecksum, version == .v1 || theirs == remoteKey else {
-      // Something changed what the SYNs agreed on (RFC 8684 §3.1), or, in version 0, another key than the SYN's.
-      // Requirement 8684-3.1-31, 8684-3.1-45
+    guard capable.flags.contains(.checksumRequired) == usesChecksum, version == .v1 || theirs == remoteKey,
+      !capable.flags.contains(.extensibility), capable.algorithms.contains(.hmac)
+    else {
+      // Something changed what the SYNs agreed on (RFC 8684 §3.1), or, in version 0, another key than the SYN's; or it
+      // is an option to be ignored, here as on a SYN.
+      // Requirement 8684-3.1-31, 8684-3.1-36, 8684-3.1-40, 8684-3.1-45
       fallBack(.unacceptableCapability, now: now)
       return true
     }

@@ -249,6 +249,22 @@ import Testing
     #expect(script.takeAll().allSatisfy { $0.multipath.isEmpty })
   }
 
+  // Requirement 8684-3.1-31, 8684-3.1-36, 8684-3.1-40
+  @Test(arguments: [[.hmac, .extensibility], []] as [MPCapableFlags])
+  func aThirdAcknowledgementWithFlagBOrWithoutFlagHMakesItTCP(flags: MPCapableFlags) throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely, sendsKeys: false))
+    connection.initial.send(
+      .ack, [.capable(MPCapable(flags: flags, senderKey: connection.key, receiverKey: connection.engineKey))])
+    let id = try #require(script.events.last).connection
+    #expect(script.connectionEvents.contains(.established(isMultipath: false)))
+    #expect(script.endpoint.description(of: id)?.fallback == .unacceptableCapability)
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: id, at: script.now)
+    connection.initial.send([.ack, .psh], payload: octets(10))
+    #expect(script.takeAll().allSatisfy { $0.multipath.isEmpty })
+    #expect(try script.endpoint.read(from: id, upTo: 100, at: script.now)?.array == octets(10))
+  }
+
   // Requirement 8684-3.1-39, 8684-3.1-44, 8684-3.3.1-07
   @Test(arguments: [(true, false), (false, true), (true, true), (false, false)])
   func checksumsAreUsedWhereEitherSideAsks(client: Bool, server: Bool) throws {
