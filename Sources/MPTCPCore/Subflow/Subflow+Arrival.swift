@@ -201,6 +201,13 @@ extension Subflow {
       guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
     }
     if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
+    switch processAcknowledgment(segment, now: now) {
+    case .unacceptable:
+      endpoint.challenge(self, now: now)
+      return
+    case .acceptable: break
+    }
+    // Not before: the timestamp of a segment that is dropped could make all that the peer says look old.
     // Requirement 7323-4-02, 7323-5-08
     if let timestamps = segment.options.timestamps, usesTimestamps, start <= lastSentAcknowledgment, !hasOldTimestamp {
       recentTimestamp = timestamps.value
@@ -210,13 +217,6 @@ extension Subflow {
     if usesECN {
       if segment.congestionExperienced { echoesCongestion = true }
       if flags.contains(.cwr) { echoesCongestion = segment.congestionExperienced }
-    }
-    // Requirement 8684-3-05, 8684-3.4.1-01, 8684-3.4.2-09
-    switch processAcknowledgment(segment, now: now) {
-    case .unacceptable:
-      endpoint.challenge(self, now: now)
-      return
-    case .acceptable: break
     }
     connection.arrived(segment, on: self, start: start, now: now)
     // What the options said may have ended the subflow, or the connection.

@@ -142,6 +142,21 @@ import Testing
     #expect(puppet.read() == [4])
   }
 
+  /// Or whoever guesses where the window is could make all that the peer says look old (RFC 5961 §5).
+  // Requirement 5961-5-01, 7323-4-02
+  @Test(arguments: [1, -70_000])
+  func theTimestampOfASegmentWhoseAcknowledgementCannotBeIsNotKept(acknowledging: Int) throws {
+    let puppet = try opened {
+      $0.usesTimestamps = true
+      $0.clock = 5
+    }
+    puppet.send([.ack, .fin], acknowledging: acknowledging, timestamp: 200_000)
+    #expect(puppet.take().last?.options.timestamps?.echo == 5)
+    puppet.clock = 6
+    puppet.sendNext([1, 2, 3])
+    #expect(puppet.read() == [1, 2, 3])
+  }
+
   // Requirement 7323-5-01, 7323-5-03
   @Test func segmentsWithAnOldTimestampAreDropped() throws {
     let puppet = try opened {
