@@ -9,8 +9,10 @@ extension Connection {
   func takeFastClose(_ option: MPFastClose, resetting dead: Subflow? = nil, now: Instant) {
     // Requirement 8684-3.5-15
     guard option.receiverKey == localKey, phase != .closed || !subflows.isEmpty else { return }
+    // Nothing was wrong with the option, which is what reason 1 would say (RFC 8684 §3.6).
+    // Requirement 8684-3.6-10
     for subflow in subflows where subflow.state != .closed && subflow !== dead {
-      subflow.emitReset(reason: .mptcpSpecific, isTransient: false, now: now)
+      subflow.emitReset(reason: .unspecified, isTransient: false, now: now)
     }
     end(.resetByPeer, now: now)
   }

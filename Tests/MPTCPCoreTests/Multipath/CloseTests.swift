@@ -262,6 +262,8 @@ import Testing
     let resets = script.takeAll().filter(\.isReset)
     // RFC 8684 §3.5: RST on every subflow; the one that brought a RST needs none.
     #expect(Set(resets.map(\.path)) == (flags.contains(.rst) ? [0] : [0, 1]))
+    // Reason 1 would speak of an invalid option.
+    #expect(resets.allSatisfy { $0.resetReason == .unspecified })
     #expect(throws: EndpointError.closed(.resetByPeer)) {
       try script.endpoint.read(from: connection.id, upTo: 1, at: script.now)
     }
