@@ -157,14 +157,19 @@ extension Connection {
     }
     if case .eight = wire.dsn { answersWithEightOctets = true }
     if wire.length == 0 {
-      takeInfiniteMapping(wire, on: subflow, now: now)
+      // It is said with the first data that it is about (RFC 8684 §3.7). A mapping of nothing on a bare acknowledgement
+      // is no reason to give up what works.
+      // Requirement 8684-3.3.1-25
+      if !segment.payload.isEmpty || segment.flags.contains(.fin) {
+        takeInfiniteMapping(wire, on: subflow, now: now)
+      }
       return
     }
+    // Where this was the last thing to wait for, the FIN that follows at once is the acknowledgement.
+    if dss.dataFin, segment.payload.isEmpty { subflow.mustAcknowledge = true }
     let isDataFinAlone = dss.dataFin && wire.length == 1 && wire.subflowSequenceNumber == 0
     if isDataFinAlone {
       guard isIntactDataFin(wire) else { return }
-      // Where this was the last thing to wait for, the FIN that follows at once is the acknowledgement.
-      if segment.payload.isEmpty { subflow.mustAcknowledge = true }
       takeDataFin(dss, now: now)
       return
     }

@@ -51,6 +51,21 @@ import Testing
     #expect(script.closeReason == .finished)
   }
 
+  /// A subflow sequence number other than 0 is not what RFC 8684 §3.3.3 says, but what its sender will repeat until it
+  /// is heard.
+  // Requirement 8684-3.3.3-06
+  @Test(arguments: [0, 1, 11, 500])
+  func aDataFinWithoutDataIsAcknowledgedWhateverItsSubflowSequenceNumber(subflowOffset: Int) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    for _ in 0..<2 {
+      connection.initial.send(.ack, [connection.mapping(at: 11, subflowOffset: subflowOffset, [], fin: true, ack: 1)])
+      #expect(state(script, connection) == .closeWait)
+      let answer = try #require(connection.initial.take())
+      #expect(answer.isPureAck && connection.acknowledged(by: answer) == 12)
+    }
+  }
+
   // Requirement 8684-D-02
   @Test func endsThatCross() throws {
     let script = Script()

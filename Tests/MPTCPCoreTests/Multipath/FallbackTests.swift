@@ -218,6 +218,31 @@ import Testing
     #expect(script.closeReason == .finished)
   }
 
+  /// It goes with the first data that it is about (RFC 8684 §3.7), and a mapping touches the segment that carries it.
+  // Requirement 8684-3.3.1-25, 8684-3.3.1-27, 8684-3.7-19
+  @Test(arguments: [0, 1, 11, 12])
+  func aMappingOfNothingOnAnAcknowledgementSaysNothing(subflowOffset: Int) throws {
+    let script = Script()
+    let connection = try ScriptedConnection.established(by: script)
+    _ = try script.endpoint.write(ByteSlice(octets(100)), to: connection.id, at: script.now)
+    _ = try #require(connection.initial.take { !$0.payload.isEmpty })
+    connection.initial.send(
+      .ack,
+      [
+        .dss(
+          DSS(
+            dataAck: .eight(connection.engineNumber(101).rawValue),
+            mapping: DSSMapping(
+              dsn: .eight(connection.number(11).rawValue), subflowSequenceNumber: UInt32(subflowOffset), length: 0)))
+      ])
+    #expect(script.fallback == nil)
+    let known = try #require(script.endpoint.description(of: connection.id))
+    #expect(known.subflows.count == 1 && known.acknowledgedByteCount == 100)
+    connection.send(octets(10, from: 10), at: 11)
+    #expect(try connection.readAll() == octets(10, from: 10))
+    #expect(connection.acknowledged(by: try #require(connection.initial.take())) == 21)
+  }
+
   /// Joins that are under way have nothing to join any more.
   // Requirement 8684-3.7-27
   @Test(arguments: [false, true])

@@ -127,7 +127,7 @@ import Testing
           DSS(
             mapping: DSSMapping(
               dsn: .eight(connection.number(11).rawValue), subflowSequenceNumber: 11, length: 0, checksum: nil)))
-      ])
+      ], payload: octets(1))
     #expect(script.fallback == .infiniteMapping)
     #expect(throws: EndpointError.notMultipath) {
       try script.endpoint.setBackup(connection.id, subflow, true, at: script.now)
