@@ -291,9 +291,16 @@ extension Subflow {
       // What was sent meanwhile and is lost as well is another window's loss (RFC 6675 §5).
       if recovery.hasLaterLoss { enterFastRecovery(delivered: delivered, now: now) }
     }
+    limitRecovery(delivered: delivered + presumed, lossDetected: foundLoss || advancedByteCount == 0)
+  }
+
+  /// While a loss is repaired the window is what is in flight and what may follow it now. That holds too where a timer
+  /// found the loss: all that is lost has left the flight at once, and would go out at once.
+  /// Requirement 6937-3-01, 6937-3-02
+  func limitRecovery(delivered: Int, lossDetected: Bool) {
     guard recovery.phase == .fast, !connection.congestion.governsRecovery else { return }
     let window = recovery.reduction.congestionWindow(
-      delivered: delivered + presumed, inFlight: pipeByteCount, lossDetected: foundLoss || advancedByteCount == 0,
+      delivered: delivered, inFlight: pipeByteCount, lossDetected: lossDetected,
       maximumSegmentByteCount: maximumSegmentByteCount)
     connection.congestion.setWindow(windowSlot, byteCount: max(window, maximumSegmentByteCount))
   }

@@ -39,7 +39,10 @@ extension Subflow {
     // Requirement 8985-6-06
     if reorderDeadline <= now {
       reorderDeadline = .distantFuture
-      if detectLoss(isDuplicate: false, advanced: false, delivered: 0, now: now) { rearmRetransmission(now: now) }
+      if detectLoss(isDuplicate: false, advanced: false, delivered: 0, now: now) {
+        limitRecovery(delivered: 0, lossDetected: true)
+        rearmRetransmission(now: now)
+      }
     }
     if isTimedOut(now: now) {
       connection.subflowFailed(self, reason: .timedOut, now: now)

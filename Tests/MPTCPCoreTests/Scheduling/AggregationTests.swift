@@ -43,7 +43,8 @@ import Testing
     Setting(
       name: "the fast one far", paths: [path(8000, 60, queue: 60), path(2000, 30, queue: 60)], large: 0.9, small: 0),
     Setting(
-      name: "the fast one near", paths: [path(8000, 20, queue: 60), path(2000, 100, queue: 60)], large: 0.9, small: 0.6),
+      name: "the fast one near", paths: [path(8000, 20, queue: 60), path(2000, 100, queue: 60)], large: 0.9, small: 0.45
+    ),
     Setting(
       name: "deep queues", paths: [path(4000, 50, queue: 500), path(2000, 100, queue: 300)], large: 0.85, small: 0.6),
     // With small buffers the window has nothing to spare here.

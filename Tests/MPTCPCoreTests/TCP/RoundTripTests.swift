@@ -120,6 +120,26 @@ import Testing
     #expect(puppet.endpoint.statistics.tailLossProbes == 0)
   }
 
+  /// The loss of most of a flight, found by the timer: recovery begins with one segment, and each acknowledgement lets
+  /// out what it says has left the network (RFC 9937 §6.2). Between acknowledgements nothing does.
+  // Requirement 8985-6-06, 6937-3-01, 6937-3-02
+  @Test func whatTheReorderingTimerFindsLostIsNotSentInABurst() throws {
+    let (puppet, subflow) = try opened()
+    puppet.write(10 * 1460)
+    let sent = puppet.takeData()
+    #expect(sent.count == 10)
+    puppet.wait(.milliseconds(100))
+    puppet.expected = sent[0].tcp.sequenceNumber
+    puppet.send(options: [block(sent[7])])
+    puppet.wait(.milliseconds(60))
+    #expect(puppet.take().map(\.tcp.sequenceNumber) == [sent[0].tcp.sequenceNumber])
+    #expect(subflow.recovery.phase == .fast)
+    puppet.send(options: [block(sent[8])])
+    puppet.wait(.milliseconds(10))
+    #expect(puppet.take().map(\.tcp.sequenceNumber) == [sent[1].tcp.sequenceNumber])
+    #expect(puppet.endpoint.statistics.retransmissionTimeouts == 0)
+  }
+
   /// Sends five small segments; the peer reports the last four, and the first is repeated: how long after RACK's time,
   /// which is when the first should have been answered, that is. At the end all is acknowledged.
   private func waitForRepair(_ puppet: Puppet, _ subflow: Subflow, isNeedless: Bool) throws -> Nanoseconds {
