@@ -201,6 +201,7 @@ extension Subflow {
       guard arriveAcknowledgmentOfSyn(segment, now: now) else { return }
     }
     if removalDeadline != .distantFuture { removalDeadline = .distantFuture }
+    // Requirement 8684-3-05, 8684-3.4.1-01, 8684-3.4.2-09
     switch processAcknowledgment(segment, now: now) {
     case .unacceptable:
       endpoint.challenge(self, now: now)
