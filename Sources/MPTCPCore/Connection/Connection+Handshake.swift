@@ -348,6 +348,8 @@ extension Connection {
       fastOpenConfirmed(subflow, now: now)
     } else {
       phase = .open
+      // A third ACK that makes it TCP is answered by nothing: the window was said with the SYN/ACK.
+      if isFallback { subflow.lastSentDataWindowEdge = receiveWindowEdge }
       endpoint.enterBacklog(self)
       emit(.established(isMultipath: isMultipath))
       emit(.subflowEstablished(subflow.description))
