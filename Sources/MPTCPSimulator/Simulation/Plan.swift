@@ -247,8 +247,14 @@ struct Plan {
   private mutating func add(_ link: Scenario.DuplexLink, name: String, seed: UInt64) {
     for configuration in [link.there, link.back] {
       var configuration = configuration
-      // A link's own seed chooses among runs of the scenario's.
-      configuration.seed = configuration.seed &+ seed &* 0x9e37_79b9 &+ UInt64(wires.count)
+      let place = seed &* 0x9e37_79b9 &+ UInt64(wires.count)
+      if configuration.seed == 0 {
+        configuration.seed = place
+      } else {
+        // A sum of the two would be another line's.
+        var generator = SeededGenerator(seed: configuration.seed, stream: place)
+        configuration.seed = generator.next()
+      }
       wires.append(Wire(name: name, configuration: configuration))
     }
   }
