@@ -1,26 +1,43 @@
 /// The two bits of an IP header that carry explicit congestion notification (RFC 3168 §5).
 enum CongestionMark {
+  /// What came of marking a packet.
+  enum Outcome {
+    /// It is marked now, and was not before.
+    case marked
+    /// It was marked before, on another line or at the other end of the queue.
+    case alreadyMarked
+    /// Its sender takes no part, or it is no IP packet: it would not be told by a mark.
+    case notCapable
+  }
+
   private static let congestionExperienced: UInt8 = 3
 
-  /// Marks the packet CE when its sender takes part in ECN. Returns whether it is marked now and was not before.
-  static func mark(_ packet: inout [UInt8]) -> Bool {
-    guard packet.count >= 20 else { return false }
+  /// Marks the packet CE when its sender takes part in ECN.
+  static func mark(_ packet: inout [UInt8]) -> Outcome {
+    guard packet.count >= 20 else { return .notCapable }
     switch packet[0] >> 4 {
     case 4:
-      let codepoint = packet[1] & 3
-      guard codepoint != 0, codepoint != congestionExperienced else { return false }
+      let outcome = outcome(of: packet[1] & 3)
+      guard outcome == .marked else { return outcome }
       let old = word(packet, 0)
       packet[1] |= congestionExperienced
       adjustChecksum(&packet, from: old, to: word(packet, 0))
-      return true
+      return outcome
     case 6:
       // The traffic class lies across the first two octets: its two low bits are bits 4 and 5 of the second.
-      let codepoint = packet[1] >> 4 & 3
-      guard codepoint != 0, codepoint != congestionExperienced else { return false }
-      packet[1] |= congestionExperienced << 4
-      return true
+      let outcome = outcome(of: packet[1] >> 4 & 3)
+      if outcome == .marked { packet[1] |= congestionExperienced << 4 }
+      return outcome
     case _:
-      return false
+      return .notCapable
+    }
+  }
+
+  private static func outcome(of codepoint: UInt8) -> Outcome {
+    switch codepoint {
+    case 0: .notCapable
+    case congestionExperienced: .alreadyMarked
+    case _: .marked
     }
   }
 

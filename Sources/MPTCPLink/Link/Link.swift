@@ -133,7 +133,7 @@ public struct Link: Sendable {
     guard line.idle > now else { return transmit(packet) }
     guard queue.hasRoom(for: packet) else { return counters.drop(packet, .queueFull) }
     if let threshold = configuration.markingByteCount, queue.byteCount &+ packet.bytes.count > threshold,
-      CongestionMark.mark(&packet.bytes)
+      CongestionMark.mark(&packet.bytes) == .marked
     {
       counters.marked.count(packet.bytes.count)
     }
@@ -265,11 +265,16 @@ extension Link {
       let taken = max(line.idle, packet.sent)
       guard controlledDelay?.decides(sojourn: taken - packet.sent, byteCount: queue.byteCount, at: taken) == true
       else { return packet }
-      if controlledDelay?.configuration.marks == true, CongestionMark.mark(&packet.bytes) {
+      switch controlledDelay?.configuration.marks == true ? CongestionMark.mark(&packet.bytes) : .notCapable {
+      case .marked:
         counters.marked.count(packet.bytes.count)
         return packet
+      case .alreadyMarked:
+        // A packet with CE is forwarded like one that could be marked (RFC 3168 §5).
+        return packet
+      case .notCapable:
+        counters.drop(packet, .controlledDelay)
       }
-      counters.drop(packet, .controlledDelay)
     }
     // An empty queue ends the state (RFC 8289 §5.5).
     _ = controlledDelay?.decides(sojourn: nil, byteCount: 0, at: line.idle)

@@ -97,6 +97,41 @@ import Testing
     #expect(link.counters.marked.packetCount == 3)
   }
 
+  // RFC 3168 §5: to a router CE is as good as ECT; it says that the sender takes part.
+  @Test func whatIsMarkedAlreadyIsNotDropped() {
+    var link = Link(
+      LinkConfiguration(
+        bitsPerSecond: 12_000_000, queueDiscipline: .controlledDelay(ControlledDelayConfiguration(marks: true))),
+      at: .zero)
+    var template = SegmentTemplate(payloadByteCount: 1448)
+    template.trafficClass = 3
+    let marked = template.packet()
+    template.trafficClass = 0
+    let incapable = template.packet()
+    // CoDel looks for one to tell at 105, 205 and 275.7.
+    for number in 0..<300 { link.send(number == 205 ? incapable : marked, at: .zero) }
+    let packets = link.drain()
+    #expect(packets.count == 299 && packets.allSatisfy { $0.bytes == marked })
+    #expect(link.counters.marked.packetCount == 0)
+    #expect(link.counters.dropped(.controlledDelay).packetCount == 1)
+  }
+
+  @Test func aPacketIsMarkedOnceAlsoWhereTheQueueMarksAtBothEnds() {
+    var link = Link(
+      LinkConfiguration(
+        bitsPerSecond: 12_000_000, markingByteCount: 0,
+        queueDiscipline: .controlledDelay(ControlledDelayConfiguration(marks: true))), at: .zero)
+    var template = SegmentTemplate(payloadByteCount: 1448)
+    template.trafficClass = 2
+    let packet = template.packet()
+    for _ in 0..<300 { link.send(packet, at: .zero) }
+    let packets = link.drain()
+    #expect(packets.count == 300)
+    // All but the one that did not wait.
+    #expect(packets.count { $0.bytes != packet } == 299)
+    #expect(link.counters.marked.packetCount == 299)
+  }
+
   @Test func everyArrivalIsAtADeadlineAlsoWhereAShortPacketStandsBehindALongOne() {
     var configuration = LinkConfiguration(
       bitsPerSecond: 4_000_000, delay: .milliseconds(3), queueByteCount: 200_000,

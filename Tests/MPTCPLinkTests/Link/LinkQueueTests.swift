@@ -74,12 +74,12 @@ import Testing
     for identification in stride(from: 0, to: 65_536, by: 97) {
       var packet = header4(codepoint: 2, identification: UInt16(identification))
       #expect(wordSum(packet) == 0xffff)
-      #expect(CongestionMark.mark(&packet))
+      #expect(CongestionMark.mark(&packet) == .marked)
       #expect(wordSum(packet) == 0xffff)
-      #expect(!CongestionMark.mark(&packet))
+      #expect(CongestionMark.mark(&packet) == .alreadyMarked)
     }
     var short: [UInt8] = [0x45, 2]
-    #expect(!CongestionMark.mark(&short))
+    #expect(CongestionMark.mark(&short) == .notCapable)
   }
 }
 
