@@ -73,6 +73,20 @@ struct InvariantTests {
     #expect(simulation.now == Simulation.start)
   }
 
+  @Test("Nor while two ends answer each other over a perfect line, byte for byte")
+  func roundsAtOneInstant() throws {
+    let simulation = try Simulation(
+      SmallScenarios.parse(
+        """
+        {"paths": [{"between": ["c", "s"], "link": ""}],
+         "transfers": [{"client": "c", "server": "s", "upload": "1B", "download": "1B", "rounds": 3000}]}
+        """))
+    simulation.mostStepsAtOneInstant = 100
+    simulation.run()
+    #expect(simulation.failure == nil && simulation.isFinished)
+    #expect(simulation.stepCount > 6000)
+  }
+
   private static let breaks: [(String, @Sendable (Connection) -> Void)] = [
     ("its window moved back", { $0.receiveWindowEdge -= 1 }),
     ("acknowledged less than before", { $0.sendUnacknowledged -= 1 }),
