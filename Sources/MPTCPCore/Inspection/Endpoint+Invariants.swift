@@ -80,7 +80,8 @@ extension Endpoint {
     }
     // ``ConnectionOptions/receiveBufferByteCount``: twice as many are the most that a peer can make it keep, but for
     // the packet that goes beyond.
-    let limit = max(options.receiveBufferByteCount, 4096)
+    // No memory is larger than a quarter of all numbers, and the sums below stay among them.
+    let limit = min(max(options.receiveBufferByteCount, 4096), Int.max / 4)
     let received = connection.receiveQueue.byteCount + connection.reassembly.byteCount
     if received > 2 * limit + 65_535 { return "it holds \(received) bytes of a window of \(limit)" }
     let perSubflow = Limits.unmappedByteCount + 2 * 65_535
