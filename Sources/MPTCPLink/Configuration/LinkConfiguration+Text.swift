@@ -18,8 +18,8 @@ extension LinkConfiguration: LosslessStringConvertible {
   ///
   /// | part | meaning |
   /// |---|---|
-  /// | `queue=200KB`, `queue=100p`, `queue=50ms` | room for waiting packets, in bytes, in packets, in time at the rate
-  /// |
+  /// | `queue=200KB`, `queue=100p`, `queue=50ms` | room for waiting packets: bytes, packets, or time at the rate. A limit
+  /// of packets holds beside one of the others |
   /// | `discipline=codel`, `discipline=codel:5ms:100ms:ecn` | how the queue drops (``QueueDiscipline``) |
   /// | `loss=1%`, `dup=0.5%` | share of packets lost, doubled |
   /// | `burst=1%:25%` | loss in bursts (``BurstLoss``) |
@@ -63,9 +63,9 @@ extension LinkConfiguration: LosslessStringConvertible {
         // In an object both limits stand in one string.
         for limit in value.text.split(separator: ",", omittingEmptySubsequences: false) {
           switch try value.part(trimmed(limit)).queue() {
-          case .bytes(let count): queueByteCount = count
+          case .bytes(let count): (queueByteCount, queueTime) = (count, nil)
           case .packets(let count): queuePacketCount = count
-          case .time(let span): queueTime = (span, part)
+          case .time(let span): (queueByteCount, queueTime) = (nil, (span, part))
           }
         }
       case let key: try set(key, value, part)

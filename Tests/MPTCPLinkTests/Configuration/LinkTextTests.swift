@@ -30,6 +30,20 @@ import Testing
     #expect(LinkConfiguration("queue=50ms,40mbit")?.queueByteCount == 250_000)
   }
 
+  @Test(
+    "Of a limit in bytes and one in time the last one counts, and one of packets holds beside it",
+    arguments: [
+      ("queue=1s,queue=20KB,1mbit", 20_000, nil), ("queue=20KB,queue=1s,1mbit", 125_000, nil),
+      ("queue=20KB,queue=30KB", 30_000, nil), ("queue=2s,queue=1s,1mbit", 125_000, nil),
+      ("queue=10p,queue=20KB,queue=9p", 20_000, 9), ("queue=1s,queue=10p,1mbit", 125_000, 10),
+      // Without a rate a time that does not count is in nobody's way.
+      ("queue=1s,queue=20KB", 20_000, nil),
+    ] as [(String, Int?, Int?)])
+  func queueLimits(text: String, byteCount: Int?, packetCount: Int?) throws {
+    let configuration = try LinkConfiguration(parsing: text)
+    #expect(configuration.queueByteCount == byteCount && configuration.queuePacketCount == packetCount)
+  }
+
   @Test func writingAndReadingGivesTheSameConfiguration() {
     let configurations = [
       LinkConfiguration(),
