@@ -18,8 +18,7 @@ extension LinkConfiguration: LosslessStringConvertible {
   ///
   /// | part | meaning |
   /// |---|---|
-  /// | `queue=200KB`, `queue=100p`, `queue=50ms` | room for waiting packets: bytes, packets, or time at the rate. A limit
-  /// of packets holds beside one of the others |
+  /// | `queue=200KB`, `queue=50ms`, `queue=100p` | room for what waits: bytes or time at the rate; packets beside it |
   /// | `discipline=codel`, `discipline=codel:5ms:100ms:ecn` | how the queue drops (``QueueDiscipline``) |
   /// | `loss=1%`, `dup=0.5%` | share of packets lost, doubled |
   /// | `burst=1%:25%` | loss in bursts (``BurstLoss``) |
