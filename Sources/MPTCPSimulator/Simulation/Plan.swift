@@ -83,9 +83,12 @@ struct Plan {
   var connectionCount = 0
 
   private var hostNumbers: [String: Int] = [:]
+  /// Whose each address is, as host.interface.
+  var owners: [IPAddress: String] = [:]
 
   init(_ scenario: Scenario) throws(ScenarioError) {
     guard scenario.duration > .zero else { throw ScenarioError("duration", "expected more than nothing") }
+    for (index, host) in scenario.hosts.enumerated() { try noteAddresses(of: host, at: "hosts[\(index)]") }
     for (index, host) in scenario.hosts.enumerated() { try add(host, at: "hosts[\(index)]") }
     var shared: [String: Int] = [:]
     for (index, link) in scenario.links.enumerated() {
@@ -138,14 +141,8 @@ struct Plan {
       var added = Interface(
         name: interface.name, family: interface.family, maximumTransmissionUnit: interface.maximumTransmissionUnit,
         isBackup: interface.isBackup)
-      for (position, text) in interface.addresses.enumerated() {
-        guard let address = IPAddress(text) else {
-          throw ScenarioError(
-            "\(place).interfaces[\(index)].addresses[\(position)]", "'\(text)': expected an address such as 10.0.0.1")
-        }
-        added.addresses.append(address)
-      }
-      addInterface(added, to: number)
+      added.addresses = interface.addresses.compactMap { IPAddress($0) }
+      try addInterface(added, to: number, at: "\(place).interfaces[\(index)]")
     }
   }
 
@@ -156,17 +153,14 @@ struct Plan {
   }
 
   @discardableResult
-  private mutating func addInterface(_ interface: Interface, to host: Int) -> Int {
+  private mutating func addInterface(
+    _ interface: Interface, to host: Int, at place: String
+  ) throws(ScenarioError) -> Int {
     var interface = interface
     if interface.addresses.isEmpty {
-      let number = UInt32(truncatingIfNeeded: hosts[host].interfaces.count + 1)
-      switch interface.family {
-      case .v4: interface.addresses = [IPAddress(v4: 0x0a00_0000 &+ UInt32(truncatingIfNeeded: host) << 8 &+ number)]
-      case .v6:
-        interface.addresses = [
-          IPAddress(v6High: 0xfd00_0000_0000_0000 &+ UInt64(truncatingIfNeeded: host), low: UInt64(number))
-        ]
-      }
+      let address = try addressToGiveOut(to: interface, of: host, at: place)
+      owners[address] = "\(hosts[host].name).\(interface.name)"
+      interface.addresses = [address]
     }
     hosts[host].interfaces.append(interface)
     return hosts[host].interfaces.count - 1
@@ -223,12 +217,7 @@ struct Plan {
         Route(path: index, isBack: true, wires: back.reversed(), host: first.host, interface: first.interface))
       try addRoute(routes.count - 2, from: first, to: second, place)
       try addRoute(routes.count - 1, from: second, to: first, place)
-      // What a NAT makes of the first end's addresses leads back to it.
-      for case .nat(let translation) in path.boxes {
-        for address in translation.addresses {
-          hosts[second.host].interfaces[second.interface].routes.append((address, routes.count - 1))
-        }
-      }
+      try addOuterAddresses(of: path.boxes, leadingBackOver: routes.count - 1, from: second, place)
     }
   }
 
@@ -273,7 +262,7 @@ struct Plan {
     let host = hostNumbers[hostName] ?? addHost(Host(name: hostName))
     let interface = name ?? "eth0"
     if let known = hosts[host].interfaces.firstIndex(where: { $0.name == interface }) { return (host, known) }
-    return (host, addInterface(Interface(name: interface), to: host))
+    return (host, try addInterface(Interface(name: interface), to: host, at: place))
   }
 
   /// A host, and the interface where one is named.
