@@ -1,5 +1,5 @@
 /// Loss in bursts, by the model of Gilbert and Elliott: the line is in one of two states, and each packet may change
-/// it.
+/// it, but for those that ``LinkConfiguration/lossRate`` has taken.
 ///
 /// A burst lasts for 1 / ``leaves`` packets on average, and the line is in one for a share of
 /// ``enters`` / (``enters`` + ``leaves``) of all packets. With the usual loss rates, all and nothing, bursts are the

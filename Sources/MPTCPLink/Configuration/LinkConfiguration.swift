@@ -4,7 +4,8 @@ import MPTCPWire
 ///
 /// The default value is a perfect line: no delay, no limit of rate, no loss. Every field works alone, and every random
 /// choice has a generator of its own that derives from ``seed``: to change the share of duplicates does not change
-/// which packets are lost.
+/// which packets are lost. Only packets that ``lossRate`` leaves meet ``burstLoss`` and change its state, and only those
+/// that both leave are damaged or arrive twice.
 public struct LinkConfiguration: Hashable, Sendable {
   /// Bits of IP packets that the line sends in a second; `nil` for a line with no limit. Values below 1 count as 1.
   public var bitsPerSecond: Int?
@@ -27,7 +28,7 @@ public struct LinkConfiguration: Hashable, Sendable {
   public var maximumTransmissionUnit: Int?
   /// The share of packets that get lost on the line, after they have taken their time on it.
   public var lossRate: Probability
-  /// Loss in bursts, beside ``lossRate``; `nil` for none.
+  /// Loss in bursts, of the packets that ``lossRate`` leaves; `nil` for none.
   public var burstLoss: BurstLoss?
   /// The share of packets in which one octet gets damaged on the line, with no checksum corrected. Which octet and how
   /// is chance; one damaged octet never escapes the checksum of IPv4 or TCP that covers it.
