@@ -8,6 +8,8 @@ struct Line: Sendable {
   // The last bit of all that was accepted leaves at `free` + `fraction` / `bitsPerSecond` nanoseconds.
   private var free: Instant
   private var fraction: Int64 = 0
+  // How long it takes, all together, for what was accepted and not forgotten.
+  private var takenTime = Nanoseconds.zero
 
   init(bitsPerSecond: Int?, at now: Instant) {
     self.bitsPerSecond = bitsPerSecond.map { Int64(max($0, 1)) }
@@ -40,6 +42,7 @@ struct Line: Sendable {
     let (whole, rest) = scaled.count.quotientAndRemainder(dividingBy: bitsPerSecond)
     free = free + Nanoseconds(whole)
     fraction = rest
+    takenTime = takenTime + Nanoseconds(whole)
     return idle
   }
 
@@ -51,8 +54,13 @@ struct Line: Sendable {
     self.bitsPerSecond = bitsPerSecond.map { Int64(max($0, 1)) }
   }
 
+  /// How long it was sending until `time`, which is no earlier than the last packet was there; fractions of a
+  /// nanosecond behind which it was idle do not count.
+  func busyTime(until time: Instant) -> Nanoseconds { takenTime - max(free - time, .zero) }
+
   /// Forgets what it was sending.
   mutating func reset(at now: Instant) {
+    takenTime = busyTime(until: now)
     free = now
     fraction = 0
   }

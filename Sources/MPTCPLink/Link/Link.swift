@@ -43,8 +43,7 @@ public struct Link: Sendable {
   private var line: Line
   private var coming: [(time: Instant, change: LinkEvent.Change)]
   // What events change.
-  /// The propagation delay now.
-  package private(set) var delay: Nanoseconds
+  private var delay: Nanoseconds
   private var lossRate: Probability
   private var maximumTransmissionUnit: Int
   private var controlledDelay: ControlledDelay?
@@ -55,6 +54,8 @@ public struct Link: Sendable {
   private var outOfOrder = ArrivalHeap()
   private var travellingPacketCount = 0
   private var latestArrival: Instant
+  // The same if there were no jitter.
+  private var latestSteadyArrival: Instant
   /// Whether all packets of a run meet with the same.
   private let isUniform: Bool
   private var nextOrder: UInt64 = 0
@@ -72,6 +73,7 @@ public struct Link: Sendable {
     self.configuration = configuration
     self.now = now
     latestArrival = now
+    latestSteadyArrival = now
     delay = configuration.delay
     lossRate = configuration.lossRate
     maximumTransmissionUnit = configuration.maximumTransmissionUnit ?? .max
@@ -220,6 +222,23 @@ public struct Link: Sendable {
     apply(isUp ? .up : .down)
   }
 
+  /// How long the line was sending until `time`, at whatever rate. It is a copy of the link that comes to that time.
+  package consuming func busyTime(until time: Instant) -> Nanoseconds {
+    advance(to: time)
+    return line.busyTime(until: now)
+  }
+
+  /// Whether the line has a rate at any time, and so is busy for a time that can be told.
+  package var isEverLimited: Bool {
+    configuration.bitsPerSecond != nil
+      || configuration.schedule.contains {
+        switch $0.change {
+        case .rate(let rate): rate != nil
+        case .up, .down, .delay, .loss, .maximumTransmissionUnit: false
+        }
+      }
+  }
+
   /// How many packets are in the link: waiting, on their way, or arrived and not yet asked for.
   public var packetCount: Int { queue.packetCount + travellingPacketCount }
 }
@@ -312,6 +331,7 @@ extension Link {
     }
     for packet in arrived { outOfOrder.insert(packet) }
     latestArrival = min(latestArrival, now)
+    latestSteadyArrival = min(latestSteadyArrival, now)
   }
 
   private mutating func lose(_ packet: LinkPacket) {
@@ -360,6 +380,8 @@ extension Link {
     packet.order = nextOrder
     nextOrder &+= 1
     packet.arrival = departure + delay
+    let steadyArrival = configuration.jitterReorders ? packet.arrival : max(packet.arrival, latestSteadyArrival)
+    packet.travelTime = steadyArrival - departure
     if configuration.jitter > .zero {
       packet.arrival = packet.arrival + Nanoseconds(jitterGenerator.next(through: configuration.jitter.count))
     }
@@ -372,6 +394,7 @@ extension Link {
       outOfOrder.insert(packet)
     } else {
       latestArrival = packet.arrival
+      latestSteadyArrival = steadyArrival
       inOrder.append(packet)
     }
   }

@@ -14,6 +14,10 @@ public struct LinkPacket: Sendable {
   /// When it arrived. A host that asks late learns here how late it is.
   public internal(set) var arrival: Instant
 
+  /// How long it travelled behind the line, less what jitter and holding back added: the link's delay when it left, or
+  /// more behind packets that left before a change of it.
+  package internal(set) var travelTime = Nanoseconds.zero
+
   // The number that the link gave it: packets with the same arrival keep their order.
   var order: UInt64 = 0
 

@@ -83,7 +83,7 @@ public struct SimulationResults: Hashable, Sendable, Codable {
     public var meanQueueDelay: Double
     /// The longest such time.
     public var longestQueueDelay: Double
-    /// The share of the time since the start in which the line was sending; nil for one without a rate.
+    /// The share of the time since the start in which the line was sending; nil for one that never had a rate.
     public var utilisation: Double?
   }
 }
@@ -141,11 +141,7 @@ extension Simulation {
     }
     let elapsed = (now - Self.start).seconds
     var utilisation: Double?
-    if let rate = wire.link.configuration.bitsPerSecond, elapsed > 0 {
-      // What the line never carried.
-      let lost = [.queueFull, .tooLarge, .controlledDelay].reduce(0) { $0 + counters.dropped($1).byteCount }
-      utilisation = min(Double(max(counters.sent.byteCount - lost, 0)) * 8 / (Double(rate) * elapsed), 1)
-    }
+    if wire.link.isEverLimited, elapsed > 0 { utilisation = wire.link.busyTime(until: now).seconds / elapsed }
     return SimulationResults.Link(
       name: plan.wires[index].name, isBack: index % 2 == 1,
       sent: Traffic(counters.sent), delivered: Traffic(counters.delivered), drops: drops,

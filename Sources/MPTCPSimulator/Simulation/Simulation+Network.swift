@@ -6,7 +6,7 @@ import MPTCPWire
 /// One direction of a link.
 struct SimulatedWire {
   var link: Link
-  /// Of the packets that came out: how long they had waited for the line, and were on it.
+  /// Of the packets that came out: how long they took, less how long they travelled.
   var deliveredPacketCount = 0
   var totalQueueDelay = Nanoseconds.zero
   var longestQueueDelay = Nanoseconds.zero
@@ -148,8 +148,7 @@ extension Simulation {
   /// What comes out of a wire now.
   func arrive(_ wire: Int) {
     while let packet = wires[wire].link.receive(at: now) {
-      // (Behind a change of the delay less may be left than it is now.)
-      let delay = max(packet.arrival - packet.sent - wires[wire].link.delay, .zero)
+      let delay = packet.arrival - packet.sent - packet.travelTime
       wires[wire].deliveredPacketCount += 1
       wires[wire].totalQueueDelay = wires[wire].totalQueueDelay + delay
       wires[wire].longestQueueDelay = max(wires[wire].longestQueueDelay, delay)

@@ -82,4 +82,35 @@ import Testing
     _ = link.receive(at: milliseconds(1))
     #expect(!link.isUp)
   }
+
+  @Test func aPacketTakesNoLessThanItWaitsAndTravels() {
+    for text in ["reorder=50%:1ms", "jitter=3ms", "jitter=3ms:reorder,reorder=10%:20ms", "reorder=20%:9ms,jitter=1ms"] {
+      let configuration = LinkConfiguration(
+        "10mbit,50ms,change=10ms delay 5ms,down=20ms,up=21ms,change=30ms delay 20ms,change=60ms delay 0,\(text)")
+      guard let configuration else {
+        Issue.record("\(text)")
+        continue
+      }
+      var link = Link(configuration, at: .zero)
+      var packets: [LinkPacket] = []
+      for number in 0..<100 {
+        packets += link.receiveAll(at: milliseconds(Int64(number)))
+        link.send(numbered(number, byteCount: 1000), at: milliseconds(Int64(number)))
+      }
+      packets += link.drain()
+      // 1,000 bytes are 0.8 ms on the line, which is idle when each comes.
+      for packet in packets {
+        let rest = packet.arrival - packet.sent - packet.travelTime
+        #expect(rest >= .microseconds(800) && rest <= .milliseconds(24), "\(text): \(rest)")
+      }
+    }
+  }
+
+  @Test func aPacketBehindALongerWayOfOthersTravelsForLonger() throws {
+    var link = Link(try #require(LinkConfiguration("50ms,change=10ms delay 5ms,change=30ms delay 20ms")), at: .zero)
+    for time: Int64 in [0, 9, 10, 20, 54, 60] { link.send(numbered(Int(time)), at: milliseconds(time)) }
+    let packets = link.drain()
+    #expect(packets.map(\.arrival) == [50, 59, 59, 59, 74, 80].map { milliseconds($0) })
+    for packet in packets { #expect(packet.arrival - packet.sent == packet.travelTime) }
+  }
 }
