@@ -44,7 +44,7 @@ extension InteropSuite {
         let report = try outcome.labReport()
         #expect(report.isVoid == (outcome.status == 75), "\(outcome.summary)")
         if !report.isVoid { return (outcome, report) }
-        print("lab: void, \(report.lateShare * 100) % late")
+        print("lab: void, \((report.lateShare ?? 0) * 100) % late")
       }
       print("lab: NOT MEASURED: \(arguments.joined(separator: " ")): the machine was too busy three times")
       return nil
@@ -125,7 +125,7 @@ extension InteropSuite {
       let lateness = try #require(direction.lateness)
       print(
         "lab: \(direction.busiestSecondBitsPerSecond / 1e6) Mbit/s of 100, late: median \(lateness.median * 1e6) µs, "
-          + "99 % \(lateness.percentile99 * 1e6) µs, \(report.lateShare * 100) % more than 0.5 ms")
+          + "99 % \(lateness.percentile99 * 1e6) µs, \((report.lateShare ?? 0) * 100) % more than 0.5 ms")
       #expect((99e6...101e6).contains(direction.busiestSecondBitsPerSecond))
       #expect(lateness.median < 0.0001)
     }
@@ -158,6 +158,29 @@ extension InteropSuite {
       let direction = try report.path("p0").directions[0]
       let share = Double(direction.drops["randomLoss"] ?? 0) / Double(direction.sentPacketCount)
       #expect((0.01...0.03).contains(share), "\(direction)")
+    }
+
+    @Test(
+      "What a TUN device had to drop is counted, and a run that lost much of a bare wire's packets is void",
+      .enabled(if: Machine.hasTUN), .timeLimit(.minutes(5)))
+    func droppedFrames() async throws {
+      let file = try lab([""], device: "tun")
+      // A device with room for one frame drops what a sender does not leave time for.
+      let script = """
+        ip link set p0 txqueuelen 1; \(Machine.peer) client --raw --tcp --send 16m {server}:5000 >&2
+        ip -o link show p0 >&2; awk '/p0:/ { print $13 }' /proc/net/dev
+        """
+      let outcome = try await ChildProcess([Machine.mptcp, "lab", "run", file, "--json", "--", "sh", "-c", script])
+        .finish(within: 60)
+      let report = try outcome.labReport(), direction = try report.path("p0").directions[0]
+      let seen = try #require(outcome.output.split(separator: "\n").first.flatMap { Int($0) }, "\(outcome.summary)")
+      #expect(seen > 0, "\(outcome.summary)")
+      let counted = try #require(direction.lostBeforeLinkCount, "\(outcome.summary)")
+      // The connection's last packets come behind the command's look.
+      #expect((seen...seen + 10).contains(counted), "\(outcome.summary)")
+      #expect(report.lateShare == nil)
+      let lossShare = try #require(report.bareLossShare)
+      #expect(lossShare > 0 && report.isVoid == (lossShare > 0.01) && outcome.status == (report.isVoid ? 75 : 0))
     }
 
     @Test("Our own stack joins over the lab's Ethernet pairs, against the other host's kernel", .timeLimit(.minutes(5)))

@@ -86,11 +86,16 @@ final class DevicePort {
     if written < 0 { refusedFrameCount += 1 }
   }
 
-  /// How many frames the host sent that were lost before they could be read, since the last call.
-  func overflowCount() -> Int { linkHeaderByteCount > 0 ? max(0, Int(clinux_packet_drops(file.number))) : 0 }
+  /// How many frames the host sent that were lost before they could be read, since the last call; nil where that cannot
+  /// be read. A TUN device counts them itself.
+  func overflowCount() -> Int? {
+    guard linkHeaderByteCount > 0 else { return 0 }
+    let count = clinux_packet_drops(file.number)
+    return count < 0 ? nil : Int(count)
+  }
 }
 
-/// Both ends of a path, on their way to the thread that alone uses them.
+/// Both ends of a path. One thread alone uses them; who else has them only keeps them open.
 final class PortPair: @unchecked Sendable {
   let first: DevicePort
   let second: DevicePort

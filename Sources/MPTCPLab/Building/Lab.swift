@@ -21,6 +21,8 @@ package final class Lab {
     var name: String
     var device: LabFile.Device
     var carrier: Carrier
+    /// Kept for as long as the path is: a TUN device goes with its descriptor, and its counters with it.
+    var ports: PortPair
   }
 
   /// Builds what the file says, and begins to carry packets.
@@ -52,7 +54,7 @@ package final class Lab {
       }
       if let capture { captures.append(capture) }
       let carrier = try Carrier(path, between: ports, capture: capture)
-      paths.append(RunningPath(name: path.name, device: device, carrier: carrier))
+      paths.append(RunningPath(name: path.name, device: device, carrier: carrier, ports: ports))
     }
     self.paths = paths
     self.captures = captures
@@ -220,15 +222,15 @@ package final class Lab {
 
   /// Ends the carrying and gives what was measured.
   package func finish() -> [LabReport.Path] {
+    // Before the carrying ends: what hosts still send then is not lost because the machine was too slow.
+    let dropped = zip(file.paths, paths).map { description, path in
+      path.device == .tun ? description.ends.map { droppedFrameCount(of: path.name, in: $0.host) } : []
+    }
     for path in paths { path.carrier.stop() }
-    return zip(file.paths, paths).map { description, path in
-      var account = path.carrier.measured
-      if path.device == .tun {
-        for (side, end) in description.ends.enumerated() {
-          account.directions[side].overflowCount += droppedFrameCount(of: path.name, in: end.host)
-        }
-      }
-      return LabReport.Path(description, device: path.device, account)
+    return zip(zip(file.paths, paths), dropped).map { path, dropped in
+      var account = path.1.carrier.measured
+      for (side, count) in dropped.enumerated() { account.directions[side].overflowCount = count }
+      return LabReport.Path(path.0, device: path.1.device, account)
     }
   }
 
@@ -240,17 +242,17 @@ package final class Lab {
     return missing
   }
 
-  /// What a TUN device had to drop since nobody read it in time.
-  private func droppedFrameCount(of device: String, in host: String) -> Int {
-    let count = try? hosts[host]?.perform {
+  /// What a TUN device had to drop since nobody read it in time; nil where that cannot be read.
+  private func droppedFrameCount(of device: String, in host: String) -> Int? {
+    guard let namespace = hosts[host] else { return nil }
+    return try? namespace.perform {
       for line in Self.text("/proc/thread-self/net/dev")?.split(separator: "\n") ?? [] {
         let fields = line.split { $0 == " " || $0 == ":" }
         // Received: bytes, packets, errors, drops and four more; sent: bytes, packets, errors, drops.
-        if fields.first == device[...], fields.count > 12 { return Int(fields[12]) ?? 0 }
+        if fields.first == device[...], fields.count > 12 { return Int(fields[12]) }
       }
-      return 0
+      return nil
     }
-    return count ?? 0
   }
 }
 

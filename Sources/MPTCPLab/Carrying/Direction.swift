@@ -51,7 +51,7 @@ struct Direction {
   /// What was measured until now.
   mutating func closedAccount() -> DirectionAccount {
     account.counters = link.counters
-    account.overflowCount += source.overflowCount()
+    account.noteOverflow(source.overflowCount())
     account.refusedFrameCount = destination.refusedFrameCount
     return account
   }
@@ -73,12 +73,13 @@ struct Direction {
       if let capture {
         capture.record(frame, linkHeaderByteCount: source.linkHeaderByteCount, side, .outbound, at: now)
       }
-      account.noteSent(at: now)
+      let segment = SuperSegment(frame, linkHeaderByteCount: source.linkHeaderByteCount)
+      account.noteSent(packetCount: segment?.segmentCount ?? 1, at: now)
       if isTransparent {
-        pass(frame, at: now)
+        pass(frame, segment, at: now)
       } else {
         if count == 0, wait > Disturbances.threshold { disturbances.note(wait, at: now) }
-        enter(frame, at: now)
+        enter(frame, segment, at: now)
       }
     }
     return limit
@@ -90,9 +91,9 @@ struct Direction {
     return type == 0x0800 || type == 0x86dd
   }
 
-  private mutating func pass(_ frame: DevicePort.Frame, at now: Instant) {
+  private mutating func pass(_ frame: DevicePort.Frame, _ segment: SuperSegment?, at now: Instant) {
     let byteCount = frame.bytes.count - source.linkHeaderByteCount
-    if let segment = SuperSegment(frame, linkHeaderByteCount: source.linkHeaderByteCount) {
+    if let segment {
       account.direct.packetCount += segment.segmentCount
       account.direct.byteCount += byteCount + (segment.segmentCount - 1) * segment.headerByteCount
     } else {
@@ -106,13 +107,11 @@ struct Direction {
     account.noteDelivered(byteCount: byteCount, at: now)
   }
 
-  private mutating func enter(_ frame: DevicePort.Frame, at now: Instant) {
+  private mutating func enter(_ frame: DevicePort.Frame, _ segment: SuperSegment?, at now: Instant) {
     if source.linkHeaderByteCount > 0 { headers.note(frame.bytes.bytes, byteCount: source.linkHeaderByteCount) }
     let packet = frame.bytes.dropFirst(source.linkHeaderByteCount)
     if hasBoxes { return noteEntering(frame, packet) }
-    if let segment = SuperSegment(frame, linkHeaderByteCount: source.linkHeaderByteCount) {
-      return enter(segment, packet, at: now)
-    }
+    if let segment { return enter(segment, packet, at: now) }
     let whole = PacketRun(
       SuperSegment.Piece(header: frame.header, head: [], rest: frame.bytes), headerByteCount: packet.count,
       payloadByteCount: 0, segmentByteCount: 0)

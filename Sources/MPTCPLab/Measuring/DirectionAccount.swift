@@ -16,8 +16,10 @@ package struct DirectionAccount: Sendable {
   package var lateness = DurationHistogram()
   /// Wire packets that were handed over later than ``latenessLimit``.
   package var latePacketCount = 0
-  /// Frames lost before they were read, since the machine was too slow.
-  package var overflowCount = 0
+  /// Frames lost before they were read, since the machine was too slow; nil where nothing could tell how many.
+  package var overflowCount: Int? = 0
+  /// Frames that were read, and the wire packets that they stand for.
+  package private(set) var read = (frameCount: 0, packetCount: 0)
   /// Frames that the receiving host had no room for.
   package var refusedFrameCount = 0
   /// When the first and the last packet were sent, and handed over.
@@ -30,7 +32,23 @@ package struct DirectionAccount: Sendable {
   /// The bytes handed over in the busiest second.
   package var busiestSecondByteCount: Int { window.busiestByteCount }
 
-  mutating func noteSent(at now: Instant) {
+  /// The wire packets of the frames that were lost before they were read, at as many a frame as those had that were
+  /// read: a super-segment is up to 45 of them.
+  package var overflowPacketCount: Int? {
+    guard let overflowCount, read.frameCount > 0 else { return overflowCount }
+    return Int((Double(overflowCount) * Double(read.packetCount) / Double(read.frameCount)).rounded())
+  }
+
+  /// Counts frames lost before they were read; once nothing can tell how many, their number stays unknown.
+  mutating func noteOverflow(_ count: Int?) {
+    guard let sum = overflowCount, let count else { return overflowCount = nil }
+    overflowCount = sum + count
+  }
+
+  /// Counts a frame that was read, and the wire packets that it stands for.
+  mutating func noteSent(packetCount: Int, at now: Instant) {
+    read.frameCount += 1
+    read.packetCount += packetCount
     if let range = sent { sent = range.lowerBound...max(now, range.upperBound) } else { sent = now...now }
   }
 

@@ -5,17 +5,20 @@ import MPTCPWire
 ///
 /// Rates are of IP packets, in bits per second; times are in seconds.
 package struct LabReport: Codable, Hashable, Sendable {
-  /// A run with more late packets than this proves nothing.
-  package static let lateShareLimit = 0.01
+  /// A run with a larger share of packets that were late, or lost on bare wires, proves nothing.
+  package static let shareLimit = 0.01
 
   package var paths: [Path]
   /// How long the command ran.
   package var seconds: Double
   /// The command's exit status, 128 and more for a signal.
   package var exitStatus: Int32
-  /// The share of all packets on links that were handed over more than 0.5 ms later than the model has it, or lost
-  /// since the machine was too slow.
-  package var lateShare: Double
+  /// The share of the packets on links, or on paths with boxes, that were handed over more than 0.5 ms later than the
+  /// model has it, or lost since the machine was too slow; absent where there were none.
+  package var lateShare: Double?
+  /// The share of the packets on bare wires, where nothing is timed, that were lost since the machine was too slow;
+  /// absent where there were none.
+  package var bareLossShare: Double?
   /// Whether the machine was too slow for the figures to mean anything.
   package var isVoid: Bool
   /// Packets that are missing in the captures.
@@ -23,11 +26,23 @@ package struct LabReport: Codable, Hashable, Sendable {
 
   package init(paths: [Path], seconds: Double, exitStatus: Int32) {
     (self.paths, self.seconds, self.exitStatus) = (paths, seconds, exitStatus)
-    let directions = paths.flatMap(\.directions)
-    let all = directions.reduce(0) { $0 + $1.timedPacketCount + $1.lostBeforeLinkCount }
-    let late = directions.reduce(0) { $0 + $1.latePacketCount + $1.lostBeforeLinkCount }
-    lateShare = all == 0 ? 0 : Double(late) / Double(all)
-    isVoid = lateShare > Self.lateShareLimit
+    // Apart: however much a bare wire carries, it does not make a link's packets any less late.
+    var timed = (count: 0, lateCount: 0), bare = (count: 0, lostCount: 0)
+    for path in paths {
+      for direction in path.directions {
+        let lostCount = direction.lostBeforeLinkPacketCount ?? 0
+        if direction.link.isEmpty && path.boxes == nil {
+          bare.count += direction.deliveredPacketCount + lostCount
+          bare.lostCount += lostCount
+        } else {
+          timed.count += direction.timedPacketCount + lostCount
+          timed.lateCount += direction.latePacketCount + lostCount
+        }
+      }
+    }
+    lateShare = timed.count == 0 ? nil : Double(timed.lateCount) / Double(timed.count)
+    bareLossShare = bare.count == 0 ? nil : Double(bare.lostCount) / Double(bare.count)
+    isVoid = max(lateShare ?? 0, bareLossShare ?? 0) > Self.shareLimit
   }
 
   /// One path.
@@ -69,8 +84,10 @@ package struct LabReport: Codable, Hashable, Sendable {
     package var busiestSecondBitsPerSecond: Double
     /// Wire packets dropped by the link, by cause; causes without any are left out.
     package var drops: [String: Int]
-    /// Frames lost before the link, since the machine was too slow.
-    package var lostBeforeLinkCount: Int
+    /// Frames lost before the link, since the machine was too slow; absent where nothing could tell how many.
+    package var lostBeforeLinkCount: Int?
+    /// About how many wire packets these were.
+    package var lostBeforeLinkPacketCount: Int?
     /// Frames that the receiving host refused.
     package var refusedFrameCount: Int
     package var markedPacketCount: Int
@@ -152,6 +169,7 @@ extension LabReport.Direction {
       if count > 0 { drops["\(cause)"] = count }
     }
     lostBeforeLinkCount = account.overflowCount
+    lostBeforeLinkPacketCount = account.overflowPacketCount
     refusedFrameCount = account.refusedFrameCount
     markedPacketCount = counters.marked.packetCount
     duplicatedPacketCount = counters.duplicated.packetCount

@@ -29,7 +29,7 @@ struct LabRunCommand: ParsableCommand {
       of that name, {server.lte} the one on its path of that name; MPTCP_LAB_SERVER and MPTCP_LAB_SERVER_LTE in the \
       environment say the same. A signal to this process goes to the command and what it runs; a second one sends \
       SIGTERM, a third SIGKILL. Exit status: the command's own; 75 if it succeeded, but more than 1 % of the packets \
-      were handed over more than 0.5 ms late; 126 or 127 if it cannot be run, 64 wrong arguments, 65 a wrong lab file, \
+      were handed over more than 0.5 ms late, or lost by the lab; 126 or 127 if it cannot be run, 64 wrong arguments, 65 a wrong lab file, \
       71 and 77 the system or a permission forbids it, 74 a file cannot be read or written.
       """)
 

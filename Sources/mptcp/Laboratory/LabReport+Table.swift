@@ -10,7 +10,7 @@ extension LabReport {
       ("> 0.5 ms", .right), ("dropped", .left),
     ])
     for path in paths {
-      for direction in path.directions where direction.sentPacketCount > 0 {
+      for direction in path.directions where direction.sentPacketCount > 0 || direction.lostBeforeLinkCount != 0 {
         func cell(_ value: Double?) -> String { value.map { text(seconds: $0) } ?? "–" }
         let late = direction.timedPacketCount == 0 ? nil : direction.lateShare
         table.append([
@@ -19,7 +19,7 @@ extension LabReport {
           text(bitsPerSecond: direction.busiestSecondBitsPerSecond),
           "\(direction.deliveredPacketCount)", cell(direction.delay?.minimum), cell(direction.delay?.median),
           cell(direction.delay?.percentile99), cell(direction.lateness?.median),
-          late.map { "\(decimal($0 * 100, places: 2)) %" } ?? "–", direction.dropWords,
+          late.map { "\(decimal($0 * 100, places: 2)) %" } ?? "not timed", direction.dropWords,
         ])
       }
     }
@@ -28,13 +28,27 @@ extension LabReport {
       ? ["\(uncapturedPacketCount) packets are missing in the captures: the disk is too slow."] : []
     let boxes = paths.flatMap { path in (path.boxes ?? []).map { "\(path.name): \($0.line)" } }
     return table.lines + boxes + missing
-      + ["\(text(seconds: seconds)); more than 0.5 ms late: \(decimal(lateShare * 100, places: 2)) % of all packets."]
+      + ["\(text(seconds: seconds)); \(shares)."]
   }
+
+  /// What share of the packets came late, or was lost on bare wires.
+  private var shares: String {
+    let late = lateShare.map { "more than 0.5 ms late: \(percent($0)) of the packets on links" }
+    let lost = bareLossShare.map { "on bare wires nothing is timed; lost there: \(percent($0))" }
+    let words = [late, lost].compactMap { $0 }
+    return words.isEmpty ? "no packet was timed" : words.joined(separator: "; ")
+  }
+
+  private func percent(_ share: Double) -> String { "\(decimal(share * 100, places: 2)) %" }
 
   /// What a void run means.
   var verdict: String {
-    "VOID: \(decimal(lateShare * 100, places: 2)) % of the packets came more than 0.5 ms late (1 % is the limit); the "
-      + "machine was too busy, and the figures are its own, not the links'"
+    if let lateShare, lateShare > LabReport.shareLimit {
+      return "VOID: \(percent(lateShare)) of the packets on links came more than 0.5 ms late, or never (1 % is the "
+        + "limit); the machine was too busy, and the figures are its own, not the links'"
+    }
+    return "VOID: \(percent(bareLossShare ?? 0)) of the packets on bare wires were lost since the machine was too busy "
+      + "(1 % is the limit); give the path a link with a rate that this machine can carry"
   }
 }
 

@@ -11,6 +11,7 @@ struct LabReport: Decodable {
     var drops: [String: Int]
     var delay, lateness: Times?
     var latePacketCount: Int
+    var lostBeforeLinkCount: Int?
   }
 
   struct Path: Decodable {
@@ -26,7 +27,8 @@ struct LabReport: Decodable {
   }
 
   var paths: [Path]
-  var seconds, lateShare: Double
+  var seconds: Double
+  var lateShare, bareLossShare: Double?
   var exitStatus: Int32
   var isVoid: Bool
 

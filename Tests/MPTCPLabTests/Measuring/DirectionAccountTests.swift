@@ -61,6 +61,73 @@ struct DirectionAccountTests {
     #expect(report(late: 10).paths[0].directions[1].delay == nil)
   }
 
+  /// A report on one path, of which the first end's direction carried nothing but this.
+  private func report(link: String, _ accounts: DirectionAccount...) throws -> LabReport {
+    let paths = try accounts.enumerated().map { index, account in
+      let text = #"{"paths":[{"name":"p\#(index)","between":["a","b"],"link":"\#(index == 0 ? link : "1ms")"}]}"#
+      let path = try LabFile(json: Array(text.utf8)).paths[0]
+      return LabReport.Path(path, device: .tun, PathAccount([account, DirectionAccount()]))
+    }
+    return LabReport(paths: paths, seconds: 1, exitStatus: 0)
+  }
+
+  @Test("One lost frame of many does not make a bare wire's run void, and one in a hundred does")
+  func bareLoss() throws {
+    var account = DirectionAccount()
+    account.direct = (packetCount: 1000, byteCount: 1_000_000)
+    for _ in 0..<1000 { account.noteSent(packetCount: 1, at: instant(1)) }
+    let whole = try report(link: "", account)
+    #expect(whole.lateShare == nil && whole.bareLossShare == 0 && !whole.isVoid)
+    account.overflowCount = 1
+    #expect(try !report(link: "", account).isVoid)
+    account.overflowCount = 11
+    let lossy = try report(link: "", account)
+    #expect(lossy.lateShare == nil && lossy.bareLossShare == 11.0 / 1011 && lossy.isVoid)
+  }
+
+  @Test("A bare wire's packets do not hide that a link's came late")
+  func noDilution() throws {
+    var bare = DirectionAccount(), timed = DirectionAccount()
+    bare.direct = (packetCount: 1_000_000, byteCount: 1_000_000_000)
+    for place in 0..<100 {
+      timed.noteDelivered(
+        packetCount: 1, byteCount: 100, at: instant(Int64(place)), delay: .milliseconds(1),
+        lateness: place < 2 ? .milliseconds(1) : .zero, spacing: .zero)
+    }
+    let report = try report(link: "", bare, timed)
+    #expect(report.lateShare == 0.02 && report.bareLossShare == 0 && report.isVoid)
+  }
+
+  @Test("A lost frame counts as the wire packets that frames stand for")
+  func lostSuperSegments() throws {
+    var account = DirectionAccount()
+    account.direct = (packetCount: 4400, byteCount: 6_000_000)
+    for _ in 0..<100 { account.noteSent(packetCount: 44, at: instant(1)) }
+    account.overflowCount = 3
+    #expect(account.overflowPacketCount == 132)
+    let report = try report(link: "", account)
+    #expect(report.bareLossShare == 132.0 / 4532 && report.isVoid)
+    #expect(report.paths[0].directions[0].lostBeforeLinkCount == 3)
+  }
+
+  @Test("Losses that nothing could count are told as unknown, and stay so")
+  func unknownLoss() throws {
+    var account = DirectionAccount()
+    account.noteOverflow(2)
+    account.noteOverflow(nil)
+    account.noteOverflow(2)
+    #expect(account.overflowCount == nil)
+    let direction = try report(link: "", account).paths[0].directions[0]
+    #expect(direction.lostBeforeLinkCount == nil)
+    #expect(direction.dropWords == "losses before it unknown")
+  }
+
+  @Test("A run without packets is not void, and has no shares")
+  func nothing() throws {
+    let report = try report(link: "5ms", DirectionAccount())
+    #expect(report.lateShare == nil && report.bareLossShare == nil && !report.isVoid)
+  }
+
   @Test("Rates are over the time in which packets came")
   func rates() throws {
     let text = #"{"paths":[{"name":"p","between":["a","b"]}]}"#
@@ -68,7 +135,7 @@ struct DirectionAccountTests {
     var account = DirectionAccount()
     account.direct = (packetCount: 10, byteCount: 125_000)
     for time in [1000, 3000] {
-      account.noteSent(at: instant(Int64(time)))
+      account.noteSent(packetCount: 5, at: instant(Int64(time)))
       account.noteDelivered(byteCount: 62_500, at: instant(Int64(time)))
     }
     let direction = LabReport.Path(path, device: .tun, PathAccount([account, DirectionAccount()])).directions[0]
