@@ -33,7 +33,7 @@ final class PeerRun: Sendable {
       print(#"{"event":"late"}"#)
       exit(124)
     }
-    return try MultipathStack(paths: workload.paths.map { MultipathPath($0) }, capture: workload.pcap)
+    return try MultipathStack(paths: MultipathPath.paths(workload.paths), capture: workload.pcap)
   }
 
   /// Opens connections, so many at a time.

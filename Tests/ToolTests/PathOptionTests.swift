@@ -29,6 +29,14 @@ struct PathOptionTests {
     #expect(option.addresses[0].other == IPAddress("10.0.1.1"))
   }
 
+  @Test("Paths and directions of the same text have chance of their own")
+  func chance() throws {
+    let option = try PathOption(.tun, parsing: "t=10.0.1.2/24,loss=5%")
+    let links = try (0..<3).map { try #require(option.links(index: $0)) }
+    #expect(Set(links.flatMap { [$0.outgoing.seed, $0.incoming.seed] }).count == 6)
+    #expect(try PathOption(.tun, parsing: "t=10.0.1.2/24").links(index: 0) == nil)
+  }
+
   @Test(
     "A wrong path is refused in one line that names the wrong part",
     arguments: [

@@ -53,7 +53,7 @@ package final class Lab {
         try PathCapture(path: "\(folder)/\(path.name).pcapng", ends: path.ends.map(\.host))
       }
       if let capture { captures.append(capture) }
-      let carrier = try Carrier(path, between: ports, capture: capture)
+      let carrier = try Carrier(path, index: index, between: ports, capture: capture)
       paths.append(RunningPath(name: path.name, device: device, carrier: carrier, ports: ports))
     }
     self.paths = paths

@@ -17,6 +17,7 @@ final class Carrier: Sendable {
   private let name: String
   private let links: [LinkConfiguration]
   private let boxes: [[MiddleboxConfiguration]]
+  private let chance: PathChance
   private let isWanted = Atomic(true)
   /// When the schedules begin; 0 until then.
   private let scheduleOrigin = Atomic<Int64>(0)
@@ -25,9 +26,12 @@ final class Carrier: Sendable {
   private let accounts = Mutex(PathAccount())
 
   /// Begins to carry packets between the ports of a path.
-  init(_ path: LabFile.Path, between ports: PortPair, capture: PathCapture?) throws {
+  ///
+  /// - Parameter index: the path's number, from which it has chance of its own.
+  init(_ path: LabFile.Path, index: Int, between ports: PortPair, capture: PathCapture?) throws {
     name = path.name
-    links = path.ends.map(\.link)
+    chance = PathChance(path: index)
+    links = [chance.link(path.first.link, .forward), chance.link(path.second.link, .backward)]
     boxes = path.ends.map(\.boxes)
     event = Descriptor(try check(clinux_event_create(), "make an event"))
     let poll = Descriptor(try check(clinux_poll_create(), "make an epoll descriptor"))
@@ -70,7 +74,7 @@ final class Carrier: Sendable {
       from: ports.first, to: ports.second, side: 0, links[0], hasBoxes: hasBoxes, capture: capture, at: start)
     var back = Direction(
       from: ports.second, to: ports.first, side: 1, links[1], hasBoxes: hasBoxes, capture: capture, at: start)
-    var chains = PathBoxes(boxes, at: start)
+    var chains = PathBoxes(boxes, chance, at: start)
     var hasSchedule = false
     var nextAccounting = start
     var wait = Nanoseconds.zero

@@ -5,6 +5,7 @@ import MPTCPWire
 /// The middleboxes at both ends of a path, between the hosts and the links.
 struct PathBoxes {
   private let configurations: [[MiddleboxConfiguration]]
+  private let chance: PathChance
   /// Those at the first end, and those at the second; packets of the first end go forward.
   private var chains: [MiddleboxChain]
 
@@ -12,17 +13,20 @@ struct PathBoxes {
   ///
   /// - Parameter configurations: those of the first end, its neighbour first, and those of the second, its neighbour
   ///   last.
-  init(_ configurations: [[MiddleboxConfiguration]], at now: Instant) {
+  init(_ configurations: [[MiddleboxConfiguration]], _ chance: PathChance, at now: Instant) {
     self.configurations = configurations
-    chains = Self.chains(configurations, at: now)
+    self.chance = chance
+    chains = Self.chains(configurations, chance, at: now)
   }
 
-  private static func chains(_ configurations: [[MiddleboxConfiguration]], at now: Instant) -> [MiddleboxChain] {
-    configurations.enumerated().map { MiddleboxChain($1, seed: UInt64($0) + 1, at: now) }
+  private static func chains(
+    _ configurations: [[MiddleboxConfiguration]], _ chance: PathChance, at now: Instant
+  ) -> [MiddleboxChain] {
+    configurations.enumerated().map { MiddleboxChain($1, seed: chance.boxSeed(atFirstEnd: $0 == 0), at: now) }
   }
 
   /// Lets set times begin; the boxes forget what they saw before.
-  mutating func begin(at now: Instant) { chains = Self.chains(configurations, at: now) }
+  mutating func begin(at now: Instant) { chains = Self.chains(configurations, chance, at: now) }
 
   /// When a box has something to do by itself, or `nil`.
   var nextDeadline: Instant? { chains.compactMap(\.nextDeadline).min() }

@@ -234,8 +234,6 @@ extension LabFile.Path: Decodable {
     if let both: LinkText = try fields.optionalText("link") {
       first.link = both.configuration
       second.link = both.configuration
-      // The same link both ways, with chance of its own each way.
-      second.link.seed ^= 0x9e37_79b9_7f4a_7c15
     } else if let links: [String: LinkText] = try fields.optional("link") {
       try fields.refuseOthers(in: links, "link", hosts)
       if let link = links[hosts[0]] { first.link = link.configuration }

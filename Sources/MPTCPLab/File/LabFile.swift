@@ -86,7 +86,7 @@ package struct LabFile: Hashable, Sendable {
     package var host: String
     /// Its addresses there; empty for those that the plan gives.
     package var addresses: [IPPrefix] = []
-    /// What happens to packets that the host sends.
+    /// What happens to packets that the host sends, with the seed that the text gives (`PathChance`).
     package var link = LinkConfiguration()
     /// The middleboxes between the host and the links, in the order in which a packet to the second end meets them.
     package var boxes: [MiddleboxConfiguration] = []

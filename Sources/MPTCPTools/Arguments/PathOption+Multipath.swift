@@ -2,8 +2,12 @@
   import Multipath
 
   extension MultipathPath {
-    /// The path that an option describes.
-    public init(_ option: PathOption) {
+    /// The paths that options describe, each with chance of its own.
+    public static func paths(_ options: [PathOption]) -> [MultipathPath] {
+      options.enumerated().map { index, option in MultipathPath(option, index: index) }
+    }
+
+    private init(_ option: PathOption, index: Int) {
       let addresses = option.addresses.map(\.local)
       let others = option.addresses.compactMap(\.other)
       self =
@@ -11,12 +15,7 @@
         case .tun: .tun(option.interface, addresses: addresses, hosts: others)
         case .packet: .packet(option.interface, addresses: addresses, gateways: others)
         }
-      if var link = option.link {
-        let outgoing = link
-        // The same link both ways, with chance of its own each way.
-        link.seed ^= 0x9e37_79b9_7f4a_7c15
-        self = shaped(outgoing: outgoing, incoming: link)
-      }
+      if let links = option.links(index: index) { self = shaped(outgoing: links.outgoing, incoming: links.incoming) }
       isBackup = option.isBackup
     }
   }

@@ -40,6 +40,14 @@ public struct PathOption: Hashable, Sendable {
   /// What lies between the stack and the device, if anything.
   public var link: LinkConfiguration?
 
+  /// The same link both ways, with chance of its own each way; nil where there is none.
+  ///
+  /// - Parameter index: the path's number among all.
+  package func links(index: Int) -> (outgoing: LinkConfiguration, incoming: LinkConfiguration)? {
+    let chance = PathChance(path: index)
+    return link.map { (chance.link($0, .forward), chance.link($0, .backward)) }
+  }
+
   /// Reads the value of `--tun` or `--packet`.
   /// - Throws: ``ArgumentProblem`` with one line that names what is wrong and shows what is right.
   public init(_ kind: Kind, parsing text: String) throws(ArgumentProblem) {

@@ -11,7 +11,7 @@ struct Netcat {
 
   func run() async -> ExitStatus {
     do {
-      let stack = try MultipathStack(paths: plan.paths.map { MultipathPath($0) }, capture: plan.capture)
+      let stack = try MultipathStack(paths: MultipathPath.paths(plan.paths), capture: plan.capture)
       // From here on an interruption ends the stack in order, so that the capture is whole.
       let interruption = Interruption()
       let status = await withTaskGroup(of: ExitStatus?.self) { group in
