@@ -107,7 +107,10 @@ int clinux_run_in_namespaces(const char *path, char *const argv[], char *const e
   while (child > 0) {
     int number = clinux_signal_wait(3600000000000, &is_for_group);
     if (number == SIGCHLD) {
-      if (clinux_reap(&status) == child) break;
+      // A shell that this program took the place of may have left children here.
+      pid_t ended;
+      while ((ended = clinux_reap(&status)) > 0 && ended != child) {}
+      if (ended == child) break;
     } else if (number > 0 && !is_for_group) {
       kill(child, number);
     }

@@ -330,6 +330,18 @@ extension InteropSuite {
       #expect(outcome.output.hasPrefix("server 10.0.1.2 10.0.2.2 10.0.2.2 10.0.1.1\n"), "\(outcome.summary)")
     }
 
+    @Test(
+      "The lab file may come through a pipe or on the standard input", .timeLimit(.minutes(5)),
+      arguments: [("-", "< FILE"), ("-", "< <(cat FILE)"), ("<(cat FILE)", "")])
+    func fileFromPipe(argument: String, input: String) async throws {
+      let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])
+      let script = "\(Machine.mptcp) lab run \(argument) --quiet -- sh -c 'echo ran; ls -l /proc/self/fd' \(input)"
+      let outcome = try await ChildProcess(["bash", "-c", script.replacing("FILE", with: file)]).finish(within: 20)
+      #expect(outcome.status == 0 && outcome.output.hasPrefix("ran\n"), "\(outcome.summary)")
+      // What the lab handed to itself does not reach the command.
+      #expect(!outcome.output.contains("memfd"), "\(outcome.summary)")
+    }
+
     @Test("A misspelled host is remarked on once, and the command runs as it is", .timeLimit(.minutes(5)))
     func misspelledHost() async throws {
       let file = try lab(["1ms"], server: [Machine.peer, "server", "0.0.0.0:5000"])

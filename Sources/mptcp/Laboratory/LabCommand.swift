@@ -51,8 +51,9 @@ struct LabRunCommand: ParsableCommand {
   @Argument(parsing: .postTerminator, help: "What to run, behind '--'.")
   var command: [String] = []
 
-  /// Set in the environment of the process that runs inside the namespaces, to whether a terminal's signals reach it:
-  /// inside, process groups from outside have no numbers.
+  /// Set in the environment of the process that runs inside the namespaces, to whether a terminal's signals reach it,
+  /// since inside, process groups from outside have no numbers; and to the descriptor with the lab file, since a pipe can
+  /// be read only once: `background 3`.
   private static let mark = "MPTCP_LAB_INSIDE"
 
   // Both: a lab inside a lab inherits the variable, and a container's first command the number.
@@ -62,15 +63,20 @@ struct LabRunCommand: ParsableCommand {
   /// does. To be called while the process has one thread.
   func enterNamespaces() throws {
     guard !isInside else { return NetworkNamespace.prepareInside() }
-    let lab = try checked()
+    try checkCommand()
+    let bytes = try read()
+    let lab = try checked(bytes)
     for argument in lab.commands.flatMap(\.arguments) + command {
       if let remark = lab.misspelledPlaceholder(in: argument) { StandardError.say(remark) }
     }
     var environment = ProcessInfo.processInfo.environment
     // With a terminal as its input, the command has to stay in a group that may read from it.
-    environment[Self.mark] = clinux_is_foreground() || isatty(STDIN_FILENO) == 1 ? "foreground" : "background"
+    let place = clinux_is_foreground() || isatty(STDIN_FILENO) == 1 ? "foreground" : "background"
     let status: Int32
     do throws(SystemError) {
+      let copy = try InputText.inheritable(bytes)
+      defer { withExtendedLifetime(copy) {} }
+      environment[Self.mark] = "\(place) \(copy.number)"
       status = try NetworkNamespace.runInside(arguments: CommandLine.arguments, environment: environment)
     } catch {
       try refuse("\(error); docs/permissions.md names the ways out", error.isPermission ? .noPermission : .system)
@@ -79,10 +85,12 @@ struct LabRunCommand: ParsableCommand {
   }
 
   func run() throws {
-    let lab = try checked()
+    var environment = ProcessInfo.processInfo.environment
+    let mark = environment.removeValue(forKey: Self.mark)?.split(separator: " ") ?? []
+    let lab = try checked(read(mark.count > 1 ? Int32(mark[1]) : nil))
     var run = LabRun(lab, in: host ?? lab.hosts[0].name, arguments: command)
-    run.environment = ProcessInfo.processInfo.environment
-    run.isInForeground = run.environment.removeValue(forKey: Self.mark) == "foreground"
+    run.environment = environment
+    run.isInForeground = mark.first == "foreground"
     run.showRemark = { StandardError.say($0) }
     run.captureFolder = pcapng
     if !quiet { run.showLine = { host, line in StandardError.write("\(host): \(line)\n") } }
@@ -126,12 +134,20 @@ struct LabRunCommand: ParsableCommand {
 
   // MARK: Checking
 
-  /// The lab, if all arguments are right.
-  private func checked() throws -> LabFile {
+  private func checkCommand() throws(ArgumentProblem) {
     guard !command.isEmpty else {
       throw ArgumentProblem("no command; put it behind the options: mptcp lab run \(file) -- COMMAND")
     }
-    let lab = try read()
+  }
+
+  /// The lab, if all arguments are right.
+  private func checked(_ bytes: [UInt8]) throws -> LabFile {
+    let lab: LabFile
+    do throws(LabFileError) {
+      lab = try LabFile(json: bytes)
+    } catch {
+      try refuse("\(file): \(error)", .wrongData)
+    }
     if let host, lab.host(host) == nil { throw ArgumentProblem("--in \(host): \(lab.unknownHost(host))") }
     for argument in command {
       if let problem = lab.strayPlaceholder(in: argument) { throw ArgumentProblem(problem) }
@@ -146,17 +162,12 @@ struct LabRunCommand: ParsableCommand {
     return lab
   }
 
-  private func read() throws -> LabFile {
-    let bytes: [UInt8]
+  /// The lab file, from a descriptor that was inherited with it, if there is one.
+  private func read(_ descriptor: Int32? = nil) throws -> [UInt8] {
     do {
-      bytes = try InputText.read(file)
+      return try descriptor.map { try InputText.read(Descriptor($0), named: file) } ?? InputText.read(file)
     } catch {
       try refuse("\(error); give a lab file (docs/lab.md)", .inputOutput)
-    }
-    do throws(LabFileError) {
-      return try LabFile(json: bytes)
-    } catch {
-      try refuse("\(file): \(error)", .wrongData)
     }
   }
 
