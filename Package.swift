@@ -128,7 +128,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "MPTCPStackTests", dependencies: ["MPTCPStack", "CLinux"], swiftSettings: strict),
     .testTarget(name: "MultipathTests", dependencies: ["Multipath", "MPTCPStack"], swiftSettings: strict),
-    .testTarget(name: "MPTCPLabTests", dependencies: ["MPTCPLab", "MPTCPLink", "MPTCPWire"], swiftSettings: strict),
+    .testTarget(
+      name: "MPTCPLabTests", dependencies: ["MPTCPLab", "MPTCPLink", "MPTCPStack", "MPTCPWire", "CLinux"],
+      swiftSettings: strict),
     .testTarget(name: "InteropTests", swiftSettings: strict),
   ]
 #endif

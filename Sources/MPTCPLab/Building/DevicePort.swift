@@ -26,7 +26,8 @@ final class DevicePort {
     static let headerByteCount = MemoryLayout<clinux_vnet_header>.size
   }
 
-  private init(_ file: Descriptor, linkHeaderByteCount: Int) {
+  /// The port behind a descriptor whose reads and writes are frames.
+  init(_ file: Descriptor, linkHeaderByteCount: Int) {
     self.file = file
     self.linkHeaderByteCount = linkHeaderByteCount
     buffer = ReceiveBuffer(headerByteCount: Frame.headerByteCount)

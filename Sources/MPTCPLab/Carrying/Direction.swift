@@ -92,14 +92,11 @@ struct Direction {
   }
 
   private mutating func pass(_ frame: DevicePort.Frame, _ segment: SuperSegment?, at now: Instant) {
-    let byteCount = frame.bytes.count - source.linkHeaderByteCount
-    if let segment {
-      account.direct.packetCount += segment.segmentCount
-      account.direct.byteCount += byteCount + (segment.segmentCount - 1) * segment.headerByteCount
-    } else {
-      account.direct.packetCount += 1
-      account.direct.byteCount += byteCount
-    }
+    var byteCount = frame.bytes.count - source.linkHeaderByteCount
+    // On the wire, each packet has the headers.
+    if let segment { byteCount += (segment.segmentCount - 1) * segment.headerByteCount }
+    account.direct.packetCount += segment?.segmentCount ?? 1
+    account.direct.byteCount += byteCount
     frame.bytes.withUnsafeBytes { destination.send(frame.header, $0) }
     if let capture {
       capture.record(frame, linkHeaderByteCount: source.linkHeaderByteCount, 1 - side, .inbound, at: now)
