@@ -171,7 +171,8 @@ struct Direction {
 
   private func segmentsInPiece(byteCount: Int) -> Int {
     guard let rate = link.configuration.bitsPerSecond else { return .max }
-    return max(1, rate / 8_000 * Int(Self.pieceTime.count) / 1_000_000 / byteCount)
+    // A rate may be any number: whole ones would leave their range here.
+    return max(1, Int(Double(rate) / 8 * Self.pieceTime.seconds) / byteCount)
   }
 
   // MARK: Out
