@@ -80,6 +80,14 @@ final class Carrier: Sendable {
     var wait = Nanoseconds.zero
     withUnsafeTemporaryAllocation(of: clinux_ready.self, capacity: 3) { ready in
       while isWanted.load(ordering: .acquiring) {
+        // In each turn, since there may be none that waits for events.
+        let origin = hasSchedule ? 0 : scheduleOrigin.load(ordering: .acquiring)
+        if origin != 0 {
+          hasSchedule = true
+          forth.beginSchedule(at: Instant(nanoseconds: origin))
+          back.beginSchedule(at: Instant(nanoseconds: origin))
+          chains.begin(at: Instant(nanoseconds: origin))
+        }
         forth.deliver()
         var count = forth.take(limit: Self.burst, after: wait)
         back.deliver()
@@ -105,13 +113,6 @@ final class Carrier: Sendable {
         lastWait = waited
         for index in 0..<max(Int(events), 0) where ready[index].tag == 2 {
           clinux_event_clear(event.number)
-          let origin = scheduleOrigin.load(ordering: .acquiring)
-          if origin != 0, !hasSchedule {
-            hasSchedule = true
-            forth.beginSchedule(at: Instant(nanoseconds: origin))
-            back.beginSchedule(at: Instant(nanoseconds: origin))
-            chains.begin(at: Instant(nanoseconds: origin))
-          }
         }
       }
     }

@@ -36,4 +36,44 @@ struct CarrierTests {
     while byteCount < 14_480, let bytes = path.receive(within: 5000) { byteCount += bytes.count - 52 }
     #expect(byteCount == 14_480)
   }
+
+  @Test("Schedules begin at their time, however many packets come without a pause")
+  func scheduleUnderLoad() throws {
+    // Each frame is twenty packets, which take the carrier longer than the frame takes its sender.
+    let path = try SocketPath("jitter=1ns,down=0s")
+    let flood = Flood()
+    for _ in 0..<2 { try flood.begin(on: path) }
+    defer { flood.end() }
+    func receivedCount(within time: Nanoseconds) -> Int {
+      let end = MonotonicClock.now + time.count
+      var count = 0
+      while MonotonicClock.now < end { if path.receive(within: 1) != nil { count += 1 } }
+      return count
+    }
+    #expect(receivedCount(within: .milliseconds(200)) > 0)
+    path.carrier.beginSchedule()
+    // What was on its way, and whatever this machine is busy with.
+    _ = receivedCount(within: .milliseconds(300))
+    #expect(receivedCount(within: .milliseconds(200)) == 0)
+  }
+
+  /// Packets without a pause.
+  private final class Flood: Sendable {
+    private let isWanted = Atomic(true)
+    private let ended = DispatchGroup()
+
+    func begin(on path: SocketPath) throws {
+      ended.enter()
+      try startThread(named: "flood") { [self] in
+        let frame = DevicePort.Frame.tcp(payload: 1000, segment: 50)
+        while isWanted.load(ordering: .relaxed) { path.send(frame) }
+        ended.leave()
+      }
+    }
+
+    func end() {
+      isWanted.store(false, ordering: .relaxed)
+      ended.wait()
+    }
+  }
 }
