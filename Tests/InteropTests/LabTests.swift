@@ -183,6 +183,28 @@ extension InteropSuite {
       #expect(lossShare > 0 && report.isVoid == (lossShare > 0.01) && outcome.status == (report.isVoid ? 75 : 0))
     }
 
+    @Test(
+      "A device that is deleted costs no processor, and the report says so", .timeLimit(.minutes(5)),
+      arguments: Machine.hasTUN ? ["tun", "veth"] : ["veth"])
+    func deletedDevice(device: String) async throws {
+      let file = try lab(["1ms", "1ms"], device: device)
+      // The lab's own time on processors, in hundredths of a second: of a second and a half, but little.
+      let script = """
+        ip link del p0; before=$(awk '{ print $14 + $15 }' /proc/1/stat); sleep 1.5
+        awk -v before=$before '{ print $14 + $15 - before }' /proc/1/stat
+        """
+      let outcome = try await ChildProcess([Machine.mptcp, "lab", "run", file, "--json", "--", "sh", "-c", script])
+        .finish(within: 30)
+      let report = try outcome.labReport()
+      let ticks = try #require(outcome.output.split(separator: "\n").first.flatMap { Int($0) }, "\(outcome.summary)")
+      #expect(ticks < 50, "\(outcome.summary)")
+      #expect(try report.path("p0").lostIn == ["client"])
+      #expect(try report.path("p1").lostIn == nil)
+      #expect(try report.path("p1").directions.allSatisfy { $0.lostBeforeLinkCount == 0 })
+      // The counters of a TUN device go with it.
+      #expect(try report.path("p0").directions[0].lostBeforeLinkCount == (device == "tun" ? nil : 0))
+    }
+
     @Test("Our own stack joins over the lab's Ethernet pairs, against the other host's kernel", .timeLimit(.minutes(5)))
     func ownStack() async throws {
       let file = try lab(

@@ -15,6 +15,9 @@ final class DevicePort {
   /// Frames that the host had no room for.
   private(set) var refusedFrameCount = 0
 
+  /// Whether the device is gone, or its other end: then nothing comes from it any more.
+  private(set) var isLost = false
+
   var descriptor: Int32 { file.number }
 
   /// A frame as it was read.
@@ -64,15 +67,26 @@ final class DevicePort {
 
   /// What the host has sent, or nil if nothing waits.
   func receive() -> Frame? {
+    if isLost { return nil }
     while true {
       let room = buffer.room()
       let count = clinux_read(file.number, room.baseAddress, room.count)
-      guard count >= 0 else { return nil }
+      guard count > 0 else {
+        switch Int32(-count) {
+        // A TUN device that was deleted; an Ethernet pair that was; what has been hung up.
+        case EBADFD, ENETDOWN, ENODEV, 0: isLost = true
+        case _: break
+        }
+        return nil
+      }
       guard count > Frame.headerByteCount + linkHeaderByteCount else { continue }
       let header = room.loadUnaligned(as: clinux_vnet_header.self)
       return Frame(header: header, bytes: buffer.take(count))
     }
   }
+
+  /// Takes note that the device has hung up.
+  func hangUp() { isLost = true }
 
   /// Hands the host a frame of up to three pieces.
   func send(

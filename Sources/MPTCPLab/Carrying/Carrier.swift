@@ -76,6 +76,8 @@ final class Carrier: Sendable {
       from: ports.second, to: ports.first, side: 1, links[1], hasBoxes: hasBoxes, capture: capture, at: start)
     var chains = PathBoxes(boxes, chance, at: start)
     var hasSchedule = false
+    let lostEnds = { [ports.first.isLost, ports.second.isLost] }
+    var isWatched = (first: true, second: true)
     var nextAccounting = start
     var wait = Nanoseconds.zero
     withUnsafeTemporaryAllocation(of: clinux_ready.self, capacity: 3) { ready in
@@ -96,7 +98,7 @@ final class Carrier: Sendable {
         let now = Instant(nanoseconds: MonotonicClock.now)
         if hasBoxes { chains.relay(&forth, &back, at: now) }
         if now >= nextAccounting {
-          let current = PathAccount([forth.closedAccount(), back.closedAccount()], chains)
+          let current = PathAccount([forth.closedAccount(), back.closedAccount()], chains, lostEnds: lostEnds())
           accounts.withLock { $0 = current }
           nextAccounting = now + Self.accounting
         }
@@ -106,17 +108,35 @@ final class Carrier: Sendable {
         if let deadline = back.nextDeadline { left = min(left, deadline - now) }
         if let deadline = chains.nextDeadline { left = min(left, deadline - now) }
         if left < Self.shortestSleep { continue }
+        unwatchLost(ports, poll, &isWatched)
         let events = clinux_poll_wait(poll.number, ready.baseAddress, 3, left.count)
         let waited = isShaped ? clinux_run_delay(waits.number) : 0
         // Waiting for a processor after the timer's end shows when packets leave; here it is about those that came.
         if events > 0 { wait = Nanoseconds(waited - lastWait) }
         lastWait = waited
-        for index in 0..<max(Int(events), 0) where ready[index].tag == 2 {
-          clinux_event_clear(event.number)
+        for index in 0..<max(Int(events), 0) {
+          let isHungUp = ready[index].events & CLINUX_HANGUP != 0
+          switch ready[index].tag {
+          case 0: if isHungUp { ports.first.hangUp() }
+          case 1: if isHungUp { ports.second.hangUp() }
+          case _: clinux_event_clear(event.number)
+          }
         }
       }
     }
-    let final = PathAccount([forth.closedAccount(), back.closedAccount()], chains)
+    let final = PathAccount([forth.closedAccount(), back.closedAccount()], chains, lostEnds: lostEnds())
     accounts.withLock { $0 = final }
+  }
+
+  /// A device that is gone is always ready, and would not let this thread sleep.
+  private func unwatchLost(_ ports: PortPair, _ poll: Descriptor, _ isWatched: inout (first: Bool, second: Bool)) {
+    if isWatched.first, ports.first.isLost {
+      isWatched.first = false
+      _ = clinux_poll_remove(poll.number, ports.first.descriptor)
+    }
+    if isWatched.second, ports.second.isLost {
+      isWatched.second = false
+      _ = clinux_poll_remove(poll.number, ports.second.descriptor)
+    }
   }
 }

@@ -7,7 +7,7 @@ extension LabReport.Direction {
     let known = words.compactMap { cause, words in drops[cause].map { "\(words) \($0)" } }
     let others = drops.filter { drop in !words.contains { $0.0 == drop.key } }.sorted { $0.key < $1.key }
       .map { "\($0.key) \($0.value)" }
-    let lost = lostBeforeLinkCount.map { $0 > 0 ? ["machine too slow \($0)"] : [] } ?? ["losses before it unknown"]
+    let lost = lostBeforeLinkCount.map { $0 > 0 ? ["machine too slow \($0)"] : [] } ?? ["machine's losses unknown"]
     let machine =
       lost + (refusedFrameCount > 0 ? ["refused by \(to) \(refusedFrameCount)"] : [])
     let all = known + others + machine

@@ -53,6 +53,8 @@ package struct LabReport: Codable, Hashable, Sendable {
     package var directions: [Direction]
     /// Its middleboxes, in the order in which a packet to the second end meets them; absent where there are none.
     package var boxes: [Box]?
+    /// The hosts in which its device was deleted while the command ran; absent where there are none.
+    package var lostIn: [String]?
   }
 
   /// A middlebox.
@@ -133,6 +135,8 @@ extension LabReport.Path {
       zip(end.boxes, counters).map { LabReport.Box($0, beside: end.host, $1) }
     }
     if !boxes.isEmpty { self.boxes = boxes }
+    let lost = zip(path.ends, account.lostEnds).filter(\.1).map(\.0.host)
+    if !lost.isEmpty { lostIn = lost }
   }
 }
 

@@ -7,10 +7,14 @@ package struct PathAccount: Sendable {
   /// What each box did, by end; nothing before it was asked.
   package var boxes: [[MiddleboxCounters]] = [[], []]
 
+  /// Whether the devices at the ends are gone.
+  package var lostEnds = [false, false]
+
   package init() {}
 
-  init(_ directions: [DirectionAccount], _ boxes: PathBoxes) {
+  init(_ directions: [DirectionAccount], _ boxes: PathBoxes, lostEnds: [Bool]) {
     self.directions = directions
+    self.lostEnds = lostEnds
     self.boxes = boxes.counters
   }
 

@@ -27,7 +27,12 @@ extension LabReport {
       uncapturedPacketCount > 0
       ? ["\(uncapturedPacketCount) packets are missing in the captures: the disk is too slow."] : []
     let boxes = paths.flatMap { path in (path.boxes ?? []).map { "\(path.name): \($0.line)" } }
-    return table.lines + boxes + missing
+    let lost = paths.flatMap { path in
+      (path.lostIn ?? []).map { host in
+        "\(path.name): LOST: its device in \(host) was deleted; nothing crossed it from then on."
+      }
+    }
+    return table.lines + boxes + lost + missing
       + ["\(text(seconds: seconds)); \(shares)."]
   }
 

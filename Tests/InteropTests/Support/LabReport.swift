@@ -18,6 +18,7 @@ struct LabReport: Decodable {
     var name, device: String
     var directions: [Direction]
     var boxes: [Box]?
+    var lostIn: [String]?
   }
 
   struct Box: Decodable {

@@ -25,6 +25,19 @@ struct CarrierTests {
     #expect(account.busiestSecondByteCount == account.direct.byteCount)
   }
 
+  @Test("An end that is gone is told, and the carrier goes on and sleeps", arguments: [0, 1])
+  func lostEnd(host: Int) throws {
+    let path = try SocketPath("1ms")
+    path.hangUp(host)
+    // The other end's packets still leave it.
+    #expect(path.send(DevicePort.Frame.tcp(payload: 100, segment: 0), from: 1 - host))
+    let deadline = MonotonicClock.now + 5_000_000_000
+    while path.carrier.measured.directions[1 - host].sent == nil, MonotonicClock.now < deadline { usleep(1000) }
+    path.carrier.stop()
+    #expect(path.carrier.measured.lostEnds == [host == 0, host == 1])
+    #expect(path.carrier.measured.directions[1 - host].read.packetCount == 1)
+  }
+
   @Test(
     "A line as fast as a text can say carries super-segments",
     arguments: ["9000000000gbit", "9000000000gbit,1ns,queue=10000000s", "9223372036854775807bit,jitter=1ns"])

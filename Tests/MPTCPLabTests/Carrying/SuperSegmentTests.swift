@@ -17,7 +17,8 @@ struct SuperSegmentTests {
     "The wire packets of the pieces are those of the whole, byte for byte", arguments: [false, true], [0, 14])
   func wirePackets(v6: Bool, linkHeader: Int) throws {
     for (payload, segment, flags) in [(10_000, 1448, 0x98), (2896, 1448, 0x19), (5001, 1000, 0x10), (70, 7, 0xD8)] {
-      let frame = DevicePort.Frame.tcp(v6: v6, payload: payload, segment: segment, flags: UInt8(flags), linkHeader: linkHeader)
+      let frame = DevicePort.Frame.tcp(
+        v6: v6, payload: payload, segment: segment, flags: UInt8(flags), linkHeader: linkHeader)
       let whole = try #require(SuperSegment(frame, linkHeaderByteCount: linkHeader))
       let expected = wirePackets(Array(frame.bytes.array[linkHeader...]), segment: segment)
       #expect(whole.segmentCount == expected.count)

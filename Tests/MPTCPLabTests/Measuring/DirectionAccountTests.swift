@@ -119,7 +119,7 @@ struct DirectionAccountTests {
     #expect(account.overflowCount == nil)
     let direction = try report(link: "", account).paths[0].directions[0]
     #expect(direction.lostBeforeLinkCount == nil)
-    #expect(direction.dropWords == "losses before it unknown")
+    #expect(direction.dropWords == "machine's losses unknown")
   }
 
   @Test("A run without packets is not void, and has no shares")
