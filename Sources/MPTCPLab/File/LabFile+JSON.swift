@@ -285,7 +285,7 @@ private struct LinkText: Decodable {
     do throws(LinkTextError) {
       var configuration = try LinkConfiguration(parsing: text)
       // A line with a rate and an endless queue would be filled by any sender until its memory ends.
-      if let rate = configuration.bitsPerSecond, configuration.queueByteCount == nil,
+      if let rate = configuration.highestRate, configuration.queueByteCount == nil,
         configuration.queuePacketCount == nil
       {
         configuration.queueByteCount = max(rate / 80, 30_000)
@@ -294,6 +294,14 @@ private struct LinkText: Decodable {
     } catch {
       throw LabFileError(container.codingPath.place, error.description)
     }
+  }
+}
+
+extension LinkConfiguration {
+  /// The highest of the line's rates, now and later; nil for a line that never has one.
+  fileprivate var highestRate: Int? {
+    let later = schedule.compactMap { event in if case .rate(let rate) = event.change { rate } else { nil } }
+    return (later + [bitsPerSecond].compactMap { $0 }).max()
   }
 }
 

@@ -77,10 +77,16 @@ struct LabFileTests {
     #expect(try LabFile(json: Array(text.utf8)).hosts.map(\.name) == ["z", "b", "a"])
   }
 
-  @Test("A line with a rate and no queue gets one of 100 ms")
-  func defaultQueue() throws {
-    let lab = try LabFile(json: Array(#"{"paths":[{"name":"p","between":["a","b"],"link":"80mbit"}]}"#.utf8))
-    #expect(lab.paths[0].first.link.queueByteCount == 1_000_000)
+  @Test(
+    "A line with a rate and no queue gets one of 100 ms at its highest rate, and of 30 KB at least",
+    arguments: [
+      ("80mbit", 1_000_000), ("1mbit", 30_000), ("change=0s rate 80mbit", 1_000_000), ("change=0s rate 1mbit", 30_000),
+      ("80mbit,change=1s rate 1mbit", 1_000_000), ("1mbit,change=1s rate 80mbit,change=2s rate unlimited", 1_000_000),
+      ("80mbit,queue=5KB", 5000), ("change=1s rate 1mbit,queue=9p", nil), ("20ms,change=1s rate unlimited", nil),
+    ] as [(String, Int?)])
+  func defaultQueue(link: String, byteCount: Int?) throws {
+    let lab = try LabFile(json: Array(#"{"paths":[{"name":"p","between":["a","b"],"link":"\#(link)"}]}"#.utf8))
+    #expect(lab.paths[0].first.link.queueByteCount == byteCount)
   }
 
   @Test("Kernel settings are texts or numbers, below net.")
