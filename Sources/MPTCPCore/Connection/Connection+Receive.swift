@@ -190,6 +190,11 @@ extension Connection {
     case isReset
   }
 
+  /// Whether bytes that no mapping covers wait though later ones have theirs: in version 0 it may still come (RFC 6824
+  /// §3.3.1), until one did not.
+  /// Requirement 6824-3.3.1-01
+  var waitsForLateMappings: Bool { version == .v0 && !isMappingTakenAway }
+
   /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the
   /// reason. On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
   func passesUnmapped(on subflow: Subflow, now: Instant) -> Bool {
@@ -212,6 +217,15 @@ extension Connection {
   func mappingOverdue(on subflow: Subflow, now: Instant) {
     // At the end of the peer's stream nobody waits for them.
     guard phase == .open, !isRemoteFinished else { return }
+    if waitsForLateMappings, !hasOtherUsableSubflow(than: subflow),
+      let next = subflow.receivedMappings.first, next.subflowOffset < subflow.dataReceiveNext
+    {
+      // Nothing is gained by another subflow over the same way, which would bring a segment or two and wait in its turn.
+      // What is mapped behind those bytes goes on, here and from now on; the peer sends them again.
+      isMappingTakenAway = true
+      subflow.deliverUnmapped(now: now)
+      return
+    }
     resetSubflow(subflow, reason: .middleboxInterference, isTransient: true, now: now)
   }
 

@@ -139,6 +139,8 @@ final class Connection {
   var finishRequested = false
   /// The DATA_FIN has to go out again.
   var resendsDataFin = false
+  /// Bytes of the only subflow have waited for a mapping in vain: something on the way takes some away.
+  var isMappingTakenAway = false
   /// No DATA_ACK came for it: the FIN of the last subflow tells the end.
   var isEndLeftToFin = false
   /// Which subflow carries the DATA_FIN alone in its next acknowledgement.
@@ -293,6 +295,9 @@ final class Connection {
     if case .fellBack = multipath { return true }
     return multipath == .off
   }
+
+  /// Whether data of the peer's is here that a DATA_ACK speaks of.
+  var hasReceivedMappedData: Bool { receiveNext > 1 + Int(receivedOnSynByteCount) }
 
   /// What a mapping and its DATA_ACK take of the option space.
   var mappingOptionByteCount: Int {

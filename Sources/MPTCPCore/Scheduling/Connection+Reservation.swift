@@ -87,11 +87,14 @@ extension Subflow {
 
   /// Whether segments may go without a mapping of their own. The first ones have one each: a peer that sees none at the
   /// beginning takes it that something removes options, and falls back (RFC 8684 §3.7); nor before a DSS has come here.
-  /// A checksum covers a mapping whole and holds its data back until then.
+  /// A checksum covers a mapping whole and holds its data back until then. And where the peer has sent data, not before
+  /// it has shown that the DATA_ACK of that has arrived: all that said so may have been lost together, and the first
+  /// segment that acknowledges its data without a DSS makes it fall back as well.
   /// Requirement 8684-3.7-03, 8684-3.7-04
   var omitsMappings: Bool {
     connection.isConfirmed && connection.version == .v1 && !connection.usesChecksum && hasStatedDataAck
       && acknowledgedByteCount > 0 && hasReceivedDSS && isMappingAnswered
+      && (!connection.hasReceivedMappedData || sendUnacknowledged >= firstDataAckEnd)
   }
 
   /// Payload of a full segment without a mapping.

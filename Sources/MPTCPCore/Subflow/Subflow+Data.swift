@@ -94,7 +94,7 @@ extension Subflow {
       hold(slice, now: now)
       // In version 0 a mapping of the bytes that wait may still come behind one of later bytes (RFC 6824 §3.3.1).
       // Requirement 6824-3.3.1-01
-      let edge = connection.version == .v0 ? receiveNext - unmappedByteCount + 1 : receiveNext
+      let edge = connection.waitsForLateMappings ? receiveNext - unmappedByteCount + 1 : receiveNext
       if state != .closed, let next = receivedMappings.first, next.subflowOffset < edge {
         deliverUnmapped(now: now)
       }
@@ -114,7 +114,8 @@ extension Subflow {
         case .isTCP: continue
         case .isHeld:
           // Requirement 6824-3.3.1-01
-          guard let next = receivedMappings.first, next.subflowOffset < receiveNext, connection.version == .v1 else {
+          guard let next = receivedMappings.first, next.subflowOffset < receiveNext, !connection.waitsForLateMappings
+          else {
             hold(slice, now: now)
             return
           }

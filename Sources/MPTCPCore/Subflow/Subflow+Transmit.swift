@@ -113,6 +113,9 @@ extension Subflow {
     if !isBare, connection.mapsData || declaresInfiniteMapping(mapping) {
       let isTight = range.count > fullPayloadByteCount && range.count <= fullPayloadByteCount + 4
       packMapping(mapping, withDataAck: !isTight, &options)
+      if firstDataAckEnd == .max, !isTight, !isRetransmission, connection.hasReceivedMappedData {
+        firstDataAckEnd = range.upperBound
+      }
     }
     // SACK takes what room the data leaves in its segment (RFC 6691).
     let spare = payloadByteCount(optionByteCount: options.byteCount) - range.count

@@ -124,6 +124,9 @@ final class Subflow {
   /// How many segments have carried one so far, up to 255.
   var statedDataAckCount: UInt8 = 0
   var lastSentDataWindowEdge = -1
+  /// Behind the first segment of new data that had a DATA_ACK for data of the peer's: once this is acknowledged, the
+  /// peer knows it.
+  var firstDataAckEnd = Int.max
 
   // Multipath TCP
   var join: JoinState?

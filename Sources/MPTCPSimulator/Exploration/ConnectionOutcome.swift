@@ -34,24 +34,26 @@ public enum ConnectionOutcome: Int, CaseIterable, Hashable, Sendable {
   public var name: String { "\(self)" }
 
   /// What in a network can have done it; nil for an end that needs no explanation. Where everything that goes down comes
-  /// back, losses and delays cannot: an engine that ends a connection for want of a packet is wrong.
+  /// back, losses and delays cannot: an engine that ends a connection for want of a packet is wrong. But eight SYNs, or
+  /// ten keep-alives, may all meet a line that loses in bursts: it does not leave its bad state without packets.
   var causes: Set<FaultKind>? {
     switch self {
     case .complete, .completeThenCut, .aborted, .left: nil
     case .reset:
       [
         .addressRemoved, .addressTranslated, .mappingForgotten, .resetInjected, .segmentDropped, .acknowledgedEarly,
-        .firewalled, .optionRemoved, .payloadChanged, .payloadResized,
+        .firewalled, .optionRemoved, .payloadChanged, .payloadResized, .burstLoss,
       ]
     case .refused: [.addressTranslated, .mappingForgotten, .resetInjected, .segmentDropped, .sequenceRewritten]
     case .noSubflows:
-      [.addressRemoved, .addressTranslated, .mappingForgotten, .resetInjected, .acknowledgedEarly, .firewalled]
-    // Eight SYNs, or ten keep-alives, may all meet a line that loses in bursts: it does not leave its bad state without
-    // packets.
+      [
+        .addressRemoved, .addressTranslated, .mappingForgotten, .resetInjected, .acknowledgedEarly, .firewalled,
+        .segmentDropped, .payloadChanged, .payloadResized, .burstLoss,
+      ]
     case .timedOut:
       [
         .addressRemoved, .addressTranslated, .mappingForgotten, .segmentDropped, .acknowledgedEarly, .firewalled,
-        .resetInjected, .burstLoss,
+        .resetInjected, .optionRemoved, .burstLoss,
       ]
     case .connectTimedOut:
       [.addressRemoved, .addressTranslated, .mappingForgotten, .segmentDropped, .firewalled, .burstLoss]

@@ -51,6 +51,32 @@ import Testing
     #expect(try connection.readAll() == octets(10, from: 10))
   }
 
+  /// In version 0 a mapping may come late, and what is behind its bytes waits. On the only subflow it does so once: then
+  /// something takes mappings away, and another subflow over the same way would fare no better.
+  // Requirement 6824-3.3.1-01
+  @Test func inVersion0WhatIsMappedBehindThemGoesOnOverTheOnlySubflow() throws {
+    let script = Script()
+    let connection = try #require(try ScriptedConnection.accepted(by: script, options: lonely, version: .v0))
+    connection.send(octets(10), at: 1)
+    func arrive(_ start: Int, mappedAt subflowOffset: Int?) {
+      let payload = octets(10, from: start)
+      let mapping = subflowOffset.map { connection.mapping(at: start + 1, subflowOffset: $0, payload) }
+      connection.initial.send(.ack, [mapping].compactMap { $0 }, payload: payload)
+    }
+    arrive(10, mappedAt: nil)
+    arrive(20, mappedAt: 21)
+    #expect(try connection.readAll() == octets(10))
+    script.pass(.seconds(11))
+    #expect(resets(script).isEmpty && script.closeReason == nil && script.fallback == nil)
+    // What was missing comes again, and so does more that has no mapping: nobody waits for that.
+    arrive(10, mappedAt: 31)
+    #expect(try connection.readAll() == octets(20, from: 10))
+    arrive(30, mappedAt: nil)
+    arrive(40, mappedAt: 51)
+    arrive(30, mappedAt: 61)
+    #expect(try connection.readAll() == octets(20, from: 30))
+  }
+
   // Requirement 8684-3.3.1-15
   @Test func theWindowOpensAgainWhenTheyAreGone() throws {
     let script = Script()
