@@ -27,7 +27,7 @@ package struct LabReport: Codable, Hashable, Sendable {
   package init(paths: [Path], seconds: Double, exitStatus: Int32) {
     (self.paths, self.seconds, self.exitStatus) = (paths, seconds, exitStatus)
     // Apart: however much a bare wire carries, it does not make a link's packets any less late.
-    var timed = (count: 0, lateCount: 0), bare = (count: 0, lostCount: 0)
+    var timed = (count: 0.0, lateCount: 0.0), bare = (count: 0, lostCount: 0)
     for path in paths {
       for direction in path.directions {
         let lostCount = direction.lostBeforeLinkPacketCount ?? 0
@@ -35,12 +35,15 @@ package struct LabReport: Codable, Hashable, Sendable {
           bare.count += direction.deliveredPacketCount + lostCount
           bare.lostCount += lostCount
         } else {
-          timed.count += direction.timedPacketCount + lostCount
-          timed.lateCount += direction.latePacketCount + lostCount
+          // The link would have dropped its share of what was lost before it.
+          let passed = direction.sentPacketCount
+          let passShare = passed == 0 ? 1 : min(1, Double(direction.timedPacketCount) / Double(passed))
+          timed.count += Double(direction.timedPacketCount) + Double(lostCount) * passShare
+          timed.lateCount += Double(direction.latePacketCount) + Double(lostCount) * passShare
         }
       }
     }
-    lateShare = timed.count == 0 ? nil : Double(timed.lateCount) / Double(timed.count)
+    lateShare = timed.count == 0 ? nil : timed.lateCount / timed.count
     bareLossShare = bare.count == 0 ? nil : Double(bare.lostCount) / Double(bare.count)
     isVoid = max(lateShare ?? 0, bareLossShare ?? 0) > Self.shareLimit
   }

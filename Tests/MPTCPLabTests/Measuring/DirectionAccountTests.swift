@@ -110,6 +110,24 @@ struct DirectionAccountTests {
     #expect(report.paths[0].directions[0].lostBeforeLinkCount == 3)
   }
 
+  @Test("Of what was lost before a link, that counts which the link would have let through")
+  func lossBeforeLink() throws {
+    var account = DirectionAccount()
+    for place in 0..<1000 {
+      account.noteSent(packetCount: 1, at: instant(Int64(place)))
+      account.noteDelivered(
+        packetCount: 1, byteCount: 100, at: instant(Int64(place)), delay: .milliseconds(1), lateness: .zero,
+        spacing: .zero)
+    }
+    account.overflowCount = 50
+    var paths = try report(link: "1mbit", account).paths
+    // A line that was flooded carried a tenth.
+    paths[0].directions[0].sentPacketCount = 10_000
+    #expect(LabReport(paths: paths, seconds: 1, exitStatus: 0).lateShare == 5.0 / 1005)
+    paths[0].directions[0].sentPacketCount = 1000
+    #expect(LabReport(paths: paths, seconds: 1, exitStatus: 0).lateShare == 50.0 / 1050)
+  }
+
   @Test("Losses that nothing could count are told as unknown, and stay so")
   func unknownLoss() throws {
     var account = DirectionAccount()
