@@ -65,6 +65,8 @@ public struct SimulationResults: Hashable, Sendable, Codable {
     public var delivered: [Traffic]
     /// What got lost because the path was down.
     public var dropped: Traffic
+    /// What got lost at either end because its host was off its processor and had no more room.
+    public var overflowed: Traffic
   }
 
   /// One direction of a link.
@@ -96,7 +98,8 @@ extension Simulation {
       failure: failure, stepCount: stepCount, packetCount: packetCount,
       connections: (0..<plan.connectionCount).map(connectionResult),
       paths: zip(plan.paths, paths).map {
-        SimulationResults.Path(name: $0.name, delivered: $1.delivered, dropped: $1.dropped)
+        SimulationResults.Path(
+          name: $0.name, delivered: $1.delivered, dropped: $1.dropped, overflowed: $1.overflowed)
       },
       links: wires.indices.map(linkResult), samples: samples)
   }

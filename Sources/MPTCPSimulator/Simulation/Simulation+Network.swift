@@ -43,6 +43,8 @@ struct SimulatedPath {
   var delivered = [Traffic(), Traffic()]
   /// What got lost because the path was down.
   var dropped = Traffic()
+  /// What got lost at its end because a host that was off its processor had no more room.
+  var overflowed = Traffic()
 
   init(_ boxes: MiddleboxChain) { self.boxes = boxes }
 }
@@ -159,16 +161,17 @@ extension Simulation {
 
   private func deliver(_ bytes: [UInt8], _ route: Int) {
     let (host, interface) = (plan.routes[route].host, plan.routes[route].interface)
+    markBusy(host)
+    // The network card of a host that is off its processor keeps them, as many as the ring of one has room for. When
+    // the host is back it takes those first.
+    let waits = hosts[host].pausedUntil > now || !hosts[host].inbox.isEmpty
+    guard !waits || hosts[host].inbox.count < Self.inboxLimit else {
+      return paths[plan.routes[route].path].overflowed.count(bytes.count)
+    }
     paths[plan.routes[route].path].delivered[plan.routes[route].isBack ? 1 : 0].count(bytes.count)
     recorder?.record(
       bytes.span.bytes, at: now, on: InterfaceID(host: host, interface: interface), direction: .inbound)
-    if hosts[host].pausedUntil > now {
-      // Its network card keeps them, as many as the ring of one has room for.
-      if hosts[host].inbox.count < Self.inboxLimit { hosts[host].inbox.append((interface, bytes)) }
-    } else {
-      take(bytes, hosts[host], interface)
-    }
-    markBusy(host)
+    if waits { hosts[host].inbox.append((interface, bytes)) } else { take(bytes, hosts[host], interface) }
   }
 
   static let inboxLimit = 4096

@@ -56,13 +56,13 @@ public struct SimulationReport: Sendable {
   private var pathTable: [String] {
     var table = TextTable([
       ("path", .left), ("packets there", .right), ("bytes", .right), ("packets back", .right), ("bytes", .right),
-      ("lost while down", .right),
+      ("lost while down", .right), ("lost at paused hosts", .right),
     ])
     for path in results.paths.prefix(Self.rowLimit) {
       table.append([
         path.name, "\(path.delivered[0].packetCount)", text(byteCount: path.delivered[0].byteCount),
         "\(path.delivered[1].packetCount)", text(byteCount: path.delivered[1].byteCount),
-        "\(path.dropped.packetCount)",
+        "\(path.dropped.packetCount)", "\(path.overflowed.packetCount)",
       ])
     }
     return table.lines + surplus(results.paths.count, "paths")
