@@ -32,12 +32,25 @@ public struct Sample: Hashable, Sendable, Codable {
 
 extension Simulation {
   /// So many connections are looked at for plots.
-  private static let sampledConnectionCount = 16
-  /// More samples than any plot shows; from here on none are taken.
-  private static let sampleLimit = 100_000
+  package static let sampledConnectionCount = 16
 
-  func takeSample() {
-    guard samples.count < Self.sampleLimit else { return }
+  func takeSample() { if samples.count < mostSamples { samples.append(sampleOfThisMoment()) } }
+
+  /// What was sampled so far, and this moment.
+  var samplesUntilNow: [Sample] {
+    guard scenario.sampleInterval != nil, (now - Self.start).seconds > samples.last?.time ?? 0 else { return samples }
+    return samples + [sampleOfThisMoment()]
+  }
+
+  /// When the last sample was taken, if there were to be others since.
+  var sampledUntil: Double? {
+    guard samples.count >= mostSamples, let last = samples.last, let interval = scenario.sampleInterval,
+      (now - Self.start).seconds > last.time + interval.seconds
+    else { return nil }
+    return last.time
+  }
+
+  private func sampleOfThisMoment() -> Sample {
     var sample = Sample(
       time: (now - Self.start).seconds, pathByteCounts: paths.map { $0.delivered.map(\.byteCount) },
       queuedByteCounts: wires.map(\.link.queuedByteCount), subflows: [])
@@ -55,7 +68,7 @@ extension Simulation {
             roundTripTime: subflow.smoothedRoundTripTime?.seconds, inFlight: subflow.inFlightByteCount))
       }
     }
-    samples.append(sample)
+    return sample
   }
 
   private func path(of tuple: FourTuple, on host: SimulatedHost, _ id: PathID) -> Int? {

@@ -24,8 +24,10 @@ public struct SimulationResults: Hashable, Sendable, Codable {
   public var paths: [Path]
   /// Each direction of each link.
   public var links: [Link]
-  /// What was sampled for plots.
+  /// What was sampled for plots; the last one is of the end.
   public var samples: [Sample]
+  /// From when on, in seconds, no more samples were taken but the last; nil if none is missing.
+  public var sampledUntil: Double?
 
   /// A connection.
   public struct Connection: Hashable, Sendable, Codable {
@@ -43,7 +45,7 @@ public struct SimulationResults: Hashable, Sendable, Codable {
     public var uploaded: Int
     /// Bytes that the client's application read.
     public var downloaded: Int
-    /// Uploaded bits in a second, from the opening to the last byte that arrived.
+    /// Uploaded bits in a second, from the opening to the last byte that arrived; 0 where no time passed.
     public var uploadRate: Double
     /// Downloaded bits in a second, likewise.
     public var downloadRate: Double
@@ -101,7 +103,7 @@ extension Simulation {
         SimulationResults.Path(
           name: $0.name, delivered: $1.delivered, dropped: $1.dropped, overflowed: $1.overflowed)
       },
-      links: wires.indices.map(linkResult), samples: samples)
+      links: wires.indices.map(linkResult), samples: samplesUntilNow, sampledUntil: sampledUntil)
   }
 
   private func connectionResult(_ number: Int) -> SimulationResults.Connection {

@@ -61,6 +61,8 @@ public final class Simulation {
   /// Lines without delay let steps follow one another at one instant, as many as applications have bytes; but so many
   /// without one of these arriving no honest run has.
   var mostStepsAtOneInstant = 100_000
+  /// More samples than any plot shows; from here on only the end is one.
+  var mostSamples = 100_000
   private var stepsAtThisInstant = 0
   private var progressAtLastCheck = -1
 

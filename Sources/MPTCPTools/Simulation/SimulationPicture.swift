@@ -9,7 +9,11 @@ public struct SimulationPicture: Sendable {
   private let left = 74.0
   private let right = 20.0
 
-  /// Draws results; without samples only words.
+  /// So many paths are drawn, and so many subflows of each.
+  private static let pathLimit = 8
+  private static let subflowLimit = Drawing.colours.count
+
+  /// Draws results; without samples only words. What is left out is said at its end.
   public init(_ results: SimulationResults) { self.results = results }
 
   private struct Series {
@@ -36,7 +40,7 @@ public struct SimulationPicture: Sendable {
       top += 17
     }
     top += 10
-    for index in results.paths.indices.prefix(8) where results.samples.count > 1 {
+    for index in results.paths.indices.prefix(Self.pathLimit) where !results.samples.isEmpty {
       drawing.text(results.paths[index].name, x: left, y: top + 4, size: 13, bold: true)
       top = chart(rates(of: index), unit: { text(bitsPerSecond: $0) }, top: top + 12, &drawing)
       let delays = roundTrips(of: index)
@@ -45,7 +49,53 @@ public struct SimulationPicture: Sendable {
       if !windows.isEmpty { top = chart(windows, unit: { text(byteCount: Int($0)) }, top: top, &drawing) }
       top += 14
     }
+    for note in notes {
+      drawing.text(note, x: left, y: top)
+      top += 17
+    }
     return drawing.svg(height: top)
+  }
+
+  /// Why there is nothing to be seen, or not everything.
+  private var notes: [String] {
+    guard !results.samples.isEmpty else {
+      return [
+        results.time > 0
+          ? "nothing is drawn: no samples were taken"
+          : "nothing is drawn: all was over at the instant at which it began"
+      ]
+    }
+    var notes: [String] = []
+    func leaveOut(_ what: String) { notes.append("not drawn: \(what)") }
+    if results.paths.count > Self.pathLimit {
+      leaveOut("\(results.paths.count - Self.pathLimit) of \(results.paths.count) paths")
+    }
+    var names: [Int: Set<Name>] = [:]
+    for sample in results.samples {
+      for subflow in sample.subflows { names[subflow.path, default: []].insert(Name(subflow)) }
+    }
+    for path in results.paths.indices.prefix(Self.pathLimit) {
+      guard let count = names[path]?.count, count > Self.subflowLimit else { continue }
+      leaveOut("\(count - Self.subflowLimit) of \(count) subflows of \(results.paths[path].name)")
+    }
+    let connections = results.connections.count
+    if connections > Simulation.sampledConnectionCount {
+      let rest = connections - Simulation.sampledConnectionCount
+      leaveOut("round trips and windows of \(rest) of \(connections) connections")
+    }
+    if let time = results.sampledUntil {
+      let count = results.samples.count - 1
+      leaveOut("what came between \(text(seconds: time)) and the end: no more than \(count) samples are taken")
+    }
+    return notes
+  }
+
+  /// Which subflow of which connection a sample is of.
+  private struct Name: Hashable {
+    let connection: Int
+    let subflow: Int
+
+    init(_ sample: Sample.Subflow) { (connection, subflow) = (sample.connection, sample.subflow) }
   }
 
   // MARK: Series
@@ -53,9 +103,14 @@ public struct SimulationPicture: Sendable {
   private func rates(of path: Int) -> [Series] {
     (0..<2).map { direction in
       var points: [(time: Double, value: Double)] = []
-      for (earlier, later) in zip(results.samples, results.samples.dropFirst()) where later.time > earlier.time {
-        let bytes = later.pathByteCounts[path][direction] - earlier.pathByteCounts[path][direction]
-        points.append((later.time, Double(bytes) * 8 / (later.time - earlier.time)))
+      var earlier = (time: 0.0, byteCount: 0)
+      for later in results.samples where later.time > earlier.time {
+        let byteCount = later.pathByteCounts[path][direction]
+        let rate = Double(byteCount - earlier.byteCount) * 8 / (later.time - earlier.time)
+        // The first rate holds from the start, so that one sample is a line.
+        if points.isEmpty { points.append((0, rate)) }
+        points.append((later.time, rate))
+        earlier = (later.time, byteCount)
       }
       return Series(
         name: direction == 0 ? "rate there" : "rate back", colour: Drawing.colour(direction), points: points)
@@ -70,21 +125,21 @@ public struct SimulationPicture: Sendable {
 
   /// A line for each of the first subflows of a path.
   private func subflowSeries(of path: Int, _ name: String, _ value: (Sample.Subflow) -> Double?) -> [Series] {
-    var series: [(connection: Int, subflow: Int, points: [(time: Double, value: Double)])] = []
+    var series: [(name: Name, points: [(time: Double, value: Double)])] = []
     for sample in results.samples {
       for subflow in sample.subflows where subflow.path == path {
         guard let value = value(subflow) else { continue }
-        let known = series.firstIndex { $0.connection == subflow.connection && $0.subflow == subflow.subflow }
-        if let known {
+        if let known = series.firstIndex(where: { $0.name == Name(subflow) }) {
           series[known].points.append((sample.time, value))
-        } else if series.count < Drawing.colours.count {
-          series.append((subflow.connection, subflow.subflow, [(sample.time, value)]))
+        } else if series.count < Self.subflowLimit {
+          series.append((Name(subflow), [(sample.time, value)]))
         }
       }
     }
     return series.enumerated().map { index, one in
       Series(
-        name: "\(name) \(one.connection).\(one.subflow)", colour: Drawing.colour(index + 2), points: one.points)
+        name: "\(name) \(one.name.connection).\(one.name.subflow)", colour: Drawing.colour(index + 2),
+        points: one.points)
     }
   }
 
@@ -97,7 +152,13 @@ public struct SimulationPicture: Sendable {
     func place(_ point: (time: Double, value: Double)) -> (x: Double, y: Double) {
       (left + (width - left - right) * point.time / fullTime, base - chartHeight * point.value / fullValue)
     }
-    for one in series { drawing.line(thinned(one.points).map(place), colour: one.colour) }
+    for one in series {
+      drawing.line(thinned(one.points).map(place), colour: one.colour)
+      if one.points.count == 1 {
+        let point = place(one.points[0])
+        drawing.rectangle(x: point.x - 1.5, y: point.y - 1.5, width: 3, height: 3, fill: one.colour)
+      }
+    }
     drawing.line([(left, top), (left, base), (width - right, base)], colour: "#64748b", width: 1)
     for share in [0.5, 1.0] {
       let value = fullValue / 1.05 * share
@@ -108,10 +169,11 @@ public struct SimulationPicture: Sendable {
         text(seconds: fullTime * share), x: place((fullTime * share, 0)).x, y: base + 13, size: 10, anchor: "middle")
     }
     var x = left + 8
-    for one in series.prefix(6) {
+    let step = min(110, (width - left - right - 8) / Double(max(series.count, 1)))
+    for one in series {
       drawing.rectangle(x: x, y: top + 2, width: 9, height: 9, fill: one.colour)
       drawing.text(one.name, x: x + 13, y: top + 10, size: 10)
-      x += 110
+      x += step
     }
     return base + 24
   }

@@ -27,13 +27,22 @@ public struct SimulationReport: Sendable {
   static func line(_ connection: SimulationResults.Connection) -> String {
     var parts = ["\(connection.name): \(connection.outcome)"]
     if connection.uploaded > 0 {
-      parts.append("up \(text(byteCount: connection.uploaded)) at \(text(bitsPerSecond: connection.uploadRate))")
+      parts.append("up \(text(byteCount: connection.uploaded)) at \(rate(connection.uploadRate) ?? "once")")
     }
     if connection.downloaded > 0 {
-      parts.append("down \(text(byteCount: connection.downloaded)) at \(text(bitsPerSecond: connection.downloadRate))")
+      parts.append("down \(text(byteCount: connection.downloaded)) at \(rate(connection.downloadRate) ?? "once")")
     }
     parts.append("longest stall \(text(seconds: connection.longestStall))")
     return parts.joined(separator: ", ")
+  }
+
+  /// The rate of bytes that arrived; nil where all of them did at the instant of the opening.
+  private static func rate(_ bitsPerSecond: Double) -> String? {
+    bitsPerSecond > 0 ? text(bitsPerSecond: bitsPerSecond) : nil
+  }
+
+  private static func rate(_ bitsPerSecond: Double, of byteCount: Int) -> String {
+    byteCount > 0 ? rate(bitsPerSecond) ?? "–" : text(bitsPerSecond: 0)
   }
 
   private var connectionTable: [String] {
@@ -44,9 +53,10 @@ public struct SimulationReport: Sendable {
     for connection in results.connections.prefix(Self.rowLimit) {
       table.append([
         connection.name, connection.outcome, text(byteCount: connection.uploaded),
-        text(bitsPerSecond: connection.uploadRate), text(byteCount: connection.downloaded),
-        text(bitsPerSecond: connection.downloadRate), connection.lastByte.map { text(seconds: $0) } ?? "–",
-        text(seconds: connection.longestStall), "\(connection.subflowCount)",
+        Self.rate(connection.uploadRate, of: connection.uploaded), text(byteCount: connection.downloaded),
+        Self.rate(connection.downloadRate, of: connection.downloaded),
+        connection.lastByte.map { text(seconds: $0) } ?? "–", text(seconds: connection.longestStall),
+        "\(connection.subflowCount)",
         connection.fallback.map { "TCP (\($0))" } ?? (connection.isMultipath ? "Multipath TCP" : "TCP"),
       ])
     }
