@@ -190,6 +190,12 @@ extension Connection {
     case isReset
   }
 
+  /// Whether another subflow may bring what this one loses: one that has brought something already. A path that carries
+  /// handshakes and no data is no help.
+  private func bringsData(besides subflow: Subflow) -> Bool {
+    subflows.contains { $0 !== subflow && $0.acceptsData && !$0.isStalled && $0.receivedByteCount > 0 }
+  }
+
   /// Whether bytes that no mapping covers wait though later ones have theirs: in version 0 it may still come (RFC 6824
   /// §3.3.1), until one did not.
   /// Requirement 6824-3.3.1-01
@@ -198,7 +204,7 @@ extension Connection {
   /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the
   /// reason. On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
   func passesUnmapped(on subflow: Subflow, now: Instant) -> Bool {
-    guard hasOtherUsableSubflow(than: subflow) else {
+    guard bringsData(besides: subflow) else {
       // The subflow has them acknowledged, and plain TCP could not ask for them again.
       isLinear = false
       return true
@@ -217,7 +223,7 @@ extension Connection {
   func mappingOverdue(on subflow: Subflow, now: Instant) {
     // At the end of the peer's stream nobody waits for them.
     guard phase == .open, !isRemoteFinished else { return }
-    if waitsForLateMappings, !hasOtherUsableSubflow(than: subflow),
+    if waitsForLateMappings, !bringsData(besides: subflow),
       let next = subflow.receivedMappings.first, next.subflowOffset < subflow.dataReceiveNext
     {
       // Nothing is gained by another subflow over the same way, which would bring a segment or two and wait in its turn.
