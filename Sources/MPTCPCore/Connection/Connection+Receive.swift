@@ -201,8 +201,8 @@ extension Connection {
   /// Requirement 6824-3.3.1-01
   var waitsForLateMappings: Bool { version == .v0 && !isMappingTakenAway }
 
-  /// Bytes whose mapping something on the way has removed: the subflow goes where another can take over, with the
-  /// reason. On the only one they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
+  /// Bytes whose mapping something on the way has removed: the subflow goes where another brings data, with the
+  /// reason. Where none does they are dropped; never DATA_ACKed, they come again. True if the subflow lives.
   func passesUnmapped(on subflow: Subflow, now: Instant) -> Bool {
     guard bringsData(besides: subflow) else {
       // The subflow has them acknowledged, and plain TCP could not ask for them again.

@@ -217,8 +217,8 @@ extension Connection {
     reinjections.append(Reinjection(range: head..<end, origin: SubflowID(-1)))
   }
 
-  /// A DATA_FIN that nobody acknowledges though all data is: something on the way removes options. True if the end was
-  /// found without it.
+  /// A DATA_FIN that nobody acknowledges though all data is: something on the way removes options. True if the end is
+  /// told without it.
   private func givesUpOnDataFin(now: Instant) -> Bool {
     guard subflows.count == 1, let only = subflows.first else { return false }
     if !hasReceivedDSS, canFallBack(on: only) {

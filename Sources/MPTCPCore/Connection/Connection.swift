@@ -139,7 +139,7 @@ final class Connection {
   var finishRequested = false
   /// The DATA_FIN has to go out again.
   var resendsDataFin = false
-  /// Bytes of the only subflow have waited for a mapping in vain: something on the way takes some away.
+  /// Bytes have waited for a mapping in vain where no other subflow brings data: something on the way takes some away.
   var isMappingTakenAway = false
   /// No DATA_ACK came for it: the FIN of the last subflow tells the end.
   var isEndLeftToFin = false

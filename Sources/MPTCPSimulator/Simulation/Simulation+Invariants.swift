@@ -115,8 +115,8 @@ extension Simulation {
 
   private func connects(_ path: Int, _ host: Int, _ other: Int) -> Bool {
     let route = plan.paths[path].route
-    let ends = [plan.routes[route].host, plan.routes[route + 1].host]
-    return ends == [host, other] || ends == [other, host]
+    let ends = (plan.routes[route].host, plan.routes[route + 1].host)
+    return ends == (host, other) || ends == (other, host)
   }
 
   private func hasTranslator(between host: Int, _ other: Int) -> Bool {

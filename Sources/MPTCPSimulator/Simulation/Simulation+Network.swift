@@ -27,7 +27,7 @@ struct SynEnds {
     guard start + 20 <= packet.byteCount,
       packet.unsafeLoad(fromByteOffset: start + 13, as: UInt8.self) & 0x17 == 2,
       let ip = try? IPHeader(parsing: packet), ip.protocolNumber == IPProtocol.tcp,
-      let tcp = try? TCPHeader(parsing: ip.payload(in: packet)), tcp.flags.contains(.syn)
+      let tcp = try? TCPHeader(parsing: ip.payload(in: packet))
     else { return nil }
     source = TransportAddress(ip.source, tcp.sourcePort)
     destination = TransportAddress(ip.destination, tcp.destinationPort)
